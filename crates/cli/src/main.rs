@@ -1,0 +1,2 @@
+//! The `ithaca` binary.
+fn main() {}
