@@ -1,0 +1,1 @@
+//! What travels to the family's tool and back.

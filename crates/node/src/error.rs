@@ -1,0 +1,245 @@
+//! What can go wrong in a use case, in one sentence a user can act on. Never patient data.
+//!
+//! Edges map [`Kind`] to their own codes (HTTP status, exit code); the sentence is for people.
+
+use codec::id::{DisclosureId, RecordId};
+use codec::time::Millis;
+use consent::Denial;
+
+/// Why a use case did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No compartment of that id at this custodian.
+    #[error("no such subject at this institution; check the id or open the subject first")]
+    SubjectUnknown,
+    /// The subject was closed: reading goes on, nothing new is taken.
+    #[error("the subject is closed at this institution; no new data or change is taken")]
+    SubjectClosed,
+    /// The subject's data was erased here.
+    #[error("the subject's data was erased at this institution; only its disclosure list remains")]
+    SubjectErased,
+    /// No such record, or none this caller may know of.
+    #[error("no record {0} of this subject at this institution")]
+    RecordUnknown(RecordId),
+    /// No such version.
+    #[error("record {record} has no version {version}")]
+    VersionUnknown {
+        /// The record.
+        record: RecordId,
+        /// The version asked for.
+        version: u32,
+    },
+    /// No such thing of another kind (session, disclosure, grant, request).
+    #[error("no such {0}")]
+    Unknown(&'static str),
+    /// The caller's role does not allow this use case at all.
+    #[error("{action} needs one of the roles {needs}; this caller has none of them")]
+    Forbidden {
+        /// The use case, as a gerund: "depositing a record".
+        action: &'static str,
+        /// The roles that would do.
+        needs: String,
+    },
+    /// The caller is scoped to another subject.
+    #[error("this caller may act for another subject only")]
+    OutOfScope,
+    /// Consent refused; the refusal is logged.
+    #[error("refused: {} (logged as disclosure {disclosure})", sentences(denial))]
+    Denied {
+        /// The log row of the refusal.
+        disclosure: DisclosureId,
+        /// What was missing.
+        denial: Denial,
+    },
+    /// Something else was there first.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The input is not acceptable.
+    #[error("{what} refused: {}", problems(problems_found))]
+    Invalid {
+        /// What was refused: "phenopacket", "FHIR bundle", "consent change".
+        what: &'static str,
+        /// Where and why; paths and rules, never values.
+        problems_found: Vec<Problem>,
+    },
+    /// Too large.
+    #[error("{what} of {size_bytes} bytes refused; the limit is {limit_bytes} bytes")]
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// Its size.
+        size_bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// Erasure must wait.
+    #[error("erasure must wait until {} because of {because}", until.to_rfc3339())]
+    Held {
+        /// When it ends.
+        until: Millis,
+        /// "a legal hold" or "the retention period", with its code.
+        because: String,
+    },
+    /// A consent change that the law of change refuses.
+    #[error("consent change refused: {0}")]
+    ChangeRefused(String),
+    /// A signature or key that does not fit.
+    #[error("{what} refused: {why}")]
+    Signature {
+        /// What was signed.
+        what: &'static str,
+        /// Why it is refused.
+        why: &'static str,
+    },
+    /// Too many requests in flight.
+    #[error("the node is busy ({in_flight} requests in flight); try again in a moment")]
+    Busy {
+        /// How many are in flight.
+        in_flight: usize,
+    },
+    /// Cannot be done now: the node is stopping, catching up, or lacks quorum.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// The store or the key custody failed; nothing was acknowledged.
+    #[error("storage failed in {during}: {what}; nothing was acknowledged")]
+    Storage {
+        /// The step that failed.
+        during: &'static str,
+        /// The failure, without any stored byte.
+        what: String,
+    },
+    /// Stored bytes that do not check: do not serve, restore or repair.
+    #[error("stored data is damaged ({0}); it is not served; restore it from a backup or a peer")]
+    Damaged(String),
+    /// Our own bug.
+    #[error("internal error: {0}; please report it")]
+    Internal(&'static str),
+}
+
+/// What was there first, with what a caller needs to try again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// The same client id was used with other bytes.
+    #[error("record {record} exists with other content; send a new version with the expected version {version}")]
+    OtherBytes {
+        /// The record first made under that id.
+        record: RecordId,
+        /// Its latest version.
+        version: u32,
+    },
+    /// The expected version is not the latest one.
+    #[error("record {record} is at version {version}; read it again before changing it")]
+    Version {
+        /// The record.
+        record: RecordId,
+        /// Its latest version, 0 when it does not exist.
+        version: u32,
+    },
+    /// Another consent change won.
+    #[error("the consent state is at sequence {sequence}; prepare the change again on top of it")]
+    Sequence {
+        /// The latest accepted sequence.
+        sequence: u64,
+    },
+    /// The subject id is taken.
+    #[error("the subject is open already")]
+    SubjectOpen,
+    /// The thing was done already, by someone else or otherwise.
+    #[error("{0}")]
+    Done(&'static str),
+}
+
+/// One thing wrong with an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: a JSON path without values, or empty for the whole.
+    pub path: String,
+    /// The rule that was broken.
+    pub message: String,
+}
+
+/// The class of an error, for edges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// 404.
+    NotFound,
+    /// 410.
+    Gone,
+    /// 403: role or scope.
+    Forbidden,
+    /// 403 with a logged consent decision.
+    Denied,
+    /// 409.
+    Conflict,
+    /// 412: an expected version or sequence is not the current one.
+    PreconditionFailed,
+    /// 422 (or 400).
+    Invalid,
+    /// 413.
+    TooLarge,
+    /// 423: legal hold or retention.
+    Locked,
+    /// 429.
+    Busy,
+    /// 503.
+    Unavailable,
+    /// 500.
+    Internal,
+}
+
+impl Error {
+    /// The class of this error.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::SubjectUnknown
+            | Self::RecordUnknown(_)
+            | Self::VersionUnknown { .. }
+            | Self::Unknown(_) => Kind::NotFound,
+            Self::SubjectErased | Self::SubjectClosed => Kind::Gone,
+            Self::Forbidden { .. } | Self::OutOfScope => Kind::Forbidden,
+            Self::Denied { .. } => Kind::Denied,
+            Self::Conflict(Conflict::Version { .. } | Conflict::Sequence { .. }) => {
+                Kind::PreconditionFailed
+            }
+            Self::Conflict(_) => Kind::Conflict,
+            Self::Invalid { .. } | Self::ChangeRefused(_) | Self::Signature { .. } => Kind::Invalid,
+            Self::TooLarge { .. } => Kind::TooLarge,
+            Self::Held { .. } => Kind::Locked,
+            Self::Busy { .. } => Kind::Busy,
+            Self::Unavailable(_) => Kind::Unavailable,
+            Self::Storage { .. } | Self::Damaged(_) | Self::Internal(_) => Kind::Internal,
+        }
+    }
+
+    pub(crate) fn invalid(what: &'static str, path: &str, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            what,
+            problems_found: vec![Problem {
+                path: path.to_owned(),
+                message: message.into(),
+            }],
+        }
+    }
+}
+
+const SENTENCES_MAX: usize = 5;
+
+fn sentences(denial: &Denial) -> String {
+    joined(denial.missing.iter().map(ToString::to_string))
+}
+
+fn problems(found: &[Problem]) -> String {
+    joined(found.iter().map(|p| match p.path.as_str() {
+        "" => p.message.clone(),
+        path => format!("{path}: {}", p.message),
+    }))
+}
+
+fn joined(all: impl ExactSizeIterator<Item = String>) -> String {
+    let count = all.len();
+    let mut text = all.take(SENTENCES_MAX).collect::<Vec<_>>().join("; ");
+    if count > SENTENCES_MAX {
+        text.push_str(&format!("; and {} more", count - SENTENCES_MAX));
+    }
+    text
+}

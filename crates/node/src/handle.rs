@@ -1,0 +1,212 @@
+//! The handle through which edges call use cases. Clone it freely; call it from any runtime or thread.
+//!
+//! Each call becomes a task of the node's own runtime and is answered over a channel: a caller that goes
+//! away never leaves a use case half done. Calls in flight are bounded; more are refused as busy.
+
+use crate::backup::{Backup, BackupMade};
+use crate::break_glass::{
+    BreakGlassOpen, BreakGlassOpened, BreakGlassQuery, BreakGlassReview, BreakGlassView,
+};
+use crate::consent_change::{
+    ConsentAccepted, ConsentBundle, ConsentDesk, ConsentPrepare, ConsentQuery, ConsentShown,
+    ConsentSubmit,
+};
+use crate::custodian::Custodian;
+use crate::disclosure::{DisclosureList, DisclosureProofQuery, DisclosureQuery, PeriodProof};
+use crate::erase::{Erase, Erased};
+use crate::error::Error;
+use crate::event::{Broadcast, Events};
+use crate::hold::{Hold, HoldClear, HoldSet};
+use crate::receipt::{ReceiptAnswer, ReceiptQuery};
+use crate::record::{Deposited, Fetch, Fetched, List, Listed, Submission};
+use crate::safeguarding::{
+    Safeguarding, SafeguardingConfirm, SafeguardingPropose, SafeguardingQuery,
+};
+use crate::status::{Metrics, Readiness, Status};
+use crate::subject::{
+    RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectClose, SubjectEnrol, SubjectEntry,
+    SubjectOpen, SubjectOpened, SubjectQuery, SubjectRecover, SubjectStatus,
+};
+use crate::caller::Caller;
+use futures::FutureExt;
+use futures::channel::{mpsc, oneshot};
+use futures::future::BoxFuture;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use store::Store;
+
+pub(crate) type Job = BoxFuture<'static, ()>;
+
+/// Calls the use cases of one node.
+#[derive(Clone)]
+pub struct Handle {
+    cases: Weak<dyn UseCases>,
+    jobs: mpsc::UnboundedSender<Job>,
+    in_flight: Arc<AtomicUsize>,
+    in_flight_max: usize,
+    events: Broadcast,
+}
+
+macro_rules! use_cases {
+    ($($(#[$doc:meta])* $name:ident($input:ty) -> $output:ty;)*) => {
+        /// The use cases of a custodian, without its store's type.
+        pub(crate) trait UseCases: Send + Sync {
+            $(fn $name(self: Arc<Self>, input: $input) -> BoxFuture<'static, Result<$output, Error>>;)*
+        }
+
+        impl<S: Store> UseCases for Custodian<S> {
+            $(fn $name(self: Arc<Self>, input: $input) -> BoxFuture<'static, Result<$output, Error>> {
+                async move { Custodian::$name(&self, input).await }.boxed()
+            })*
+        }
+
+        impl Handle {
+            $($(#[$doc])*
+            pub async fn $name(&self, input: $input) -> Result<$output, Error> {
+                let cases = self.cases.upgrade().ok_or_else(stopping)?;
+                self.run(cases.$name(input)).await
+            })*
+        }
+    };
+}
+
+use_cases! {
+    /// Opens a compartment, assisted or with a family's keys.
+    subject_open(SubjectOpen) -> SubjectOpened;
+    /// What is known of a subject, without its records.
+    subject_status(SubjectQuery) -> SubjectStatus;
+    /// Enrols a family's key; the desk stops acting for it, for good.
+    subject_enrol(SubjectEnrol) -> ConsentAccepted;
+    /// Drafts a recovery of lost keys, signed by this custodian.
+    subject_recover(SubjectRecover) -> RecoveryDraft;
+    /// Countersigns another custodian's recovery draft.
+    subject_recover_endorse(RecoveryEndorse) -> RecoveryDraft;
+    /// Submits an endorsed recovery; it takes effect after the network's delay.
+    subject_recover_submit(RecoverySubmit) -> SubjectEntry;
+    /// Closes a subject to new data, keeping what is there.
+    subject_close(SubjectClose) -> SubjectEntry;
+
+    /// Puts a record, a new version or a bundle in; answers after the durable write.
+    record_deposit(Submission) -> Deposited;
+    /// Reads what consent permits; the disclosure is durable before anything is opened.
+    record_fetch(Fetch) -> Fetched;
+    /// Lists the records of which the caller may know.
+    record_list(List) -> Listed;
+    /// The receipt of a record version, once final.
+    receipt(ReceiptQuery) -> ReceiptAnswer;
+
+    /// The consent state: finalised, pending, and its opening on the ledger.
+    consent_show(ConsentQuery) -> ConsentShown;
+    /// Prepares a change for a controller to sign at home.
+    consent_prepare(ConsentPrepare) -> ConsentBundle;
+    /// Takes a signed change.
+    consent_submit(ConsentSubmit) -> ConsentAccepted;
+    /// Changes consent for an assisted subject.
+    consent_desk(ConsentDesk) -> ConsentAccepted;
+
+    /// Opens a break-glass session.
+    break_glass_open(BreakGlassOpen) -> BreakGlassOpened;
+    /// Lists break-glass sessions.
+    break_glass_list(BreakGlassQuery) -> Vec<BreakGlassView>;
+    /// Reviews a session, as a second person.
+    break_glass_review(BreakGlassReview) -> BreakGlassView;
+
+    /// Sets a legal hold.
+    hold_set(HoldSet) -> Hold;
+    /// Clears a legal hold.
+    hold_clear(HoldClear) -> ();
+    /// Proposes to delay showing a disclosure.
+    safeguarding_propose(SafeguardingPropose) -> Safeguarding;
+    /// Confirms such a delay, as a second person.
+    safeguarding_confirm(SafeguardingConfirm) -> Safeguarding;
+    /// Lists such delays.
+    safeguarding_list(SafeguardingQuery) -> Vec<Safeguarding>;
+    /// Destroys a subject's key here and hands its disclosures over.
+    erase(Erase) -> Erased;
+
+    /// A subject's disclosures and refusals.
+    disclosure_list(DisclosureQuery) -> DisclosureList;
+    /// Proof of presence or absence for one period.
+    disclosure_proof(DisclosureProofQuery) -> PeriodProof;
+
+    /// How the node does, for operators.
+    status(Caller) -> Status;
+    /// Whether the node can serve, for probes.
+    ready(()) -> Readiness;
+    /// Counters and gauges.
+    metrics(()) -> Metrics;
+    /// Backs the node up while it runs.
+    backup(Backup) -> BackupMade;
+}
+
+impl Handle {
+    pub(crate) fn new<S: Store>(
+        cases: &Arc<Custodian<S>>,
+        jobs: mpsc::UnboundedSender<Job>,
+        in_flight_max: usize,
+        events: Broadcast,
+    ) -> Self {
+        let cases: Arc<dyn UseCases> = cases.clone();
+        Self {
+            cases: Arc::downgrade(&cases),
+            jobs,
+            in_flight: Arc::default(),
+            in_flight_max,
+            events,
+        }
+    }
+
+    /// Subscribes to events from now on.
+    pub fn events(&self) -> Events {
+        self.events.subscribe()
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        case: BoxFuture<'static, Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let place = Place::take(&self.in_flight, self.in_flight_max)?;
+        let (answer, answered) = oneshot::channel();
+        let job = async move {
+            let result = case.await;
+            drop(place);
+            // The caller may have gone away; the use case is done all the same.
+            answer.send(result).ok();
+        };
+        // INVARIANT: the queue is bounded by the places taken.
+        self.jobs
+            .unbounded_send(job.boxed())
+            .map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())?
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+fn stopping() -> Error {
+    Error::Unavailable("the node is stopping".to_owned())
+}
+
+/// A place among the calls in flight, given back when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(in_flight: &Arc<AtomicUsize>, max: usize) -> Result<Self, Error> {
+        let before = in_flight.fetch_add(1, Ordering::AcqRel);
+        let place = Self(in_flight.clone());
+        if before >= max {
+            return Err(Error::Busy { in_flight: before });
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
