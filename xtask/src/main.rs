@@ -5,7 +5,8 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a command-line tool"
+    clippy::disallowed_methods,
+    reason = "a command-line tool that watches real processes by the real clock"
 )]
 
 mod shell;
@@ -88,10 +89,7 @@ fn ci() -> Result<()> {
     step("simulation");
     sim("0..4")?;
     step("torture");
-    torture::run(&torture::Options::parse(&[
-        "--kills".into(),
-        "15".into(),
-    ])?)
+    torture::run(&torture::Options::parse(&["--kills".into(), "15".into()])?)
 }
 
 /// cargo-deny checks licences, bans and sources. It is installed beforehand or skipped loudly:
@@ -128,7 +126,10 @@ fn sim(seeds: &str) -> Result<()> {
         )
         .is_err()
         {
-            bail!("simulation failed: reproduce with `cargo xtask sim --seeds {seed}..{}`", seed + 1);
+            bail!(
+                "simulation failed: reproduce with `cargo xtask sim --seeds {seed}..{}`",
+                seed + 1
+            );
         }
     }
     Ok(())

@@ -33,7 +33,11 @@ pub(crate) fn run(program: &Path, args: &[&str], vars: &[(&str, &str)]) -> Resul
         .status()
         .with_context(|| format!("cannot start {}", program.display()))?;
     if !status.success() {
-        bail!("{} {} ended with {status}", program.display(), args.join(" "));
+        bail!(
+            "{} {} ended with {status}",
+            program.display(),
+            args.join(" ")
+        );
     }
     Ok(())
 }
@@ -41,7 +45,15 @@ pub(crate) fn run(program: &Path, args: &[&str], vars: &[(&str, &str)]) -> Resul
 /// Builds and names the executable of a package's integration test.
 pub(crate) fn test_binary(package: &str, test: &str) -> Result<PathBuf> {
     artifact(
-        &["test", "--no-run", "--locked", "--package", package, "--test", test],
+        &[
+            "test",
+            "--no-run",
+            "--locked",
+            "--package",
+            package,
+            "--test",
+            test,
+        ],
         test,
     )
 }

@@ -24,9 +24,38 @@ const PURE: &[&str] = &[
 
 /// Allowed arrows: a crate and what it may depend on. Arrows point down the list.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("cli", &["api", "codec", "consensus", "consent", "keys", "ledger", "node", "phenopacket", "store", "store-fjall", "vault"]),
+    (
+        "cli",
+        &[
+            "api",
+            "codec",
+            "consensus",
+            "consent",
+            "keys",
+            "ledger",
+            "node",
+            "phenopacket",
+            "store",
+            "store-fjall",
+            "vault",
+        ],
+    ),
     ("api", &["codec", "consent", "node"]),
-    ("node", &["codec", "consensus", "consent", "fhir", "json", "keys", "ledger", "phenopacket", "store", "vault"]),
+    (
+        "node",
+        &[
+            "codec",
+            "consensus",
+            "consent",
+            "fhir",
+            "json",
+            "keys",
+            "ledger",
+            "phenopacket",
+            "store",
+            "vault",
+        ],
+    ),
     ("vault", &["codec", "consent", "keys", "ledger", "store"]),
     ("consensus", &["codec", "keys", "ledger", "store"]),
     ("store-fjall", &["store"]),
@@ -69,7 +98,9 @@ const IMPURE: &[&str] = &[
     "getrandom",
 ];
 
-const FORBIDDEN_NAMES: &[&str] = &["common", "util", "utils", "core", "types", "helpers", "misc", "manager"];
+const FORBIDDEN_NAMES: &[&str] = &[
+    "common", "util", "utils", "core", "types", "helpers", "misc", "manager",
+];
 
 const MAX_LINES: usize = 700;
 
@@ -93,10 +124,13 @@ pub(crate) fn check(bless: bool) -> Result<()> {
 fn arrows(bless: bool, faults: &mut Vec<String>) -> Result<()> {
     let graph = direct_dependencies()?;
     let allowed: BTreeMap<_, _> = ARROWS.iter().copied().collect();
-    let mut drawn = String::from("# crate -> the workspace's crates it uses (cargo xtask tidy --bless)\n");
+    let mut drawn =
+        String::from("# crate -> the workspace's crates it uses (cargo xtask tidy --bless)\n");
     for (name, (normal, dev)) in &graph {
         let Some(down) = allowed.get(name.as_str()) else {
-            faults.push(format!("crate {name} has no place in xtask/src/tidy.rs ARROWS"));
+            faults.push(format!(
+                "crate {name} has no place in xtask/src/tidy.rs ARROWS"
+            ));
             continue;
         };
         let ours: Vec<_> = normal.iter().filter(|d| graph.contains_key(*d)).collect();
@@ -106,8 +140,14 @@ fn arrows(bless: bool, faults: &mut Vec<String>) -> Result<()> {
             }
         }
         for (library, users) in RESERVED {
-            if normal.contains(*library) && !users.contains(&name.as_str()) && !dev.contains(*library) {
-                faults.push(format!("{name} must not use {library}: only {} may", users.join(", ")));
+            if normal.contains(*library)
+                && !users.contains(&name.as_str())
+                && !dev.contains(*library)
+            {
+                faults.push(format!(
+                    "{name} must not use {library}: only {} may",
+                    users.join(", ")
+                ));
             }
         }
         let list: Vec<_> = ours.iter().map(|s| s.as_str()).collect();
@@ -132,7 +172,10 @@ fn direct_dependencies() -> Result<BTreeMap<String, Dependencies>> {
         .output()
         .context("cannot start cargo metadata")?;
     if !output.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let mut graph = BTreeMap::new();
@@ -146,13 +189,19 @@ fn direct_dependencies() -> Result<BTreeMap<String, Dependencies>> {
                 Some(_) => dev.insert(name),
             };
         }
-        graph.insert(short(package["name"].as_str().unwrap_or_default()), (normal, dev));
+        graph.insert(
+            short(package["name"].as_str().unwrap_or_default()),
+            (normal, dev),
+        );
     }
     Ok(graph)
 }
 
 fn short(package: &str) -> String {
-    package.strip_prefix("ithaca-").unwrap_or(package).to_owned()
+    package
+        .strip_prefix("ithaca-")
+        .unwrap_or(package)
+        .to_owned()
 }
 
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -170,18 +219,29 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn file_checks(path: &Path, faults: &mut Vec<String>) -> Result<()> {
     let base = root();
-    let shown = path.strip_prefix(&base).unwrap_or(path).display().to_string();
+    let shown = path
+        .strip_prefix(&base)
+        .unwrap_or(path)
+        .display()
+        .to_string();
     if path.extension().is_none_or(|e| e != "rs") {
         return Ok(());
     }
-    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+    let stem = path
+        .file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or_default();
     if FORBIDDEN_NAMES.contains(&stem) {
-        faults.push(format!("{shown}: a file is named after what it owns, not '{stem}'"));
+        faults.push(format!(
+            "{shown}: a file is named after what it owns, not '{stem}'"
+        ));
     }
     let text = fs::read_to_string(path).with_context(|| shown.clone())?;
     let lines = text.lines().count();
     if lines > MAX_LINES {
-        faults.push(format!("{shown}: {lines} lines; split it into rooms of at most {MAX_LINES}"));
+        faults.push(format!(
+            "{shown}: {lines} lines; split it into rooms of at most {MAX_LINES}"
+        ));
     }
     if stem != "mod" && shown.contains("/src/") && !text.starts_with("//!") {
         faults.push(format!("{shown}: starts without module documentation"));
@@ -193,7 +253,10 @@ fn file_checks(path: &Path, faults: &mut Vec<String>) -> Result<()> {
             let code = line.split("//").next().unwrap_or_default();
             for word in IMPURE {
                 if code.contains(word) {
-                    faults.push(format!("{shown}:{}: a pure crate must not name {word}", number + 1));
+                    faults.push(format!(
+                        "{shown}:{}: a pure crate must not name {word}",
+                        number + 1
+                    ));
                 }
             }
         }

@@ -1,0 +1,150 @@
+//! Kills a live node at random moments and checks, from outside, that it kept its word.
+//!
+//! A real `ithaca up` process is driven over HTTP by several workers that open subjects, deposit,
+//! grant, revoke and erase. After a random time it gets SIGKILL and is started again on the same
+//! folder. Checked after every start, and once more at the end when the backlog has drained:
+//! - a deposit that was acknowledged is there, byte for byte, once;
+//! - a deposit sent again under its key gives the same record;
+//! - a revocation that was acknowledged still refuses;
+//! - a subject whose erasure was acknowledged opens for nobody;
+//! - every acknowledged record gets a receipt, and `ithaca verify` accepts it.
+//!
+//! The seed drives the workers' choices and the moments of the kills; what the machine does in between
+//! is its own.
+
+mod model;
+mod server;
+
+use crate::{flag, shell};
+use anyhow::{Context, Result, bail};
+use model::{Rng, Subject};
+use server::{Institution, Server};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Families under test at a time; each belongs to one worker.
+const WORKERS: u64 = 4;
+/// Longest life of a process before it is killed.
+const MAX_LIFE_MS: u64 = 2_500;
+
+/// What to do.
+pub(crate) struct Options {
+    kills: u64,
+    seed: u64,
+    release: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(args: &[String]) -> Result<Self> {
+        let number = |name: &str, default: u64| -> Result<u64> {
+            flag(args, name)?.map_or(Ok(default), |v| {
+                v.parse()
+                    .with_context(|| format!("{name} takes a number, not '{v}'"))
+            })
+        };
+        let kills = number("--kills", 15)?;
+        if !(1..=10_000).contains(&kills) {
+            bail!("--kills takes 1 to 10000, not {kills}");
+        }
+        Ok(Self {
+            kills,
+            seed: number("--seed", 1)?,
+            release: args.iter().any(|a| a == "--release"),
+        })
+    }
+}
+
+/// Runs the whole torture; an error says what was lost, doubled or undone, and where the folder is.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let ithaca = shell::binary("ithaca-cli", "ithaca", options.release)?;
+    let folder = scratch(options.seed)?;
+    println!(
+        "torture: {} kills, seed {}, folder {}",
+        options.kills,
+        options.seed,
+        folder.display()
+    );
+    match kill_and_check(&ithaca, &folder, options) {
+        Ok(summary) => {
+            fs::remove_dir_all(&folder).ok();
+            println!("torture: {summary}");
+            Ok(())
+        }
+        Err(error) => Err(error.context(format!(
+            "seed {}; the node's folder and log are kept in {}",
+            options.seed,
+            folder.display()
+        ))),
+    }
+}
+
+fn scratch(seed: u64) -> Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("ithaca-torture-{seed}-{}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
+}
+
+fn kill_and_check(
+    ithaca: &std::path::Path,
+    folder: &std::path::Path,
+    options: &Options,
+) -> Result<String> {
+    let institution = Institution::create(ithaca, folder)?;
+    let mut rng = Rng::new(options.seed);
+    let mut workers: Vec<Vec<Subject>> = (0..WORKERS).map(|_| Vec::new()).collect();
+    for kill in 0..options.kills {
+        let mut server = Server::start(&institution)?;
+        for subject in workers.iter_mut().flatten() {
+            subject.check(&institution, &server)?;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let hands: Vec<_> = workers
+            .drain(..)
+            .map(|mut subjects| {
+                let (stop, institution, base) =
+                    (stop.clone(), institution.clone(), server.base().to_owned());
+                let mut rng = Rng::new(rng.next());
+                thread::spawn(move || -> (Vec<Subject>, Result<()>) {
+                    let outcome = model::work(&mut subjects, &institution, &base, &mut rng, &stop);
+                    (subjects, outcome)
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(50 + rng.next() % MAX_LIFE_MS));
+        server.kill()?;
+        stop.store(true, Ordering::SeqCst);
+        for hand in hands {
+            let (subjects, outcome) = match hand.join() {
+                Ok(done) => done,
+                Err(_) => bail!("a worker panicked"),
+            };
+            outcome?;
+            workers.push(subjects);
+        }
+        let acknowledged: usize = workers.iter().flatten().map(Subject::acknowledged).sum();
+        println!(
+            "torture: kill {} of {}, {acknowledged} writes acknowledged so far",
+            kill + 1,
+            options.kills
+        );
+    }
+    let server = Server::start(&institution)?;
+    let mut totals = model::Totals::default();
+    for subject in workers.iter_mut().flatten() {
+        subject.check(&institution, &server)?;
+        subject.check_receipts(&institution, &server, &mut totals)?;
+    }
+    server.stop()?;
+    Ok(format!(
+        "{} kills; {totals}; nothing acknowledged lost, nothing doubled, no narrowing undone",
+        options.kills
+    ))
+}

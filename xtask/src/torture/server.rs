@@ -1,0 +1,214 @@
+//! The node under test: made with `ithaca init`, run with `ithaca up`, spoken to over HTTP.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Read as _,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A folder made by `ithaca init`, with one token per role.
+#[derive(Clone)]
+pub(crate) struct Institution {
+    pub(crate) ithaca: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) desk: String,
+    pub(crate) clinician: String,
+    /// A practitioner of another institution, who reads by grant alone.
+    pub(crate) specialist: String,
+    pub(crate) specialist_institution: String,
+}
+
+impl Institution {
+    pub(crate) fn create(ithaca: &Path, folder: &Path) -> Result<Self> {
+        let passphrase = folder.join("passphrase");
+        fs::write(&passphrase, "torture only\n")?;
+        let data = folder.join("node");
+        command(
+            ithaca,
+            &[
+                "init",
+                &data.display().to_string(),
+                "--name",
+                "Torture Hospital",
+                "--passphrase-file",
+                &passphrase.display().to_string(),
+            ],
+        )?;
+        let elsewhere = "e1".repeat(16);
+        let token = |role: &str, who: &str, institution: Option<&str>| -> Result<String> {
+            let data = data.display().to_string();
+            let mut args = vec![
+                "token",
+                "--data",
+                &data,
+                "--role",
+                role,
+                "--practitioner",
+                who,
+            ];
+            if let Some(id) = institution {
+                args.extend(["--institution", id]);
+            }
+            Ok(command(ithaca, &args)?.trim().to_owned())
+        };
+        Ok(Self {
+            ithaca: ithaca.to_owned(),
+            folder: folder.to_owned(),
+            desk: token("desk", "desk-1", None)?,
+            clinician: token("clinician", "clinician-1", None)?,
+            specialist: token("clinician", "specialist-1", Some(&elsewhere))?,
+            specialist_institution: elsewhere,
+        })
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("node")
+    }
+}
+
+/// Runs the binary to its end and gives its standard output.
+pub(crate) fn command(ithaca: &Path, args: &[&str]) -> Result<String> {
+    let output = Command::new(ithaca)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()?;
+    if !output.status.success() {
+        bail!(
+            "ithaca {} failed: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A running `ithaca up`.
+pub(crate) struct Server {
+    child: Child,
+    base: String,
+}
+
+impl Server {
+    /// Starts the node and waits until it says it is ready.
+    pub(crate) fn start(institution: &Institution) -> Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let log = |name: &str| -> Result<File> {
+            Ok(OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(institution.folder.join(name))?)
+        };
+        let child = Command::new(&institution.ithaca)
+            .args(["up", "--data"])
+            .arg(institution.data())
+            .arg("--passphrase-file")
+            .arg(institution.folder.join("passphrase"))
+            .arg("--listen")
+            .arg(format!("127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .stdout(log("stdout.log")?)
+            .stderr(log("stderr.log")?)
+            .spawn()
+            .context("cannot start ithaca up")?;
+        let mut server = Self {
+            child,
+            base: format!("http://127.0.0.1:{port}"),
+        };
+        let from = Instant::now();
+        loop {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("ithaca up ended with {status} instead of becoming ready; see stderr.log");
+            }
+            if let Ok(answer) = call("GET", &format!("{}/ready", server.base), "", &[], None)
+                && answer.status == 200
+            {
+                return Ok(server);
+            }
+            if from.elapsed() > READY_TIMEOUT {
+                server.child.kill().ok();
+                bail!(
+                    "ithaca up was not ready within {} s",
+                    READY_TIMEOUT.as_secs()
+                );
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// SIGKILL, and wait until it is gone.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// The end of the run; the process has nothing left to lose.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.kill()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// An HTTP answer, whatever its status.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Result<Value> {
+        serde_json::from_slice(&self.body).context("the answer is not JSON")
+    }
+}
+
+/// One request. An error means that no answer came: the request may or may not have happened.
+pub(crate) fn call(
+    method: &str,
+    url: &str,
+    token: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Result<Answer> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(20)))
+        .build()
+        .into();
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    if !token.is_empty() {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = match body {
+        Some(bytes) => agent.run(request.body(bytes)?)?,
+        None => agent.run(request.body(())?)?,
+    };
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    response
+        .into_body()
+        .into_reader()
+        .take(64 << 20)
+        .read_to_end(&mut body)?;
+    Ok(Answer { status, body })
+}
