@@ -1,0 +1,5 @@
+//! Integration tests of the codec.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod types;
