@@ -130,6 +130,8 @@ domains! {
     // Sealing at rest.
     /// Root key sealed under a passphrase.
     RootSeal = "seal/root",
+    /// Anything sealed under a passphrase.
+    PasswordSeal = "seal/password",
     /// Ring of table keys sealed under the root key.
     RingSeal = "seal/ring",
     /// Table key sealed under the root key.
