@@ -1,0 +1,212 @@
+//! The real network: authenticated, encrypted connections to validators at known addresses.
+//!
+//! Handshake: the engine's SAKE (Ed25519 identities) and CUPS (ChaCha20-Poly1305), under a
+//! namespace that names the ledger. A validator without a configured address cannot be dialled
+//! and is logged; it may still be reached through the others' blocks.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use commonware_cryptography::chacha20_poly1305::ChaCha20Poly1305;
+use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
+use commonware_p2p::authenticated::lookup;
+use commonware_p2p::{
+    Address, AddressableManager, PeerSetSubscription, Provider, TrackedPeers,
+};
+use commonware_runtime::{Clock, Metrics, Network as RuntimeNetwork, Resolver, Spawner};
+use commonware_stream::cups::{self, Cups};
+use commonware_stream::sake::{self, Sake};
+use commonware_utils::ordered::{Map, Set};
+use rand_core::CryptoRng;
+
+use super::optional::{Alone, MaybeBlocker, MaybePeers, MaybeReceiver, MaybeSender};
+use super::{Channel, ChannelPlan, Link, Network, OpenError, Opened, Peers};
+use crate::certificates::{engine_key, engine_signer};
+
+/// Peer sets kept connected: this epoch's and the last one's.
+const TRACKED_EPOCHS: NonZeroUsize = match NonZeroUsize::new(2) {
+    Some(epochs) => epochs,
+    None => unreachable!(),
+};
+
+/// Capacity of the network's internal queues.
+const MAILBOX: NonZeroUsize = match NonZeroUsize::new(1_024) {
+    Some(messages) => messages,
+    None => unreachable!(),
+};
+
+/// Furthest a peer's clock may be ahead at a handshake.
+const HANDSHAKE_AHEAD: Duration = Duration::from_secs(15 * 60);
+
+/// Oldest handshake message accepted.
+const HANDSHAKE_AGE: Duration = Duration::from_secs(15 * 60);
+
+/// Validators at known addresses.
+pub struct Lookup {
+    signer: PrivateKey,
+    listen: SocketAddr,
+    peers: Vec<(keys::PublicKey, SocketAddr)>,
+    allow_private_ips: bool,
+}
+
+impl Lookup {
+    /// A network for the validator with this seed; none if the seed is malformed.
+    ///
+    /// With no peers, nothing listens and nothing is dialled.
+    #[must_use]
+    pub fn new(
+        seed: &keys::Secret,
+        listen: SocketAddr,
+        peers: Vec<(keys::PublicKey, SocketAddr)>,
+    ) -> Option<Self> {
+        let (signer, _) = engine_signer(seed)?;
+        Some(Self {
+            signer,
+            listen,
+            peers,
+            allow_private_ips: true,
+        })
+    }
+
+    /// Whether peers may have private addresses (they may, unless this says otherwise).
+    #[must_use]
+    pub fn allow_private_ips(mut self, allow: bool) -> Self {
+        self.allow_private_ips = allow;
+        self
+    }
+
+    fn directory(&self) -> Result<Map<PublicKey, Address>, OpenError> {
+        let mut known = Vec::with_capacity(self.peers.len());
+        for (key, address) in &self.peers {
+            let key = engine_key(key).ok_or(OpenError::MalformedPeer(*address))?;
+            known.push((key, Address::from(*address)));
+        }
+        Map::try_from(known).map_err(|_| OpenError::DuplicatePeer)
+    }
+
+    fn config(
+        self,
+        plan: &ChannelPlan,
+        peers: usize,
+    ) -> lookup::Config<Cups<Sake<PrivateKey>, ChaCha20Poly1305>> {
+        let handshake = Cups::new(
+            Sake {
+                signer: self.signer,
+                synchrony_bound: HANDSHAKE_AHEAD,
+                max_handshake_age: HANDSHAKE_AGE,
+                version: sake::Version::V1,
+            },
+            cups::Version::V1,
+        );
+        // Room for the node itself and for a few validators that join while it runs.
+        let per_set = NonZeroUsize::MIN.saturating_add(peers.saturating_add(3));
+        let mut config = lookup::Config::local(
+            handshake,
+            &plan.namespace,
+            self.listen,
+            per_set,
+            plan.max_message_bytes,
+            MAILBOX,
+        );
+        config.allow_private_ips = self.allow_private_ips;
+        config.tracked_peer_sets = TRACKED_EPOCHS;
+        // Institutions sit behind address translation; the handshake authenticates them.
+        config.bypass_ip_check = true;
+        config
+    }
+}
+
+impl<E> Network<E> for Lookup
+where
+    E: Spawner + Clock + CryptoRng + RuntimeNetwork + Resolver + Metrics,
+{
+    type Sender = MaybeSender<lookup::Sender<PublicKey, E>>;
+    type Receiver = MaybeReceiver<lookup::Receiver<PublicKey>>;
+    type Peers = MaybePeers<Directory>;
+    type Blocker = MaybeBlocker<lookup::Oracle<PublicKey>>;
+
+    async fn open(self, context: E, plan: ChannelPlan) -> Result<Opened<E, Self>, OpenError> {
+        let addresses = self.directory()?;
+        let mut network = None;
+        let mut oracle = None;
+        if !addresses.is_empty() {
+            let limit = lookup::max_size::<Cups<Sake<PrivateKey>, ChaCha20Poly1305>>();
+            if plan.max_message_bytes > limit {
+                return Err(OpenError::TooLarge {
+                    bytes: plan.max_message_bytes,
+                    limit,
+                });
+            }
+            let config = self.config(&plan, addresses.len());
+            let (opened, control) = lookup::Network::new(context, config);
+            network = Some(opened);
+            oracle = Some(control);
+        }
+        let mut channel = |channel: Channel| -> Link<E, Self> {
+            match &mut network {
+                Some(network) => {
+                    let (sender, receiver) = network.register(channel.number(), channel.quota());
+                    (MaybeSender(Some(sender)), MaybeReceiver(Some(receiver)))
+                }
+                None => (MaybeSender(None), MaybeReceiver(None)),
+            }
+        };
+        let opened = Opened {
+            votes: channel(Channel::Votes),
+            certificates: channel(Channel::Certificates),
+            resolver: channel(Channel::Resolver),
+            backfill: channel(Channel::Backfill),
+            blocks: channel(Channel::Blocks),
+            gossip: channel(Channel::Gossip),
+            peers: match &oracle {
+                Some(oracle) => MaybePeers::Connected(Directory {
+                    oracle: oracle.clone(),
+                    addresses,
+                }),
+                None => MaybePeers::Alone(Alone::default()),
+            },
+            blocker: MaybeBlocker(oracle),
+        };
+        if let Some(network) = network {
+            network.start();
+        }
+        Ok(opened)
+    }
+}
+
+/// The tracked peers and where they are.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    oracle: lookup::Oracle<PublicKey>,
+    addresses: Map<PublicKey, Address>,
+}
+
+impl Provider for Directory {
+    type PublicKey = PublicKey;
+
+    async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
+        self.oracle.peer_set(id).await
+    }
+
+    async fn subscribe(&mut self) -> PeerSetSubscription<PublicKey> {
+        self.oracle.subscribe().await
+    }
+}
+
+impl Peers for Directory {
+    fn track(&mut self, epoch: u64, validators: Set<PublicKey>) {
+        let mut known = Vec::with_capacity(validators.len());
+        for validator in validators {
+            match self.addresses.get_value(&validator) {
+                Some(address) => known.push((validator, address.clone())),
+                None => {
+                    tracing::debug!(epoch, %validator, "validator without a configured address");
+                }
+            }
+        }
+        if let Ok(known) = Map::try_from(known) {
+            let _ = self.oracle.track(epoch, known);
+        }
+    }
+}
