@@ -6,7 +6,7 @@
 use crate::caller::Caller;
 use codec::id::SubjectId;
 use codec::time::Millis;
-use consent::PractitionerId;
+use consent::{PractitionerId, Reason};
 
 pub(crate) mod session;
 
@@ -21,9 +21,9 @@ pub struct BreakGlassOpen {
     /// The subject.
     pub subject: SubjectId,
     /// Why, in the clinician's words. Sealed with the log.
-    pub reason: String,
+    pub reason: Reason,
     /// How long, at most 240.
-    pub minutes: u32,
+    pub minutes: u16,
 }
 
 /// An opened session. Fetch with purpose BTG or ETREAT while it lasts.
@@ -60,7 +60,7 @@ pub struct BreakGlassView {
     /// Until when.
     pub until: Millis,
     /// Why.
-    pub reason: String,
+    pub reason: Reason,
     /// The review, once there is one.
     pub review: Option<Review>,
 }
@@ -75,7 +75,7 @@ pub struct Review {
     /// Whether the access was justified.
     pub justified: bool,
     /// The reviewer's words.
-    pub note: String,
+    pub note: Reason,
 }
 
 /// Reviews a session.
@@ -90,7 +90,7 @@ pub struct BreakGlassReview {
     /// Whether it was justified.
     pub justified: bool,
     /// In the reviewer's words.
-    pub note: String,
+    pub note: Reason,
 }
 
 macro_rules! redacted {

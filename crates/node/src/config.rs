@@ -1,11 +1,14 @@
 //! What an operator sets for one node. Durations in milliseconds, sizes in bytes.
 
 use consent::Policy;
+use ledger::Genesis;
 use std::net::SocketAddr;
 
 /// Configuration of a node.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The network.
+    pub genesis: Genesis,
     /// Where the engine listens for its peers.
     pub listen: SocketAddr,
     /// The other validators: consensus public key and address.
@@ -14,19 +17,8 @@ pub struct Config {
     pub partition: String,
     /// The institution's own rules for care and law.
     pub policy: Policy,
-    /// How long records must be kept after their last version, and under which law.
-    pub retention: Retention,
     /// Limits.
     pub limits: Limits,
-}
-
-/// The retention period of the institution's law; none by default.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Retention {
-    /// Milliseconds after a record's latest version before the subject may be erased. 0: no period.
-    pub keep_ms: u64,
-    /// The law, as shown to who asks for erasure ("BGB 630f", "GDPR 17(3)(b)").
-    pub law: String,
 }
 
 /// Bounds on what a node takes and keeps in flight.
@@ -69,14 +61,14 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// A node that listens there, with no peers and the default policy.
-    pub fn new(listen: SocketAddr) -> Self {
+    /// A node of that network that listens there, with no peers and the default policy.
+    pub fn new(genesis: Genesis, listen: SocketAddr) -> Self {
         Self {
+            genesis,
             listen,
             peers: Vec::new(),
             partition: "ithaca".to_owned(),
             policy: Policy::default(),
-            retention: Retention::default(),
             limits: Limits::default(),
         }
     }

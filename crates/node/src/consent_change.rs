@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::subject::{Finality, Wait};
 use codec::id::{EntryId, GrantId, SubjectId};
 use codec::time::Millis;
+use keys::PublicKey;
 use consent::{ConsentState, Controller, Exception, Grantee, Purpose};
 use std::collections::BTreeSet;
 
@@ -28,9 +29,9 @@ pub enum ConsentChange {
     GrantAdd(GrantDraft),
     /// Revokes a grant.
     GrantRevoke(GrantId),
-    /// Adds a controller, or changes the one in that slot.
-    ControllerSet(Controller),
-    /// Removes the controller of a slot (never the last one).
+    /// Adds a controller, or changes the one in that slot; with a key, the slot's key changes too.
+    ControllerSet(Controller, Option<PublicKey>),
+    /// Removes the controller of a slot; the slot gets a key that nobody holds.
     ControllerRemove {
         /// The slot, 0 to 3.
         slot: u8,
@@ -59,7 +60,7 @@ pub struct GrantDraft {
     /// Until when.
     pub until: Millis,
     /// What is left out.
-    pub exceptions: Vec<Exception>,
+    pub exceptions: BTreeSet<Exception>,
 }
 
 /// Prepares a change for a controller to sign.

@@ -24,8 +24,8 @@ use crate::safeguarding::{
 };
 use crate::status::{Metrics, Readiness, Status};
 use crate::subject::{
-    RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectClose, SubjectEnrol, SubjectEntry,
-    SubjectOpen, SubjectOpened, SubjectQuery, SubjectRecover, SubjectStatus,
+    RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectClose, SubjectEnrolPrepare, SubjectEntry,
+    SubjectOpen, SubjectOpenPrepare, SubjectOpenSubmit, SubjectOpened, SubjectQuery, SubjectRecover, SubjectStatus,
 };
 use crate::caller::Caller;
 use futures::FutureExt;
@@ -71,12 +71,17 @@ macro_rules! use_cases {
 }
 
 use_cases! {
-    /// Opens a compartment, assisted or with a family's keys.
+    /// Opens a compartment for which the desk acts.
     subject_open(SubjectOpen) -> SubjectOpened;
+    /// Prepares an opening under a family's own keys, for the family to sign.
+    subject_open_prepare(SubjectOpenPrepare) -> ConsentBundle;
+    /// Opens a compartment with what the family signed.
+    subject_open_submit(SubjectOpenSubmit) -> SubjectOpened;
     /// What is known of a subject, without its records.
     subject_status(SubjectQuery) -> SubjectStatus;
-    /// Enrols a family's key; the desk stops acting for it, for good.
-    subject_enrol(SubjectEnrol) -> ConsentAccepted;
+    /// Prepares the enrolment of a family's keys, for the family to sign; submitted like a consent
+    /// change, it ends the desk's acting for good.
+    subject_enrol_prepare(SubjectEnrolPrepare) -> ConsentBundle;
     /// Drafts a recovery of lost keys, signed by this custodian.
     subject_recover(SubjectRecover) -> RecoveryDraft;
     /// Countersigns another custodian's recovery draft.

@@ -3,6 +3,7 @@
 use crate::caller::Caller;
 use codec::id::SubjectId;
 use codec::time::Millis;
+use consent::RuleName;
 
 /// Sets a hold, replacing an earlier one.
 #[derive(Debug, Clone)]
@@ -13,8 +14,8 @@ pub struct HoldSet {
     pub subject: SubjectId,
     /// Until when.
     pub until: Millis,
-    /// A code, not a story ("litigation", "public-health-order"): at most 64 of `a-z0-9-`.
-    pub reason_code: String,
+    /// A code, not a story ("litigation", "public-health-order").
+    pub reason_code: RuleName,
 }
 
 /// Clears a hold.
@@ -32,5 +33,5 @@ pub struct Hold {
     /// Until when.
     pub until: Millis,
     /// Why.
-    pub reason_code: String,
+    pub reason_code: RuleName,
 }

@@ -52,6 +52,7 @@ pub use codec::id::{
 };
 pub use codec::time::{Date, Millis};
 pub use consent::{
-    Actor, Basis, ConsentState, Controller, ControllerRole, Denial, Exception, Grant, Grantee,
-    Missing, Policy, PractitionerId, Purpose, Role, Selection,
+    Actor, Basis, ConsentState, Controller, ControllerRole, Denial, Exception, Grant, Grantee, Label,
+    Missing, Permit, Policy, PractitionerAt, PractitionerId, Purpose, Reason, RecordKind, Records, Role,
+    RuleName, Selection,
 };

@@ -6,9 +6,9 @@
 use crate::caller::Caller;
 use crate::subject::{Finality, Wait};
 use codec::Category;
-use codec::id::{Digest, DisclosureId, EntryId, RecordId, SubjectId};
-use consent::{Basis, Purpose, Selection};
-use zeroize::Zeroizing;
+use codec::id::{Digest, DisclosureId, EntryId, RecordId, StudyId, SubjectId};
+use consent::{Permit, Purpose, RecordKind, Selection};
+use keys::Zeroizing;
 
 pub(crate) mod deposit;
 pub(crate) mod fetch;
@@ -84,7 +84,7 @@ pub struct DepositedRecord {
     /// Its version, from 1.
     pub version: u32,
     /// "phenopacket", a FHIR resource type, or "document".
-    pub kind: String,
+    pub kind: RecordKind,
     /// Salted Merkle root over stored form and projections: what the ledger will hold.
     pub commitment: Digest,
     /// False when the same bytes were there already.
@@ -102,6 +102,11 @@ pub struct Fetch {
     pub subject: SubjectId,
     /// Which categories of which records.
     pub selection: Selection,
+    /// For which study, if for one.
+    pub study: Option<StudyId>,
+    /// Whether less than the selection will do ("whatever I may see"). Otherwise it is the whole
+    /// selection or a denial that names what was missing.
+    pub partial: bool,
     /// One version of the one selected record, instead of the latest.
     pub version: Option<u32>,
 }
@@ -111,14 +116,8 @@ pub struct Fetch {
 pub struct Fetched {
     /// The log row of this disclosure.
     pub disclosure: DisclosureId,
-    /// Why it was permitted.
-    pub basis: Basis,
-    /// The same in a sentence.
-    pub because: String,
-    /// The permission ends then.
-    pub until_ms: Option<u64>,
-    /// The node's view of the ledger is old; own care only.
-    pub stale: bool,
+    /// Why it was permitted, how far, until when, and whether consent may have changed since.
+    pub permit: Permit,
     /// The records.
     pub records: Vec<FetchedRecord>,
 }
@@ -153,7 +152,7 @@ pub struct RecordMeta {
     /// The version.
     pub version: u32,
     /// The kind.
-    pub kind: String,
+    pub kind: RecordKind,
     /// When it was deposited here.
     pub deposited_ms: u64,
     /// The commitment on the ledger.
@@ -175,6 +174,8 @@ pub struct List {
     pub caller: Caller,
     /// What for.
     pub purpose: Purpose,
+    /// For which study, if for one.
+    pub study: Option<StudyId>,
     /// Whose.
     pub subject: SubjectId,
     /// Only this record's versions.
@@ -186,10 +187,8 @@ pub struct List {
 pub struct Listed {
     /// The log row.
     pub disclosure: DisclosureId,
-    /// Why it was permitted.
-    pub basis: Basis,
-    /// The node's view of the ledger is old; own care only.
-    pub stale: bool,
+    /// Why it was permitted, how far, until when, and whether consent may have changed since.
+    pub permit: Permit,
     /// Latest version of each record with a permitted category, or all versions of the one asked for.
     pub records: Vec<RecordMeta>,
 }

@@ -6,7 +6,7 @@
 use crate::caller::Caller;
 use codec::id::{DisclosureId, SubjectId};
 use codec::time::Millis;
-use consent::PractitionerId;
+use consent::{PractitionerId, Reason};
 
 /// Asks for a delay. It has no effect until a second person confirms it.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub struct SafeguardingPropose {
     /// Until when; the policy bounds it.
     pub until: Millis,
     /// Why. Sealed with the log.
-    pub reason: String,
+    pub reason: Reason,
 }
 
 /// Confirms a delay.
@@ -55,7 +55,7 @@ pub struct Safeguarding {
     /// Who confirmed; none yet: no effect.
     pub confirmed_by: Option<PractitionerId>,
     /// Why.
-    pub reason: String,
+    pub reason: Reason,
 }
 
 impl std::fmt::Debug for SafeguardingPropose {

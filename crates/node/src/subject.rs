@@ -8,47 +8,59 @@ use crate::caller::Caller;
 use codec::id::{EntryId, InstitutionId, SubjectId};
 use codec::time::Millis;
 use consent::{Controller, Grant};
-use keys::{PublicKey, Signature};
+use crate::consent_change::SignedChange;
+use keys::PublicKey;
+use std::collections::BTreeMap;
 
 pub(crate) mod open;
 pub(crate) mod recover;
 
-/// Controller slots of a subject, always four on the ledger; unused ones hold random keys.
-pub const SLOTS: usize = 4;
-
-/// Opens a compartment.
+/// Opens a compartment for which the desk acts.
 #[derive(Debug, Clone)]
 pub struct SubjectOpen {
     /// A desk.
     pub caller: Caller,
-    /// Who controls it.
-    pub control: Control,
+    /// Who may read the record as its controllers; they have accounts, no keys yet. May be empty.
+    pub controllers: Vec<Controller>,
     /// When the subject comes of age and guardians' control ends.
-    pub maturity: Option<Millis>,
-    /// The same key gives the same subject again.
+    pub matures: Option<Millis>,
+    /// The same key (at most 128 bytes) gives the same subject again.
     pub client_key: Option<String>,
     /// Whether to wait for finality.
     pub wait: Wait,
 }
 
-/// Who controls a new compartment.
+/// Prepares the opening of a compartment under a family's own keys.
 #[derive(Debug, Clone)]
-pub enum Control {
-    /// The custodian's desk acts for the family until it enrols a key.
-    Assisted,
-    /// Controllers with their own keys, at most four.
-    Family(Vec<SlotKey>),
+pub struct SubjectOpenPrepare {
+    /// A desk.
+    pub caller: Caller,
+    /// The controllers and their keys, at most four.
+    pub controllers: Vec<Keyholder>,
+    /// The slot whose key will sign.
+    pub slot: u8,
+    /// When the subject comes of age and guardians' control ends.
+    pub matures: Option<Millis>,
 }
 
-/// A controller's public key for one slot, with proof that somebody holds it.
+/// Opens a compartment with what the family's tool signed.
 #[derive(Debug, Clone)]
-pub struct SlotKey {
+pub struct SubjectOpenSubmit {
+    /// A desk.
+    pub caller: Caller,
+    /// The signed opening.
+    pub signed: SignedChange,
+    /// Whether to wait for finality.
+    pub wait: Wait,
+}
+
+/// A controller and the public key made for this subject alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyholder {
     /// The controller; its slot number says where the key goes.
     pub controller: Controller,
-    /// A fresh key, for this subject alone.
+    /// The key, from `ithaca subject keygen`.
     pub key: PublicKey,
-    /// Signature over [`crate::verify::possession`] by that key.
-    pub possession: Signature,
 }
 
 /// How long the caller waits.
@@ -138,19 +150,17 @@ pub struct SubjectStatus {
     pub opening_matches: bool,
 }
 
-/// Enrols a family's key in a slot; from then on the desk no longer acts for it.
+/// Prepares the enrolment of a family's keys; once submitted, the desk no longer acts for it.
 #[derive(Debug, Clone)]
-pub struct SubjectEnrol {
+pub struct SubjectEnrolPrepare {
     /// A desk, while the subject is assisted.
     pub caller: Caller,
     /// The subject.
     pub subject: SubjectId,
-    /// The key and its controller.
-    pub slot: SlotKey,
-    /// The sequence the caller saw.
-    pub expect_sequence: u64,
-    /// Whether to wait for finality.
-    pub wait: Wait,
+    /// Every controller from now on, with keys.
+    pub controllers: Vec<Keyholder>,
+    /// The slot whose key will sign.
+    pub slot: u8,
 }
 
 /// Begins recovery of lost controller keys: this custodian signs, a second institution countersigns.
@@ -160,8 +170,10 @@ pub struct SubjectRecover {
     pub caller: Caller,
     /// The subject.
     pub subject: SubjectId,
-    /// The new controllers.
-    pub slots: Vec<SlotKey>,
+    /// The new keys by slot; slots left out get keys that nobody holds.
+    pub keys: BTreeMap<u8, PublicKey>,
+    /// The institution that will countersign.
+    pub witness: InstitutionId,
 }
 
 /// A recovery that waits for the second institution's signature. Opaque bytes to carry there.
