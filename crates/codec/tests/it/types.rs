@@ -10,10 +10,10 @@ record! {
     /// A record with every kind of field.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub(crate) struct Visit {
-        1 => at: Millis,
-        2 => ward: Option<String>,
-        4 => signs: Vec<Sign>,
-        24 => raw: Vec<u8>,
+        1 => pub(crate) at: Millis,
+        2 => pub(crate) ward: Option<String>,
+        4 => pub(crate) signs: Vec<Sign>,
+        24 => pub(crate) raw: Vec<u8>,
     }
 }
 
