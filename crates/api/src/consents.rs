@@ -1,0 +1,359 @@
+//! Consent: showing, preparing, signing at home, the desk's changes, grants.
+
+use crate::{
+    edge::Edge,
+    problem::Problem,
+    read::{At, Json, Raw, Who, answer, wait},
+    records::cbor,
+    subjects::{Standing, entity_tag, hex},
+};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use node::{
+    Caller, Category, ConsentState, Controller, Exception, Grant, GrantId, Grantee, Millis,
+    Purpose, SubjectId,
+    consent_change::{
+        ConsentAccepted, ConsentChange, ConsentDesk, ConsentPrepare, ConsentQuery, ConsentSubmit,
+        Effect, GrantDraft, SignedChange,
+    },
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// One change. Several may be made together.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Change {
+    /// Adds a grant.
+    GrantAdd(Draft),
+    /// Revokes a grant.
+    GrantRevoke(#[schemars(with = "String")] GrantId),
+    /// Adds a controller, or changes the one in that slot.
+    ControllerSet(#[schemars(with = "serde_json::Value")] Controller),
+    /// Removes the controller of a slot.
+    ControllerRemove(u8),
+    /// When the subject comes of age.
+    MaturitySet(#[schemars(with = "Option<String>")] Option<Millis>),
+    /// Opts out of a purpose that needs no agreement.
+    OptOut(#[schemars(with = "String")] Purpose),
+    /// Takes an opt-out back.
+    OptIn(#[schemars(with = "String")] Purpose),
+    /// Restricts processing, or lifts the restriction.
+    Restrict(bool),
+}
+
+/// A grant to be made.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Draft {
+    /// `{"institution": ID}`, `{"practitioner": {"institution": ID, "practitioner": NAME}}` or `{"study": ID}`.
+    #[schemars(with = "serde_json::Value")]
+    grantee: Grantee,
+    /// HL7 v3 PurposeOfUse codes.
+    #[schemars(with = "Vec<String>")]
+    purposes: BTreeSet<Purpose>,
+    #[schemars(with = "Vec<String>")]
+    categories: BTreeSet<Category>,
+    /// RFC 3339.
+    #[schemars(with = "String")]
+    from: Millis,
+    /// RFC 3339; the first instant after the period.
+    #[schemars(with = "String")]
+    until: Millis,
+    /// `{"record": ID}`, `{"kind": NAME}` or `{"practitioner": NAME}`.
+    #[serde(default)]
+    #[schemars(with = "Vec<serde_json::Value>")]
+    exceptions: Vec<Exception>,
+}
+
+/// Changes by the desk.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    changes: Vec<Change>,
+}
+
+/// Changes for a controller to sign.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Prepare {
+    /// The slot whose key will sign.
+    slot: u8,
+    changes: Vec<Change>,
+}
+
+/// Whether processing is restricted.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restriction {
+    restricted: bool,
+}
+
+/// An accepted change.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Accepted {
+    sequence: u64,
+    entry: String,
+    /// `narrowing` binds now, `widening` when final, `mixed` each for its part.
+    effect: &'static str,
+    /// Grants that this change made.
+    grants: Vec<String>,
+    finality: Standing,
+}
+
+impl From<ConsentAccepted> for Accepted {
+    fn from(accepted: ConsentAccepted) -> Self {
+        Self {
+            sequence: accepted.sequence,
+            entry: accepted.entry.to_string(),
+            effect: match accepted.effect {
+                Effect::Narrowing => "narrowing",
+                Effect::Widening => "widening",
+                Effect::Mixed => "mixed",
+            },
+            grants: accepted.grants.iter().map(ToString::to_string).collect(),
+            finality: accepted.finality.into(),
+        }
+    }
+}
+
+/// A grant that was made.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Granted {
+    grant: String,
+    #[serde(flatten)]
+    accepted: Accepted,
+}
+
+/// The consent state.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Shown {
+    /// None while the opening is pending.
+    #[schemars(with = "Option<serde_json::Value>")]
+    finalised: Option<ConsentState>,
+    #[schemars(with = "Vec<serde_json::Value>")]
+    pending: Vec<ConsentState>,
+    #[schemars(with = "serde_json::Value")]
+    latest: ConsentState,
+    /// In plain words.
+    says: Vec<String>,
+    opening_matches: bool,
+    /// Proof for `ithaca verify`, hexadecimal: these are all the grants.
+    opening: Option<String>,
+}
+
+/// Grants in force or to come.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Grants {
+    sequence: u64,
+    #[schemars(with = "Vec<serde_json::Value>")]
+    grants: Vec<Grant>,
+    /// In plain words.
+    says: Vec<String>,
+}
+
+fn draft(draft: Draft) -> GrantDraft {
+    GrantDraft {
+        grantee: draft.grantee,
+        purposes: draft.purposes,
+        categories: draft.categories,
+        from: draft.from,
+        until: draft.until,
+        exceptions: draft.exceptions,
+    }
+}
+
+fn changes(changes: Vec<Change>) -> Vec<ConsentChange> {
+    changes
+        .into_iter()
+        .map(|change| match change {
+            Change::GrantAdd(grant) => ConsentChange::GrantAdd(draft(grant)),
+            Change::GrantRevoke(grant) => ConsentChange::GrantRevoke(grant),
+            Change::ControllerSet(controller) => ConsentChange::ControllerSet(controller),
+            Change::ControllerRemove(slot) => ConsentChange::ControllerRemove { slot },
+            Change::MaturitySet(at) => ConsentChange::MaturitySet(at),
+            Change::OptOut(purpose) => ConsentChange::OptOut(purpose),
+            Change::OptIn(purpose) => ConsentChange::OptIn(purpose),
+            Change::Restrict(on) => ConsentChange::Restrict(on),
+        })
+        .collect()
+}
+
+pub(crate) async fn show(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+) -> Result<Response, Problem> {
+    let shown = edge
+        .node
+        .consent_show(ConsentQuery { caller, subject })
+        .await?;
+    Ok(answer(
+        StatusCode::OK,
+        &Shown {
+            says: node::consent_change::sentences(&shown.latest),
+            finalised: shown.finalised,
+            pending: shown.pending,
+            latest: shown.latest,
+            opening_matches: shown.opening_matches,
+            opening: shown.opening.map(|o| hex(&o)),
+        },
+    ))
+}
+
+pub(crate) async fn grants(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+) -> Result<Response, Problem> {
+    let shown = edge
+        .node
+        .consent_show(ConsentQuery { caller, subject })
+        .await?;
+    Ok(answer(
+        StatusCode::OK,
+        &Grants {
+            sequence: shown.latest.terms().sequence,
+            grants: shown.latest.terms().grants.clone(),
+            says: node::consent_change::sentences(&shown.latest),
+        },
+    ))
+}
+
+pub(crate) async fn prepare(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+    Json(body): Json<Prepare>,
+) -> Result<Response, Problem> {
+    let bundle = edge
+        .node
+        .consent_prepare(ConsentPrepare {
+            caller,
+            subject,
+            slot: body.slot,
+            changes: changes(body.changes),
+        })
+        .await?;
+    Ok(cbor(bundle.to_bytes()))
+}
+
+pub(crate) async fn submit(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+    raw: Raw,
+) -> Result<Response, Problem> {
+    let held = edge
+        .body(&raw.headers, raw.body, edge.limits.json_bytes)
+        .await?;
+    let change = SignedChange::from_bytes(&held.bytes).map_err(|error| {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            error.to_string(),
+        )
+    })?;
+    if change.subject() != subject {
+        return Err(Problem::bad_request(
+            "the signed change is for another subject than the path names",
+        ));
+    }
+    let wait = wait(&raw.headers, &edge);
+    let accepted = edge
+        .node
+        .consent_submit(ConsentSubmit {
+            caller,
+            change,
+            wait,
+        })
+        .await?;
+    Ok(answer(StatusCode::OK, &Accepted::from(accepted)))
+}
+
+pub(crate) async fn change(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+    headers: HeaderMap,
+    Json(body): Json<Changes>,
+) -> Result<Response, Problem> {
+    let accepted = desk(&edge, caller, subject, &headers, changes(body.changes)).await?;
+    Ok(answer(StatusCode::OK, &Accepted::from(accepted)))
+}
+
+pub(crate) async fn grant_add(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+    headers: HeaderMap,
+    Json(body): Json<Draft>,
+) -> Result<Response, Problem> {
+    let change = ConsentChange::GrantAdd(draft(body));
+    let accepted = desk(&edge, caller, subject, &headers, vec![change]).await?;
+    let grant = accepted
+        .grants
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    Ok(answer(
+        StatusCode::CREATED,
+        &Granted {
+            grant,
+            accepted: accepted.into(),
+        },
+    ))
+}
+
+pub(crate) async fn grant_revoke(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At((subject, grant)): At<(SubjectId, GrantId)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let change = ConsentChange::GrantRevoke(grant);
+    let accepted = desk(&edge, caller, subject, &headers, vec![change]).await?;
+    Ok(answer(StatusCode::OK, &Accepted::from(accepted)))
+}
+
+pub(crate) async fn restrict(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+    headers: HeaderMap,
+    Json(body): Json<Restriction>,
+) -> Result<Response, Problem> {
+    let change = ConsentChange::Restrict(body.restricted);
+    let accepted = desk(&edge, caller, subject, &headers, vec![change]).await?;
+    Ok(answer(StatusCode::OK, &Accepted::from(accepted)))
+}
+
+async fn desk(
+    edge: &Edge,
+    caller: Caller,
+    subject: SubjectId,
+    headers: &HeaderMap,
+    changes: Vec<ConsentChange>,
+) -> Result<ConsentAccepted, Problem> {
+    Ok(edge
+        .node
+        .consent_desk(ConsentDesk {
+            caller,
+            subject,
+            expect_sequence: entity_tag(headers, "if-match")?,
+            changes,
+            wait: wait(headers, edge),
+        })
+        .await?)
+}
+
+/// The number in an entity tag.
+pub(crate) fn entity_number(value: &str) -> Option<u64> {
+    let value = value.trim();
+    let value = value.strip_prefix("W/").unwrap_or(value);
+    value.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}

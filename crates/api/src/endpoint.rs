@@ -1,0 +1,245 @@
+//! The table of endpoints: the one truth for router, OpenAPI document and authorisation matrix.
+
+use crate::{consents, disclosures, edge::Edge, emergencies, operations, records, subjects};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use node::Role;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+/// An HTTP method that the edge takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the methods of HTTP")]
+pub enum Verb {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+impl Verb {
+    /// As in a request line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// Who gets past the edge; what they may do there is the node's decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Open,
+    /// Any valid bearer token.
+    Bearer,
+    /// A bearer token with one of these roles.
+    Only(&'static [Role]),
+}
+
+/// A query parameter or header.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// Query parameter, or header.
+    pub in_query: bool,
+    /// Whether a request without it is refused.
+    pub required: bool,
+    /// One sentence.
+    pub says: &'static str,
+}
+
+/// What a body looks like.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// None.
+    Nothing,
+    /// JSON of this schema.
+    Json(fn(&mut SchemaGenerator) -> Schema),
+    /// Bytes of one of these media types.
+    Bytes(&'static [&'static str]),
+}
+
+/// One endpoint.
+#[derive(Clone, Copy)]
+pub struct Endpoint {
+    /// Method.
+    pub method: Verb,
+    /// Path with parameters in braces.
+    pub path: &'static str,
+    /// Operation id: noun first.
+    pub id: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Who gets past the edge.
+    pub access: Access,
+    /// Query parameters and headers.
+    pub parameters: &'static [Parameter],
+    /// The request's body.
+    pub request: Shape,
+    /// The status of success, and its body.
+    pub response: (u16, Shape),
+    pub(crate) route: fn() -> MethodRouter<Edge>,
+}
+
+fn json<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+const fn query(name: &'static str, required: bool, says: &'static str) -> Parameter {
+    Parameter {
+        name,
+        in_query: true,
+        required,
+        says,
+    }
+}
+
+const fn head(name: &'static str, required: bool, says: &'static str) -> Parameter {
+    Parameter {
+        name,
+        in_query: false,
+        required,
+        says,
+    }
+}
+
+const PURPOSE: Parameter = query("purpose", true, "what for: an HL7 v3 PurposeOfUse code");
+const CATEGORIES: Parameter = query(
+    "categories",
+    false,
+    "comma-separated; all of them must be permitted. Left out: whatever is permitted",
+);
+const VERSION: Parameter = query("version", false, "a version; the latest when left out");
+const WAIT: Parameter = head(
+    "Prefer",
+    false,
+    "`wait=final` answers when the ledger has finalised it",
+);
+const KEY: Parameter = head(
+    "Idempotency-Key",
+    false,
+    "the source's own id for this request: sent again, it gives the same answer",
+);
+const PAYLOADS: &[&str] = &[
+    "application/json",
+    "application/fhir+json",
+    "application/octet-stream",
+];
+
+macro_rules! endpoints {
+    ($($id:literal: $verb:ident $path:literal => $route:expr, $access:expr, $summary:literal,
+       [$($parameter:expr),*], $request:expr, $status:literal $response:expr;)*) => {
+        /// Every endpoint of the node.
+        pub const ENDPOINTS: &[Endpoint] = &[$(Endpoint {
+            method: Verb::$verb,
+            path: $path,
+            id: $id,
+            summary: $summary,
+            access: $access,
+            parameters: &[$($parameter),*],
+            request: $request,
+            response: ($status, $response),
+            route: || $route,
+        }),*];
+    };
+}
+
+use Access::{Bearer, Only, Open};
+use Shape::{Bytes, Json, Nothing};
+
+endpoints! {
+    "health": Get "/health" => get(operations::health), Open,
+        "The process lives.", [], Nothing, 200 Json(json::<operations::Health>);
+    "ready": Get "/ready" => get(operations::ready), Open,
+        "The node can serve; 503 says why not.", [], Nothing, 200 Json(json::<operations::Ready>);
+    "metrics": Get "/metrics" => get(operations::metrics), Only(&[Role::Operator]),
+        "Counters and gauges for Prometheus.", [], Nothing, 200 Bytes(&["text/plain"]);
+    "openapi": Get "/openapi.json" => get(operations::openapi), Open,
+        "This document.", [], Nothing, 200 Bytes(&["application/json"]);
+    "status": Get "/v1/status" => get(operations::status), Bearer,
+        "How the node does, for operators.", [], Nothing, 200 Json(json::<operations::StatusShown>);
+
+    "subject_open": Post "/v1/subjects" => post(subjects::open), Bearer,
+        "Opens a compartment for a person.", [KEY, WAIT],
+        Json(json::<subjects::Open>), 201 Json(json::<subjects::Opened>);
+    "subject_status": Get "/v1/subjects/{subject}" => get(subjects::status), Bearer,
+        "What is known of a subject, without its records.", [], Nothing, 200 Json(json::<subjects::Status>);
+    "subject_erase": Delete "/v1/subjects/{subject}" => delete(subjects::erase), Bearer,
+        "Destroys the subject's key here; hands over who looked.", [], Nothing, 200 Json(json::<subjects::Erased>);
+    "subject_close": Post "/v1/subjects/{subject}/close" => post(subjects::close), Bearer,
+        "Closes a subject to new data, keeping what is there.", [WAIT], Nothing, 200 Json(json::<subjects::Entry>);
+    "subject_enrol": Post "/v1/subjects/{subject}/controllers" => post(subjects::enrol), Bearer,
+        "Enrols a family's key; the desk stops acting for it, for good.", [WAIT],
+        Json(json::<subjects::Enrol>), 200 Json(json::<consents::Accepted>);
+
+    "record_deposit": Post "/v1/subjects/{subject}/records" => post(records::deposit), Bearer,
+        "Deposits a phenopacket, a FHIR resource or Bundle, or a document.",
+        [KEY, WAIT, head("Ithaca-Source", false, "the source system")],
+        Bytes(PAYLOADS), 201 Json(json::<records::Deposited>);
+    "record_list": Get "/v1/subjects/{subject}/records" => get(records::list), Bearer,
+        "Lists the records the caller may know of; logged.", [PURPOSE], Nothing, 200 Json(json::<records::Listed>);
+    "record_fetch": Get "/v1/subjects/{subject}/records/{record}" => get(records::fetch), Bearer,
+        "Reads what consent permits; logged before it is opened. With Accept: application/octet-stream the stored form, when all of it is permitted.",
+        [PURPOSE, CATEGORIES, VERSION], Nothing, 200 Json(json::<records::Fetched>);
+    "record_replace": Put "/v1/subjects/{subject}/records/{record}" => put(records::replace), Bearer,
+        "Deposits a new version.", [head("If-Match", true, "the version it replaces, as an entity tag"), WAIT],
+        Bytes(PAYLOADS), 200 Json(json::<records::Deposited>);
+    "record_receipt": Get "/v1/subjects/{subject}/records/{record}/receipt" => get(records::receipt), Bearer,
+        "The receipt for `ithaca verify`; 202 while the ledger has not finalised it.",
+        [VERSION, query("leaf", false, "`stored` (default) or a category")], Nothing, 200 Bytes(&["application/cbor"]);
+
+    "consent_show": Get "/v1/subjects/{subject}/consent" => get(consents::show), Bearer,
+        "The consent state, finalised and pending, with its opening.", [], Nothing, 200 Json(json::<consents::Shown>);
+    "consent_prepare": Post "/v1/subjects/{subject}/consent/prepare" => post(consents::prepare), Bearer,
+        "Prepares a change for a controller to check and sign at home.", [],
+        Json(json::<consents::Prepare>), 200 Bytes(&["application/cbor"]);
+    "consent_submit": Post "/v1/subjects/{subject}/consent" => post(consents::submit), Bearer,
+        "Takes a signed change.", [WAIT], Bytes(&["application/cbor"]), 200 Json(json::<consents::Accepted>);
+    "consent_change": Put "/v1/subjects/{subject}/consent" => put(consents::change), Bearer,
+        "Changes consent through the desk, while the family holds no key.",
+        [WAIT, head("If-Match", false, "the sequence the caller saw, as an entity tag")],
+        Json(json::<consents::Changes>), 200 Json(json::<consents::Accepted>);
+    "grant_list": Get "/v1/subjects/{subject}/grants" => get(consents::grants), Bearer,
+        "The grants in the latest accepted state.", [], Nothing, 200 Json(json::<consents::Grants>);
+    "grant_add": Post "/v1/subjects/{subject}/grants" => post(consents::grant_add), Bearer,
+        "Grants through the desk.", [WAIT], Json(json::<consents::Draft>), 201 Json(json::<consents::Granted>);
+    "grant_revoke": Delete "/v1/subjects/{subject}/grants/{grant}" => delete(consents::grant_revoke), Bearer,
+        "Revokes a grant through the desk; binds at once.", [WAIT], Nothing, 200 Json(json::<consents::Accepted>);
+    "restriction_set": Put "/v1/subjects/{subject}/restriction" => put(consents::restrict), Bearer,
+        "Restricts processing (GDPR article 18), or lifts it.", [WAIT],
+        Json(json::<consents::Restriction>), 200 Json(json::<consents::Accepted>);
+
+    "disclosure_list": Get "/v1/subjects/{subject}/disclosures" => get(disclosures::list), Bearer,
+        "Who looked, who was refused, and why.",
+        [query("from", false, "RFC 3339"), query("until", false, "RFC 3339")],
+        Nothing, 200 Json(json::<disclosures::List>);
+    "disclosure_proof": Get "/v1/subjects/{subject}/disclosures/proof" => get(disclosures::proof), Bearer,
+        "Proof of a period's disclosures, or of their absence; 202 while it is not final.",
+        [query("period", true, "its number")], Nothing, 200 Bytes(&["application/cbor"]);
+    "safeguarding_list": Get "/v1/subjects/{subject}/delays" => get(disclosures::delays), Bearer,
+        "Delays of showing a disclosure.", [], Nothing, 200 Json(json::<Vec<disclosures::Delay>>);
+    "safeguarding_propose": Post "/v1/subjects/{subject}/disclosures/{disclosure}/delay" => post(disclosures::propose), Bearer,
+        "Asks to delay showing a disclosure; no effect until a second person confirms.", [],
+        Json(json::<disclosures::Propose>), 201 Json(json::<disclosures::Delay>);
+    "safeguarding_confirm": Post "/v1/subjects/{subject}/disclosures/{disclosure}/delay/confirm" => post(disclosures::confirm), Bearer,
+        "Confirms such a delay, as a second person.", [], Nothing, 200 Json(json::<disclosures::Delay>);
+
+    "break_glass_open": Post "/v1/subjects/{subject}/break-glass" => post(emergencies::open), Bearer,
+        "Opens a break-glass session of at most four hours; a second person reviews it.", [],
+        Json(json::<emergencies::Open>), 201 Json(json::<emergencies::Opened>);
+    "break_glass_list": Get "/v1/break-glass" => get(emergencies::list), Bearer,
+        "Break-glass sessions.",
+        [query("subject", false, "only this subject's"), query("unreviewed", false, "`true`: only those without a review")],
+        Nothing, 200 Json(json::<Vec<emergencies::Session>>);
+    "break_glass_review": Post "/v1/subjects/{subject}/break-glass/{session}/review" => post(emergencies::review), Bearer,
+        "Reviews a session, as a second person.", [],
+        Json(json::<emergencies::Review>), 200 Json(json::<emergencies::Session>);
+    "hold_set": Put "/v1/subjects/{subject}/hold" => put(emergencies::hold), Bearer,
+        "Sets a legal hold: the subject cannot be erased until it ends.", [],
+        Json(json::<emergencies::Hold>), 200 Json(json::<emergencies::Hold>);
+    "hold_clear": Delete "/v1/subjects/{subject}/hold" => delete(emergencies::hold_clear), Bearer,
+        "Clears a legal hold.", [], Nothing, 204 Nothing;
+}

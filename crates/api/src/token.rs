@@ -1,0 +1,243 @@
+//! Bearer tokens: who carries one, and the file they are kept in.
+//!
+//! `tokens.json` in the data folder holds, per token, its SHA-256 and whom it speaks for; the token
+//! itself is shown once and never stored. `ithaca token` replaces the file atomically; a running node
+//! reads it again when it changes. A damaged file lets nobody in.
+
+use codec::id::{InstitutionId, SubjectId};
+use codec::time::Millis;
+use consent::{Actor, PractitionerId, Role};
+use node::Caller;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+/// Tokens that one file may hold.
+pub const MAX_TOKENS: usize = 10_000;
+const PREFIX: &str = "ith_";
+
+/// Whom a token speaks for, and until when.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Lowercase hexadecimal SHA-256 of the token.
+    pub sha256: String,
+    /// The institution of the bearer.
+    pub institution: InstitutionId,
+    /// The bearer.
+    pub practitioner: PractitionerId,
+    /// What the bearer is there.
+    pub roles: BTreeSet<Role>,
+    /// The only subject the bearer may act for; required of a controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectId>,
+    /// The bearer's controller slot, for a controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u8>,
+    /// The first instant at which it is no longer good.
+    pub expires: Millis,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    tokens: Vec<Token>,
+}
+
+/// Why a token file cannot be used or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// It cannot be read or written.
+    #[error("cannot use {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{path} is damaged ({why}); restore it or delete it and make new tokens")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why, without its contents.
+        why: String,
+    },
+    /// It is full.
+    #[error("there are {MAX_TOKENS} tokens already; remove expired ones first")]
+    Full,
+    /// A controller is bound to a subject.
+    #[error("a controller's token needs a subject")]
+    NoSubject,
+}
+
+/// Whom a new token is for.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// See [`Token`].
+    pub institution: InstitutionId,
+    /// See [`Token`].
+    pub practitioner: PractitionerId,
+    /// See [`Token`].
+    pub roles: BTreeSet<Role>,
+    /// See [`Token`].
+    pub subject: Option<SubjectId>,
+    /// See [`Token`].
+    pub slot: Option<u8>,
+    /// See [`Token`].
+    pub expires: Millis,
+}
+
+/// Adds a token to the file and returns it. `secret` is 32 bytes of randomness fit for keys.
+///
+/// # Errors
+/// When the file cannot be read, is damaged or full, or cannot be replaced.
+pub fn issue(
+    path: &Path,
+    new: NewToken,
+    secret: &[u8; 32],
+    now: Millis,
+) -> Result<String, TokenError> {
+    if new.roles.contains(&Role::Controller) && new.subject.is_none() {
+        return Err(TokenError::NoSubject);
+    }
+    let mut file = load(path)?;
+    file.tokens.retain(|t| t.expires > now);
+    if file.tokens.len() >= MAX_TOKENS {
+        return Err(TokenError::Full);
+    }
+    let text: String = PREFIX
+        .chars()
+        .chain(
+            secret
+                .iter()
+                .flat_map(|b| format!("{b:02x}").into_bytes())
+                .map(char::from),
+        )
+        .collect();
+    file.tokens.push(Token {
+        sha256: fingerprint(&text),
+        institution: new.institution,
+        practitioner: new.practitioner,
+        roles: new.roles,
+        subject: new.subject,
+        slot: new.slot,
+        expires: new.expires,
+    });
+    replace(path, &file)?;
+    Ok(text)
+}
+
+fn load(path: &Path) -> Result<File, TokenError> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| TokenError::Damaged {
+            path: path.to_owned(),
+            why: format!("line {} column {}", e.line(), e.column()),
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(File::default()),
+        Err(source) => Err(TokenError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn replace(path: &Path, file: &File) -> Result<(), TokenError> {
+    let fail = |source| TokenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = serde_json::to_vec_pretty(file).map_err(|e| fail(e.into()))?;
+    let fresh = path.with_extension("json.new");
+    fs::write(&fresh, bytes).map_err(fail)?;
+    fs::File::open(&fresh)
+        .and_then(|f| f.sync_all())
+        .map_err(fail)?;
+    fs::rename(&fresh, path).map_err(fail)?;
+    if let Some(folder) = path.parent() {
+        fs::File::open(folder)
+            .and_then(|f| f.sync_all())
+            .map_err(fail)?;
+    }
+    Ok(())
+}
+
+fn fingerprint(token: &str) -> String {
+    keys::sha256(&[token.as_bytes()]).to_string()
+}
+
+/// The tokens of a running node: the file, read again when it changes.
+#[derive(Clone)]
+pub struct Tokens {
+    path: PathBuf,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    stamp: Option<(SystemTime, u64)>,
+    by_fingerprint: BTreeMap<String, Token>,
+}
+
+impl Tokens {
+    /// The tokens in this file; it may come later.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            seen: Arc::default(),
+        }
+    }
+
+    /// Who the bearer of `token` is, if it is good at `now`.
+    pub fn caller(&self, token: &str, now: Millis) -> Option<Caller> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh(&mut seen);
+        // Looked up by digest: the time it takes tells nothing about the tokens.
+        let found = seen.by_fingerprint.get(&fingerprint(token))?;
+        if found.expires <= now {
+            return None;
+        }
+        let actor = Actor {
+            institution: found.institution,
+            practitioner: found.practitioner.clone(),
+            roles: found.roles.clone(),
+            slot: found.slot,
+        };
+        Some(match found.subject {
+            Some(subject) => Caller::bound(actor, subject),
+            None => Caller::staff(actor),
+        })
+    }
+
+    fn refresh(&self, seen: &mut Seen) {
+        let stamp = fs::metadata(&self.path)
+            .and_then(|m| Ok((m.modified()?, m.len())))
+            .ok();
+        if stamp == seen.stamp && stamp.is_some() {
+            return;
+        }
+        seen.stamp = stamp;
+        seen.by_fingerprint = match load(&self.path) {
+            Ok(file) => file
+                .tokens
+                .into_iter()
+                .map(|t| (t.sha256.clone(), t))
+                .collect(),
+            Err(error) => {
+                tracing::error!("{error}");
+                BTreeMap::new()
+            }
+        };
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tokens({})", self.path.display())
+    }
+}
