@@ -1,105 +1,79 @@
 //! Break-glass: emergency reading at the custodian, without consent and without quorum.
 //!
-//! A session needs an emergency role, a reason and a length of at most four hours. It is logged before it
-//! opens anything, a notice is left for subject and privacy officer, and a second person reviews it.
+//! A session needs an emergency role, a reason and a length the policy allows (at most four hours). It is
+//! durable before it opens anything, a notice is left for the controllers, and a second person reviews it.
 
 use crate::caller::Caller;
 use codec::id::SubjectId;
 use codec::time::Millis;
-use consent::{PractitionerId, Reason};
+use consent::Reason;
+use consent::break_glass::{Review, Verdict};
+use consent::BreakGlass;
 
 pub(crate) mod session;
 
-/// Names a break-glass session: the disclosure row that opened it.
+/// Names a break-glass session.
 pub use codec::id::DisclosureId as SessionId;
 
 /// Opens a session.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct BreakGlassOpen {
-    /// A role the policy allows (emergency clinician by default).
+    /// Whoever holds a role that the policy allows.
     pub caller: Caller,
     /// The subject.
     pub subject: SubjectId,
     /// Why, in the clinician's words. Sealed with the log.
     pub reason: Reason,
-    /// How long, at most 240.
+    /// How long.
     pub minutes: u16,
 }
 
-/// An opened session. Fetch with purpose BTG or ETREAT while it lasts.
+/// An opened session. Fetch with purpose BTG while it lasts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreakGlassOpened {
     /// The session.
     pub session: SessionId,
     /// When it ends.
     pub until: Millis,
+    /// When it is reviewed at the latest.
+    pub review_due: Millis,
 }
 
 /// Lists sessions.
 #[derive(Debug, Clone)]
 pub struct BreakGlassQuery {
-    /// Privacy officer or auditor (all subjects), or the subject's controller.
+    /// A reviewer or auditor, or the subject's controller (then with a subject).
     pub caller: Caller,
-    /// Only this subject's.
+    /// Only this subject's. None: those of every subject that await review.
     pub subject: Option<SubjectId>,
-    /// Only those without a review.
-    pub unreviewed: bool,
 }
 
-/// One session as a reviewer sees it.
-#[derive(Clone, PartialEq, Eq)]
+/// One session as a reviewer or controller sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreakGlassView {
-    /// The session.
+    /// The session's id.
     pub session: SessionId,
-    /// The subject.
-    pub subject: SubjectId,
-    /// Who opened it.
-    pub opened_by: PractitionerId,
-    /// When.
-    pub opened: Millis,
-    /// Until when.
-    pub until: Millis,
-    /// Why.
-    pub reason: Reason,
+    /// What was opened, by whom, when, why.
+    pub opened: BreakGlass,
+    /// What the controllers are told.
+    pub notice: String,
+    /// When it is reviewed at the latest.
+    pub review_due: Millis,
     /// The review, once there is one.
     pub review: Option<Review>,
 }
 
-/// A second person's judgement.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Review {
-    /// Who reviewed; never who opened.
-    pub by: PractitionerId,
-    /// When.
-    pub at: Millis,
-    /// Whether the access was justified.
-    pub justified: bool,
-    /// The reviewer's words.
-    pub note: Reason,
-}
-
 /// Reviews a session.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct BreakGlassReview {
-    /// Privacy officer; not the one who opened it.
+    /// A reviewer by the policy; not the one who opened it.
     pub caller: Caller,
     /// The subject.
     pub subject: SubjectId,
     /// The session.
     pub session: SessionId,
-    /// Whether it was justified.
-    pub justified: bool,
-    /// In the reviewer's words.
+    /// What was found.
+    pub verdict: Verdict,
+    /// The reviewer's grounds.
     pub note: Reason,
 }
-
-macro_rules! redacted {
-    ($($name:ident),*) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "(<redacted>)"))
-            }
-        }
-    )*};
-}
-redacted!(BreakGlassOpen, BreakGlassView, Review, BreakGlassReview);

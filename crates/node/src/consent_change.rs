@@ -19,8 +19,13 @@ use std::collections::BTreeSet;
 pub(crate) mod accept;
 pub(crate) mod apply;
 mod bundle;
+mod summary;
 
-pub use bundle::{BundleError, ConsentBundle, SignedChange};
+pub use bundle::{
+    BundleError, ChangeSignature, ConsentBundle, Draft, SignedChange, UpdateDraft,
+};
+pub use consent::listing::GrantLine;
+pub use summary::GenesisNames;
 
 /// One change to a consent state. Several may be made together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +151,10 @@ pub struct ConsentShown {
     pub pending: Vec<ConsentState>,
     /// The latest accepted state: what a new change builds on.
     pub latest: ConsentState,
+    /// Every grant in a sentence, running or not.
+    pub grants: Vec<GrantLine>,
+    /// What else is in force, in sentences.
+    pub notes: Vec<String>,
     /// Whether the opening kept here matches the ledger's leaf.
     pub opening_matches: bool,
     /// Proof for [`crate::verify::consent_opening`]: "these are all the grants", at a final header.

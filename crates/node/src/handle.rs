@@ -20,7 +20,7 @@ use crate::hold::{Hold, HoldClear, HoldSet};
 use crate::receipt::{ReceiptAnswer, ReceiptQuery};
 use crate::record::{Deposited, Fetch, Fetched, List, Listed, Submission};
 use crate::safeguarding::{
-    Safeguarding, SafeguardingConfirm, SafeguardingPropose, SafeguardingQuery,
+    Safeguarding, SafeguardingApprove, SafeguardingLift, SafeguardingPropose, SafeguardingQuery,
 };
 use crate::status::{Metrics, Readiness, Status};
 use crate::subject::{
@@ -122,8 +122,10 @@ use_cases! {
     hold_clear(HoldClear) -> ();
     /// Proposes to delay showing a disclosure.
     safeguarding_propose(SafeguardingPropose) -> Safeguarding;
-    /// Confirms such a delay, as a second person.
-    safeguarding_confirm(SafeguardingConfirm) -> Safeguarding;
+    /// Approves such a delay, as a second person.
+    safeguarding_approve(SafeguardingApprove) -> Safeguarding;
+    /// Ends such a delay early.
+    safeguarding_lift(SafeguardingLift) -> Safeguarding;
     /// Lists such delays.
     safeguarding_list(SafeguardingQuery) -> Vec<Safeguarding>;
     /// Destroys a subject's key here and hands its disclosures over.

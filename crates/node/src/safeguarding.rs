@@ -1,32 +1,49 @@
-//! Safeguarding: two people may delay, for a limited time, that a disclosure is shown to the controllers.
+//! Safeguarding: two people may delay, for a limited time, that a disclosure is shown to controllers.
 //!
 //! For a child at risk whose guardian would read the list. The disclosure is logged and proved as ever;
-//! only its showing waits. When the time is over it shows by itself, with the delay written beside it.
+//! only its showing waits. When the time is over it shows by itself, with the delay explained beside it.
 
 use crate::caller::Caller;
 use codec::id::{DisclosureId, SubjectId};
-use codec::time::Millis;
-use consent::{PractitionerId, Reason};
+use consent::Reason;
+use consent::safeguarding::{Audience, Delay, Ground, Proposal};
 
-/// Asks for a delay. It has no effect until a second person confirms it.
-#[derive(Clone)]
+pub(crate) mod delay;
+
+/// Asks for a delay. It has no effect until a second person approves it.
+#[derive(Debug, Clone)]
 pub struct SafeguardingPropose {
-    /// Clinician or privacy officer.
+    /// A proposer by the policy.
     pub caller: Caller,
     /// The subject.
     pub subject: SubjectId,
     /// The disclosure not to be shown yet.
     pub disclosure: DisclosureId,
-    /// Until when; the policy bounds it.
-    pub until: Millis,
+    /// From whom it is withheld.
+    pub audience: Audience,
+    /// On what ground.
+    pub ground: Ground,
     /// Why. Sealed with the log.
     pub reason: Reason,
+    /// For how long from now; the policy bounds it.
+    pub days: u16,
 }
 
-/// Confirms a delay.
+/// Approves a proposed delay.
 #[derive(Debug, Clone)]
-pub struct SafeguardingConfirm {
-    /// Privacy officer; not the one who asked.
+pub struct SafeguardingApprove {
+    /// An approver by the policy; neither the proposer nor the reader.
+    pub caller: Caller,
+    /// The subject.
+    pub subject: SubjectId,
+    /// The disclosure.
+    pub disclosure: DisclosureId,
+}
+
+/// Ends a delay early; one person suffices.
+#[derive(Debug, Clone)]
+pub struct SafeguardingLift {
+    /// A proposer or approver by the policy.
     pub caller: Caller,
     /// The subject.
     pub subject: SubjectId,
@@ -43,29 +60,11 @@ pub struct SafeguardingQuery {
     pub subject: SubjectId,
 }
 
-/// A delay.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Safeguarding {
-    /// The disclosure it delays.
-    pub disclosure: DisclosureId,
-    /// Until when.
-    pub until: Millis,
-    /// Who asked.
-    pub proposed_by: PractitionerId,
-    /// Who confirmed; none yet: no effect.
-    pub confirmed_by: Option<PractitionerId>,
-    /// Why.
-    pub reason: Reason,
-}
-
-impl std::fmt::Debug for SafeguardingPropose {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SafeguardingPropose(<redacted>)")
-    }
-}
-
-impl std::fmt::Debug for Safeguarding {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Safeguarding(<redacted>)")
-    }
+/// A delay, proposed or approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Safeguarding {
+    /// Waits for a second person; no effect.
+    Proposed(Proposal),
+    /// Approved (and perhaps over or lifted).
+    Approved(Delay),
 }

@@ -8,8 +8,10 @@
 //! Both hold personal data in the clear: they go to the family and nowhere else.
 
 use codec::id::{InstitutionId, NetworkId, SubjectId};
+use codec::time::Millis;
 use codec::{choice, record};
 use consent::ConsentState;
+use consent::listing::Names;
 use keys::{PublicKey, Signature, SigningKey};
 use ledger::entry::{Entry, OpenTerms, SubjectUpdate, UpdateTerms};
 use ledger::{KeyId, SignedEntry};
@@ -174,8 +176,9 @@ impl ConsentBundle {
     }
 
     /// What the change does, then all that will be agreed to, in sentences for a family.
-    pub fn summary(&self) -> Vec<String> {
-        super::summary::lines(self)
+    /// `now` is the reader's clock; names come from the genesis ([`super::GenesisNames`]).
+    pub fn summary(&self, now: Millis, names: &impl Names) -> Vec<String> {
+        super::summary::lines(self, now, names)
     }
 
     /// Signs with a controller's key.
