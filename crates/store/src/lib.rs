@@ -22,16 +22,18 @@
 mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod dump;
 mod range;
 pub mod row;
 mod table;
 
-use std::future::Future;
+use std::{future::Future, io};
 
 pub use batch::{Batch, Expect, Expectation, Write};
 use bytes::Bytes;
+pub use dump::DumpError;
 pub use range::{Order, Range};
-pub use table::Table;
+pub use table::{TABLE_MAX_BYTES, Table};
 
 /// The longest key, in bytes.
 pub const KEY_MAX_BYTES: usize = 2_048;
@@ -75,6 +77,19 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// [`Error::Poisoned`] from then on, and whether the batch happened is known only after
     /// reopening.
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Writes every row to `sink` as one [`dump`]: a consistent view of one instant, taken while
+    /// reads and commits go on. Gives the sink back, flushed but not synced.
+    ///
+    /// # Errors
+    /// [`DumpError::Stream`] if the sink fails, [`DumpError::Store`] if a row cannot be read or is
+    /// damaged: a dump never carries a damaged row.
+    fn export<W>(
+        &self,
+        sink: W,
+    ) -> impl Future<Output = Result<(W, dump::Summary), DumpError>> + Send
+    where
+        W: io::Write + Send + 'static;
 }
 
 /// Why the store did not do what was asked. Never carries keys or values.
@@ -88,7 +103,7 @@ pub enum Error {
         table: Table,
     },
     /// No room left for the write; nothing was acknowledged.
-    #[error("the disk is full; free some space, then restart")]
+    #[error("the disk is full; free some space, and restart if writing is still refused")]
     Full,
     /// An earlier write or sync failed.
     #[error("an earlier write to disk failed, so nothing more is accepted; restart to recover")]

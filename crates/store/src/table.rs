@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The longest table name, in bytes.
+pub const TABLE_MAX_BYTES: usize = 32;
+
 /// The name of a table: 1 to 32 bytes of `a-z`, `0-9`, `-` and `_`, fixed at compile time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Table(&'static str);
@@ -35,7 +38,7 @@ const fn is_valid(name: &[u8]) -> bool {
         }
         at += 1;
     }
-    !name.is_empty() && name.len() <= 32
+    !name.is_empty() && name.len() <= TABLE_MAX_BYTES
 }
 
 impl fmt::Display for Table {
