@@ -33,7 +33,7 @@ pub(crate) enum Change {
     /// Revokes a grant.
     GrantRevoke(#[schemars(with = "String")] GrantId),
     /// Adds a controller, or changes the one in that slot.
-    ControllerSet(#[schemars(with = "serde_json::Value")] Controller),
+    ControllerSet(ControllerSet),
     /// Removes the controller of a slot.
     ControllerRemove(u8),
     /// When the subject comes of age.
@@ -44,6 +44,16 @@ pub(crate) enum Change {
     OptIn(#[schemars(with = "String")] Purpose),
     /// Restricts processing, or lifts the restriction.
     Restrict(bool),
+}
+
+/// A controller, and the slot's new key if it changes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ControllerSet {
+    #[schemars(with = "serde_json::Value")]
+    controller: Controller,
+    /// Ed25519 public key, hexadecimal.
+    key: Option<String>,
 }
 
 /// A grant to be made.
@@ -67,7 +77,7 @@ pub(crate) struct Draft {
     /// `{"record": ID}`, `{"kind": NAME}` or `{"practitioner": NAME}`.
     #[serde(default)]
     #[schemars(with = "Vec<serde_json::Value>")]
-    exceptions: Vec<Exception>,
+    exceptions: BTreeSet<Exception>,
 }
 
 /// Changes by the desk.
@@ -167,20 +177,32 @@ fn draft(draft: Draft) -> GrantDraft {
     }
 }
 
-fn changes(changes: Vec<Change>) -> Vec<ConsentChange> {
+fn changes(changes: Vec<Change>) -> Result<Vec<ConsentChange>, Problem> {
     changes
         .into_iter()
-        .map(|change| match change {
-            Change::GrantAdd(grant) => ConsentChange::GrantAdd(draft(grant)),
-            Change::GrantRevoke(grant) => ConsentChange::GrantRevoke(grant),
-            Change::ControllerSet(controller) => ConsentChange::ControllerSet(controller),
-            Change::ControllerRemove(slot) => ConsentChange::ControllerRemove { slot },
-            Change::MaturitySet(at) => ConsentChange::MaturitySet(at),
-            Change::OptOut(purpose) => ConsentChange::OptOut(purpose),
-            Change::OptIn(purpose) => ConsentChange::OptIn(purpose),
-            Change::Restrict(on) => ConsentChange::Restrict(on),
+        .map(|change| {
+            Ok(match change {
+                Change::GrantAdd(grant) => ConsentChange::GrantAdd(draft(grant)),
+                Change::GrantRevoke(grant) => ConsentChange::GrantRevoke(grant),
+                Change::ControllerSet(set) => {
+                    let key = set.key.map(|k| k.parse()).transpose().map_err(|_| {
+                        Problem::bad_request("a controller's key is not 64 hexadecimal digits")
+                    })?;
+                    ConsentChange::ControllerSet(set.controller, key)
+                }
+                Change::ControllerRemove(slot) => ConsentChange::ControllerRemove { slot },
+                Change::MaturitySet(at) => ConsentChange::MaturitySet(at),
+                Change::OptOut(purpose) => ConsentChange::OptOut(purpose),
+                Change::OptIn(purpose) => ConsentChange::OptIn(purpose),
+                Change::Restrict(on) => ConsentChange::Restrict(on),
+            })
         })
         .collect()
+}
+
+fn says(shown: &ConsentShown) -> Vec<String> {
+    let grants = shown.grants.iter().map(|grant| grant.sentence.clone());
+    grants.chain(shown.notes.iter().cloned()).collect()
 }
 
 pub(crate) async fn show(
@@ -195,7 +217,7 @@ pub(crate) async fn show(
     Ok(answer(
         StatusCode::OK,
         &Shown {
-            says: node::consent_change::sentences(&shown.latest),
+            says: says(&shown),
             finalised: shown.finalised,
             pending: shown.pending,
             latest: shown.latest,
@@ -217,9 +239,9 @@ pub(crate) async fn grants(
     Ok(answer(
         StatusCode::OK,
         &Grants {
-            sequence: shown.latest.terms().sequence,
-            grants: shown.latest.terms().grants.clone(),
-            says: node::consent_change::sentences(&shown.latest),
+            sequence: shown.latest.sequence,
+            grants: shown.latest.grants.clone(),
+            says: says(&shown),
         },
     ))
 }
@@ -236,10 +258,24 @@ pub(crate) async fn prepare(
             caller,
             subject,
             slot: body.slot,
-            changes: changes(body.changes),
+            changes: changes(body.changes)?,
         })
         .await?;
-    Ok(cbor(bundle.to_bytes()))
+    Ok(cbor(bundle.encode()))
+}
+
+/// A signed change from a request's body.
+pub(crate) async fn signed(edge: &Edge, raw: Raw) -> Result<SignedChange, Problem> {
+    let held = edge
+        .body(&raw.headers, raw.body, edge.limits.json_bytes)
+        .await?;
+    SignedChange::decode(&held.bytes).map_err(|error| {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            error.to_string(),
+        )
+    })
 }
 
 pub(crate) async fn submit(
@@ -248,22 +284,13 @@ pub(crate) async fn submit(
     At(subject): At<SubjectId>,
     raw: Raw,
 ) -> Result<Response, Problem> {
-    let held = edge
-        .body(&raw.headers, raw.body, edge.limits.json_bytes)
-        .await?;
-    let change = SignedChange::from_bytes(&held.bytes).map_err(|error| {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid",
-            error.to_string(),
-        )
-    })?;
-    if change.subject() != subject {
+    let wait = wait(&raw.headers, &edge);
+    let change = signed(&edge, raw).await?;
+    if change.bundle.subject() != subject {
         return Err(Problem::bad_request(
             "the signed change is for another subject than the path names",
         ));
     }
-    let wait = wait(&raw.headers, &edge);
     let accepted = edge
         .node
         .consent_submit(ConsentSubmit {
@@ -282,7 +309,7 @@ pub(crate) async fn change(
     headers: HeaderMap,
     Json(body): Json<Changes>,
 ) -> Result<Response, Problem> {
-    let accepted = desk(&edge, caller, subject, &headers, changes(body.changes)).await?;
+    let accepted = desk(&edge, caller, subject, &headers, changes(body.changes)?).await?;
     Ok(answer(StatusCode::OK, &Accepted::from(accepted)))
 }
 

@@ -7,10 +7,16 @@ use crate::{
     records::{cbor, pending},
 };
 use axum::{extract::State, http::StatusCode, response::Response};
+use consent::{
+    Reason,
+    safeguarding::{Audience, Ground},
+};
 use node::{
     Category, DisclosureId, Millis, Missing, SubjectId,
     disclosure::{DisclosureProofQuery, DisclosureQuery, DisclosureView, Outcome, PeriodProof},
-    safeguarding::{Safeguarding, SafeguardingConfirm, SafeguardingPropose, SafeguardingQuery},
+    safeguarding::{
+        Safeguarding, SafeguardingApprove, SafeguardingLift, SafeguardingPropose, SafeguardingQuery,
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,31 +90,53 @@ pub(crate) struct Period {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Propose {
-    /// RFC 3339; the policy bounds it.
+    /// From whom it is withheld: `guardians` or `everyone`.
     #[schemars(with = "String")]
-    until: Millis,
-    reason: String,
+    audience: Audience,
+    /// `suspected-abuse`, `serious-harm` or `investigation`.
+    #[schemars(with = "String")]
+    ground: Ground,
+    /// Kept with the log.
+    #[schemars(with = "String")]
+    reason: Reason,
+    /// For how long from now; the policy bounds it.
+    days: u16,
 }
 
-/// A delay.
+/// A delay, proposed or approved.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Delay {
     disclosure: String,
+    #[schemars(with = "String")]
+    audience: Audience,
+    #[schemars(with = "String")]
+    ground: Ground,
     until: String,
     proposed_by: String,
     /// None yet: no effect.
-    confirmed_by: Option<String>,
-    reason: String,
+    approved_by: Option<String>,
+    /// When it was ended early.
+    lifted: Option<String>,
 }
 
 impl From<Safeguarding> for Delay {
-    fn from(delay: Safeguarding) -> Self {
+    fn from(safeguarding: Safeguarding) -> Self {
+        let (proposal, approved_by, lifted) = match safeguarding {
+            Safeguarding::Proposed(proposal) => (proposal, None, None),
+            Safeguarding::Approved(delay) => (
+                delay.proposal,
+                Some(delay.approved_by.to_string()),
+                delay.lifted.map(|lift| lift.at.to_rfc3339()),
+            ),
+        };
         Self {
-            disclosure: delay.disclosure.to_string(),
-            until: delay.until.to_rfc3339(),
-            proposed_by: delay.proposed_by.to_string(),
-            confirmed_by: delay.confirmed_by.map(|p| p.to_string()),
-            reason: delay.reason,
+            disclosure: proposal.wish.disclosure.to_string(),
+            audience: proposal.wish.audience,
+            ground: proposal.wish.ground,
+            until: proposal.wish.until.to_rfc3339(),
+            proposed_by: proposal.proposed_by.to_string(),
+            approved_by,
+            lifted,
         }
     }
 }
@@ -183,21 +211,39 @@ pub(crate) async fn propose(
             caller,
             subject,
             disclosure,
-            until: body.until,
+            audience: body.audience,
+            ground: body.ground,
             reason: body.reason,
+            days: body.days,
         })
         .await?;
     Ok(answer(StatusCode::CREATED, &Delay::from(delay)))
 }
 
-pub(crate) async fn confirm(
+pub(crate) async fn approve(
     State(edge): State<Edge>,
     Who(caller): Who,
     At((subject, disclosure)): At<(SubjectId, DisclosureId)>,
 ) -> Result<Response, Problem> {
     let delay = edge
         .node
-        .safeguarding_confirm(SafeguardingConfirm {
+        .safeguarding_approve(SafeguardingApprove {
+            caller,
+            subject,
+            disclosure,
+        })
+        .await?;
+    Ok(answer(StatusCode::OK, &Delay::from(delay)))
+}
+
+pub(crate) async fn lift(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At((subject, disclosure)): At<(SubjectId, DisclosureId)>,
+) -> Result<Response, Problem> {
+    let delay = edge
+        .node
+        .safeguarding_lift(SafeguardingLift {
             caller,
             subject,
             disclosure,

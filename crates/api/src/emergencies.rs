@@ -10,6 +10,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use consent::{Reason, RuleName, break_glass::Verdict};
 use node::{
     Millis, SubjectId,
     break_glass::{BreakGlassOpen, BreakGlassQuery, BreakGlassReview, BreakGlassView, SessionId},
@@ -22,9 +23,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Open {
-    reason: String,
+    /// Why, in the clinician's words; kept with the log.
+    #[schemars(with = "String")]
+    reason: Reason,
     /// At most 240.
-    minutes: u32,
+    minutes: u16,
 }
 
 /// An opened session.
@@ -32,6 +35,7 @@ pub(crate) struct Open {
 pub(crate) struct Opened {
     session: String,
     until: String,
+    review_due: String,
     says: &'static str,
 }
 
@@ -44,6 +48,9 @@ pub(crate) struct Session {
     opened: String,
     until: String,
     reason: String,
+    /// What the controllers are told.
+    notice: String,
+    review_due: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     review: Option<Reviewed>,
 }
@@ -53,7 +60,8 @@ pub(crate) struct Session {
 pub(crate) struct Reviewed {
     by: String,
     at: String,
-    justified: bool,
+    #[schemars(with = "String")]
+    verdict: Verdict,
     note: String,
 }
 
@@ -61,8 +69,12 @@ pub(crate) struct Reviewed {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Review {
-    justified: bool,
-    note: String,
+    /// `justified` or `not-justified`.
+    #[schemars(with = "String")]
+    verdict: Verdict,
+    /// The grounds.
+    #[schemars(with = "String")]
+    note: Reason,
 }
 
 /// Which sessions.
@@ -70,8 +82,6 @@ pub(crate) struct Review {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Which {
     subject: Option<String>,
-    #[serde(default)]
-    unreviewed: bool,
 }
 
 /// A legal hold.
@@ -82,23 +92,26 @@ pub(crate) struct Hold {
     #[schemars(with = "String")]
     until: Millis,
     /// A code, not a story.
-    reason_code: String,
+    #[schemars(with = "String")]
+    reason_code: RuleName,
 }
 
 impl From<BreakGlassView> for Session {
     fn from(view: BreakGlassView) -> Self {
         Self {
             session: view.session.to_string(),
-            subject: view.subject.to_string(),
-            opened_by: view.opened_by.to_string(),
-            opened: view.opened.to_rfc3339(),
-            until: view.until.to_rfc3339(),
-            reason: view.reason,
+            subject: view.opened.subject.to_string(),
+            opened_by: view.opened.opened_by.to_string(),
+            opened: view.opened.opened.to_rfc3339(),
+            until: view.opened.until.to_rfc3339(),
+            reason: view.opened.reason.to_string(),
+            notice: view.notice,
+            review_due: view.review_due.to_rfc3339(),
             review: view.review.map(|review| Reviewed {
-                by: review.by.to_string(),
-                at: review.at.to_rfc3339(),
-                justified: review.justified,
-                note: review.note,
+                by: review.reviewed_by.to_string(),
+                at: review.reviewed.to_rfc3339(),
+                verdict: review.verdict,
+                note: review.note.to_string(),
             }),
         }
     }
@@ -124,6 +137,7 @@ pub(crate) async fn open(
         &Opened {
             session: opened.session.to_string(),
             until: opened.until.to_rfc3339(),
+            review_due: opened.review_due.to_rfc3339(),
             says: "Read with purpose BTG while it lasts. Each read is logged, the family is told, and a second person reviews it.",
         },
     ))
@@ -159,7 +173,7 @@ pub(crate) async fn review(
             caller,
             subject,
             session,
-            justified: body.justified,
+            verdict: body.verdict,
             note: body.note,
         })
         .await?;

@@ -171,9 +171,15 @@ endpoints! {
         "Destroys the subject's key here; hands over who looked.", [], Nothing, 200 Json(json::<subjects::Erased>);
     "subject_close": Post "/v1/subjects/{subject}/close" => post(subjects::close), Bearer,
         "Closes a subject to new data, keeping what is there.", [WAIT], Nothing, 200 Json(json::<subjects::Entry>);
-    "subject_enrol": Post "/v1/subjects/{subject}/controllers" => post(subjects::enrol), Bearer,
-        "Enrols a family's key; the desk stops acting for it, for good.", [WAIT],
-        Json(json::<subjects::Enrol>), 200 Json(json::<consents::Accepted>);
+    "subject_open_prepare": Post "/v1/subjects/prepare" => post(subjects::open_prepare), Bearer,
+        "Prepares an opening under a family's own keys, to check and sign at home.", [],
+        Json(json::<subjects::Keyholders>), 200 Bytes(&["application/cbor"]);
+    "subject_open_submit": Post "/v1/subjects/signed" => post(subjects::open_submit), Bearer,
+        "Opens a compartment with what the family signed.", [WAIT],
+        Bytes(&["application/cbor"]), 201 Json(json::<subjects::Opened>);
+    "subject_enrol_prepare": Post "/v1/subjects/{subject}/controllers/prepare" => post(subjects::enrol_prepare), Bearer,
+        "Prepares the enrolment of a family's keys, to sign at home; once submitted as a consent change the desk stops acting for it, for good.", [],
+        Json(json::<subjects::Keyholders>), 200 Bytes(&["application/cbor"]);
 
     "record_deposit": Post "/v1/subjects/{subject}/records" => post(records::deposit), Bearer,
         "Deposits a phenopacket, a FHIR resource or Bundle, or a document.",
@@ -224,15 +230,17 @@ endpoints! {
     "safeguarding_propose": Post "/v1/subjects/{subject}/disclosures/{disclosure}/delay" => post(disclosures::propose), Bearer,
         "Asks to delay showing a disclosure; no effect until a second person confirms.", [],
         Json(json::<disclosures::Propose>), 201 Json(json::<disclosures::Delay>);
-    "safeguarding_confirm": Post "/v1/subjects/{subject}/disclosures/{disclosure}/delay/confirm" => post(disclosures::confirm), Bearer,
-        "Confirms such a delay, as a second person.", [], Nothing, 200 Json(json::<disclosures::Delay>);
+    "safeguarding_approve": Post "/v1/subjects/{subject}/disclosures/{disclosure}/delay/approve" => post(disclosures::approve), Bearer,
+        "Approves such a delay, as a second person.", [], Nothing, 200 Json(json::<disclosures::Delay>);
+    "safeguarding_lift": Delete "/v1/subjects/{subject}/disclosures/{disclosure}/delay" => delete(disclosures::lift), Bearer,
+        "Ends such a delay early.", [], Nothing, 200 Json(json::<disclosures::Delay>);
 
     "break_glass_open": Post "/v1/subjects/{subject}/break-glass" => post(emergencies::open), Bearer,
         "Opens a break-glass session of at most four hours; a second person reviews it.", [],
         Json(json::<emergencies::Open>), 201 Json(json::<emergencies::Opened>);
     "break_glass_list": Get "/v1/break-glass" => get(emergencies::list), Bearer,
         "Break-glass sessions.",
-        [query("subject", false, "only this subject's"), query("unreviewed", false, "`true`: only those without a review")],
+        [query("subject", false, "only this subject's; left out: all that await review")],
         Nothing, 200 Json(json::<Vec<emergencies::Session>>);
     "break_glass_review": Post "/v1/subjects/{subject}/break-glass/{session}/review" => post(emergencies::review), Bearer,
         "Reviews a session, as a second person.", [],

@@ -12,8 +12,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use consent::Permit;
 use node::{
-    Basis, Caller, Category, Millis, RecordId, SubjectId,
+    Caller, Category, Millis, RecordId, SubjectId,
     receipt::{ReceiptAnswer, ReceiptLeaf, ReceiptQuery},
     record::{Content, Fetch, FetchedRecord, List, Payload, Provenance, RecordMeta, Submission},
 };
@@ -64,7 +65,7 @@ impl From<RecordMeta> for Meta {
         Self {
             record: meta.record.to_string(),
             version: meta.version,
-            kind: meta.kind,
+            kind: meta.kind.to_string(),
             deposited: Millis::new(meta.deposited_ms).to_rfc3339(),
             commitment: meta.commitment.to_string(),
             categories: meta.categories,
@@ -79,8 +80,7 @@ impl From<RecordMeta> for Meta {
 pub(crate) struct Listed {
     disclosure: String,
     #[schemars(with = "serde_json::Value")]
-    basis: Basis,
-    stale: bool,
+    permit: Permit,
     records: Vec<Meta>,
 }
 
@@ -88,12 +88,11 @@ pub(crate) struct Listed {
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Fetched {
     disclosure: String,
+    /// The basis, how far it goes, until when, and whether the view of consent may be out of date.
     #[schemars(with = "serde_json::Value")]
-    basis: Basis,
+    permit: Permit,
+    /// The basis in a sentence.
     because: String,
-    until: Option<String>,
-    /// The view of the ledger is old; what it says of consent may be too.
-    stale: bool,
     #[serde(flatten)]
     meta: Meta,
     parts: Vec<Part>,
@@ -216,7 +215,7 @@ async fn submit(
                 .map(|r| DepositedRecord {
                     record: r.record.to_string(),
                     version: r.version,
-                    kind: r.kind,
+                    kind: r.kind.to_string(),
                     commitment: r.commitment.to_string(),
                     created: r.created,
                 })
@@ -281,6 +280,7 @@ pub(crate) async fn list(
             caller,
             purpose: one(&query.purpose, "purpose")?,
             subject,
+            study: None,
             record: None,
         })
         .await?;
@@ -288,8 +288,7 @@ pub(crate) async fn list(
         StatusCode::OK,
         &Listed {
             disclosure: listed.disclosure.to_string(),
-            basis: listed.basis,
-            stale: listed.stale,
+            permit: listed.permit,
             records: listed.records.into_iter().map(Meta::from).collect(),
         },
     ))
@@ -309,6 +308,7 @@ pub(crate) async fn fetch(
             purpose: one(&query.purpose, "purpose")?,
             subject,
             selection: selection(query.categories.as_deref(), record)?,
+            study: None,
             partial: query.categories.is_none(),
             version: query.version,
         })
@@ -327,10 +327,8 @@ pub(crate) async fn fetch(
             StatusCode::OK,
             &Fetched {
                 disclosure: disclosure.clone(),
-                basis: fetched.basis,
-                because: fetched.because,
-                until: fetched.until_ms.map(|ms| Millis::new(ms).to_rfc3339()),
-                stale: fetched.stale,
+                because: fetched.permit.basis.to_string(),
+                permit: fetched.permit,
                 parts: parts(&found)?,
                 meta: found.meta.into(),
             },

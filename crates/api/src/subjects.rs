@@ -1,11 +1,12 @@
 //! Subjects: opening, status, enrolling a key, closing, erasing.
 
 use crate::{
-    consents::{self, Accepted},
+    consents,
     disclosures::Disclosure,
     edge::Edge,
     problem::Problem,
-    read::{At, Json, Who, answer, text, wait},
+    read::{At, Json, Raw, Who, answer, text, wait},
+    records::cbor,
 };
 use axum::{
     extract::State,
@@ -15,22 +16,38 @@ use axum::{
 use node::{
     Controller, Grant, Millis, SubjectId,
     erase::Erase,
-    subject::{Control, Finality, SlotKey, SubjectClose, SubjectEnrol, SubjectOpen, SubjectQuery},
+    subject::{
+        Finality, Keyholder, SubjectClose, SubjectEnrolPrepare, SubjectOpen, SubjectOpenPrepare,
+        SubjectOpenSubmit, SubjectOpened, SubjectQuery,
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Opens a compartment.
+/// Opens a compartment for which the desk acts.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Open {
-    /// The desk acts for the family until it enrols a key.
-    #[serde(default)]
+    /// Must be true: a family with its own keys opens through `/v1/subjects/prepare`.
     assisted: bool,
-    /// Or: controllers with their own keys, at most four.
+    /// Who may read the record as its controllers: `{"slot", "role", "label", "until"}`. May be empty.
     #[serde(default)]
-    controllers: Vec<ControllerKey>,
+    #[schemars(with = "Vec<serde_json::Value>")]
+    controllers: Vec<Controller>,
     /// When the subject comes of age (RFC 3339).
+    #[schemars(with = "Option<String>")]
+    matures: Option<Millis>,
+}
+
+/// Controllers with keys of their own.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Keyholders {
+    /// At most four.
+    controllers: Vec<ControllerKey>,
+    /// The slot whose key will sign.
+    slot: u8,
+    /// When the subject comes of age (RFC 3339); only for an opening.
     #[schemars(with = "Option<String>")]
     matures: Option<Millis>,
 }
@@ -44,23 +61,20 @@ pub(crate) struct ControllerKey {
     controller: Controller,
     /// Ed25519 public key, hexadecimal.
     key: String,
-    /// Proof of possession, hexadecimal.
-    possession: String,
 }
 
-impl ControllerKey {
-    fn parse(self) -> Result<SlotKey, Problem> {
-        let bad =
-            |what| Problem::bad_request(format!("{what} is not hexadecimal of the right length"));
-        Ok(SlotKey {
-            controller: self.controller,
-            key: self.key.parse().map_err(|_| bad("the controller's key"))?,
-            possession: self
-                .possession
-                .parse()
-                .map_err(|_| bad("the proof of possession"))?,
+fn keyholders(controllers: Vec<ControllerKey>) -> Result<Vec<Keyholder>, Problem> {
+    controllers
+        .into_iter()
+        .map(|held| {
+            Ok(Keyholder {
+                controller: held.controller,
+                key: held.key.parse().map_err(|_| {
+                    Problem::bad_request("a controller's key is not 64 hexadecimal digits")
+                })?,
+            })
         })
-    }
+        .collect()
 }
 
 /// An opened compartment.
@@ -129,16 +143,6 @@ pub(crate) struct Entry {
     finality: Standing,
 }
 
-/// Enrols a key.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Enrol {
-    #[serde(flatten)]
-    key: ControllerKey,
-    /// The sequence the caller saw.
-    expect_sequence: u64,
-}
-
 /// What outlives an erasure, for the subject to keep.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Erased {
@@ -164,36 +168,31 @@ pub(crate) async fn open(
     headers: HeaderMap,
     Json(body): Json<Open>,
 ) -> Result<Response, Problem> {
-    let control = match (body.assisted, body.controllers.is_empty()) {
-        (true, true) => Control::Assisted,
-        (false, false) => Control::Family(
-            body.controllers
-                .into_iter()
-                .map(ControllerKey::parse)
-                .collect::<Result<_, _>>()?,
-        ),
-        _ => {
-            return Err(Problem::bad_request(
-                "say either \"assisted\": true, or name the controllers with their keys",
-            ));
-        }
-    };
+    if !body.assisted {
+        return Err(Problem::bad_request(
+            "a family with its own keys opens through /v1/subjects/prepare; otherwise say \"assisted\": true",
+        ));
+    }
     let opened = edge
         .node
         .subject_open(SubjectOpen {
             caller,
-            control,
-            maturity: body.matures,
+            controllers: body.controllers,
+            matures: body.matures,
             client_key: text(&headers, "idempotency-key")?.map(str::to_owned),
             wait: wait(&headers, &edge),
         })
         .await?;
+    Ok(opened_answer(&opened))
+}
+
+fn opened_answer(opened: &SubjectOpened) -> Response {
     let status = if opened.created {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok(answer(
+    answer(
         status,
         &Opened {
             subject: opened.subject.to_string(),
@@ -202,7 +201,42 @@ pub(crate) async fn open(
             assisted: opened.assisted,
             finality: opened.finality.into(),
         },
-    ))
+    )
+}
+
+pub(crate) async fn open_prepare(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    Json(body): Json<Keyholders>,
+) -> Result<Response, Problem> {
+    let bundle = edge
+        .node
+        .subject_open_prepare(SubjectOpenPrepare {
+            caller,
+            controllers: keyholders(body.controllers)?,
+            slot: body.slot,
+            matures: body.matures,
+        })
+        .await?;
+    Ok(cbor(bundle.encode()))
+}
+
+pub(crate) async fn open_submit(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    raw: Raw,
+) -> Result<Response, Problem> {
+    let wait = wait(&raw.headers, &edge);
+    let signed = consents::signed(&edge, raw).await?;
+    let opened = edge
+        .node
+        .subject_open_submit(SubjectOpenSubmit {
+            caller,
+            signed,
+            wait,
+        })
+        .await?;
+    Ok(opened_answer(&opened))
 }
 
 pub(crate) async fn status(
@@ -232,24 +266,27 @@ pub(crate) async fn status(
     ))
 }
 
-pub(crate) async fn enrol(
+pub(crate) async fn enrol_prepare(
     State(edge): State<Edge>,
     Who(caller): Who,
     At(subject): At<SubjectId>,
-    headers: HeaderMap,
-    Json(body): Json<Enrol>,
+    Json(body): Json<Keyholders>,
 ) -> Result<Response, Problem> {
-    let accepted = edge
+    if body.matures.is_some() {
+        return Err(Problem::bad_request(
+            "an enrolment does not set when the subject comes of age",
+        ));
+    }
+    let bundle = edge
         .node
-        .subject_enrol(SubjectEnrol {
+        .subject_enrol_prepare(SubjectEnrolPrepare {
             caller,
             subject,
-            slot: body.key.parse()?,
-            expect_sequence: body.expect_sequence,
-            wait: wait(&headers, &edge),
+            controllers: keyholders(body.controllers)?,
+            slot: body.slot,
         })
         .await?;
-    Ok(answer(StatusCode::OK, &Accepted::from(accepted)))
+    Ok(cbor(bundle.encode()))
 }
 
 pub(crate) async fn close(
