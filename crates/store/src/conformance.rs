@@ -47,7 +47,10 @@ pub async fn run<S: Store>(mut open: impl AsyncFnMut() -> S) {
     drop(store);
 
     let store = open().await;
-    assert_eq!(everything(&store).await, before, "nor does doing so twice");
+    assert!(
+        everything(&store).await == before,
+        "nor does doing so twice"
+    );
     dumps(&store).await;
 }
 
@@ -82,7 +85,10 @@ async fn values(store: &impl Store) {
     for value in [&b""[..], b"v", &[0; 5_000], &large] {
         assert_eq!(get(store, VALUES, b"k").await, None);
         commit(store, Batch::new().put(VALUES, b"k", value.to_vec())).await;
-        assert_eq!(get(store, VALUES, b"k").await.as_deref(), Some(value));
+        assert!(
+            get(store, VALUES, b"k").await.as_deref() == Some(value),
+            "the value put"
+        );
         commit(store, Batch::new().delete(VALUES, b"k")).await;
     }
     assert_eq!(get(store, VALUES, b"k").await, None);
@@ -419,7 +425,10 @@ async fn random_history(store: &impl Store) {
         .into_iter()
         .map(|(key, value)| (Bytes::copy_from_slice(&key), value))
         .collect();
-    assert_eq!(rows(store, HISTORY).await, expected);
+    assert!(
+        rows(store, HISTORY).await == expected,
+        "the history left other rows"
+    );
 }
 
 async fn after_reopen(store: &impl Store) {
@@ -461,7 +470,7 @@ async fn dumps(store: &impl Store) {
         .into_iter()
         .map(|(table, rows)| (table.name().to_owned(), rows))
         .collect();
-    assert_eq!(found, expected);
+    assert!(found == expected, "the dump holds other rows");
 }
 
 async fn commit(store: &impl Store, batch: Batch) {
