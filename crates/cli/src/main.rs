@@ -1,2 +1,84 @@
-//! The `ithaca` binary.
-fn main() {}
+//! The `ithaca` binary: demo, founding and running a node, offline verification, a family's tool, figures.
+//!
+//! Thin: each command reads its arguments, calls the crates below and prints. An error is one sentence: what,
+//! where, what to do. Passphrases and tokens never come as arguments.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the program's edge: it may look at the clock"
+)]
+
+mod backup;
+mod bench;
+mod config;
+mod demo;
+mod entropy;
+mod folder;
+mod passphrase;
+mod running;
+mod subject;
+mod token;
+mod up;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Health data for rare diseases: sealed at its custodian, shared by consent, proved on a ledger.
+///
+/// Research and evaluation build. Not for clinical use; not CE-marked, not FDA-cleared.
+#[derive(Parser)]
+#[command(name = "ithaca", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the main job on real published cases, in under a minute.
+    Demo(demo::Options),
+    /// Founds an institution: keys, a ledger of one, a data folder.
+    Init(folder::InitOptions),
+    /// Runs the node of an institution until it is told to stop.
+    Up(up::Options),
+    /// Checks a receipt offline, with nothing but the network's genesis.
+    Verify(verify::Options),
+    /// Makes a bearer token; shown once.
+    Token(token::Options),
+    /// A family's tool: keys and signatures at home.
+    Subject {
+        #[command(subcommand)]
+        command: subject::Command,
+    },
+    /// Backs up the data folder of a node that is not running.
+    Backup(backup::BackupOptions),
+    /// Makes a data folder from a backup.
+    Restore(backup::RestoreOptions),
+    /// Measures, each figure beside a reference of the same run.
+    Bench {
+        #[command(subcommand)]
+        command: bench::Command,
+    },
+}
+
+#[expect(clippy::print_stderr, reason = "where errors go")]
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Init(options) => folder::init(&options),
+        Command::Up(options) => up::run(&options),
+        Command::Verify(options) => verify::run(&options),
+        Command::Token(options) => token::run(&options),
+        Command::Subject { command } => subject::run(command),
+        Command::Backup(options) => backup::backup(&options),
+        Command::Restore(options) => backup::restore(&options),
+        Command::Bench { command } => bench::run(&command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ithaca: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The configuration file of a node: one TOML file, unknown fields refused.
+//!
+//! Everything has a default; `docs/node.toml` shows all of it.
+
+use anyhow::{Context, Result, bail};
+use consent::Policy;
+use serde::Deserialize;
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
+
+/// `node.toml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) http: Http,
+    pub(crate) ledger: Ledger,
+    pub(crate) store: Store,
+    pub(crate) retention: Retention,
+    /// Who may see what for the institution's own care; left out, the built-in policy.
+    pub(crate) policy: Option<Policy>,
+}
+
+/// The HTTP edge.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    /// Where it listens. Anything but loopback needs `allow_remote`.
+    pub(crate) listen: SocketAddr,
+    /// TLS must then end in front of the node.
+    pub(crate) allow_remote: bool,
+    pub(crate) payload_bytes: usize,
+    pub(crate) bodies_bytes: usize,
+    pub(crate) request_ms: u64,
+}
+
+/// The validators' network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ledger {
+    /// Where the consensus engine listens for its peers.
+    pub(crate) listen: SocketAddr,
+}
+
+/// The key-value store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Store {
+    pub(crate) cache_bytes: u64,
+}
+
+/// How long records must be kept.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Retention {
+    /// Days after a record's latest version; 0: no period.
+    pub(crate) keep_days: u32,
+    /// The law that says so.
+    pub(crate) law: String,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8420)),
+            allow_remote: false,
+            payload_bytes: 16 << 20,
+            bodies_bytes: 64 << 20,
+            request_ms: 60_000,
+        }
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8421)),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { cache_bytes: 32 << 20 }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("the configuration {} is refused", path.display()))
+    }
+
+    /// Parses and checks.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        if !config.http.listen.ip().is_loopback() && !config.http.allow_remote {
+            bail!(
+                "http.listen is {}, which others can reach: end TLS in front of the node and set http.allow_remote = true, or use a loopback address",
+                config.http.listen
+            );
+        }
+        if config.http.payload_bytes == 0 || config.http.payload_bytes > 256 << 20 {
+            bail!("http.payload_bytes must be between 1 and {}", 256 << 20);
+        }
+        if config.retention.keep_days > 0 && config.retention.law.is_empty() {
+            bail!("retention.keep_days needs retention.law: who asks for erasure is told which law keeps the record");
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_in_docs_are_accepted() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let mut read = 0;
+        for entry in fs::read_dir(docs).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                Config::read(&path).unwrap();
+                read += 1;
+            }
+        }
+        assert!(read >= 2, "docs/ holds {read} sample configurations");
+    }
+
+    #[test]
+    fn unknown_fields_and_open_doors_are_refused() {
+        let refused = |text: &str, word: &str| {
+            let error = format!("{:#}", Config::parse(text).unwrap_err());
+            assert!(error.contains(word), "{error}");
+        };
+        refused("[http]\nlisten_on = \"127.0.0.1:1\"", "unknown field");
+        refused("[http]\nlisten = \"0.0.0.0:80\"", "allow_remote");
+        refused("[retention]\nkeep_days = 1", "retention.law");
+        refused("[polcy]", "unknown field");
+        assert!(Config::parse("").is_ok());
+    }
+}
