@@ -1,7 +1,6 @@
 //! The engine behind the port: reads, exports, and the durable write of one group of commits.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io,
     ops::Bound,
@@ -17,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use fjall::{AbstractTree, Database, Keyspace, PersistMode, Readable, Slice, Snapshot};
-use store::{DumpError, Error, Order, Range, Table, dump, row};
+use store::{DumpError, Error, Order, Range, Table, dump, row, staging::Staging};
 
 use crate::{
     group::{Backend, WriteFault},
@@ -202,23 +201,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes rows and their group's number as one synced journal entry.
-    pub(crate) fn write(
+    /// Writes rows (`None` deletes) and their group's number as one synced journal entry.
+    pub(crate) fn write<'a>(
         &self,
         number: u64,
-        changes: &BTreeMap<Vec<u8>, Option<Bytes>>,
+        changes: impl Iterator<Item = (&'a str, &'a Bytes, Option<&'a Bytes>)>,
     ) -> Result<(), WriteFault> {
-        let size: usize = changes.values().flatten().map(Bytes::len).sum();
-        self.check_space(u64::try_from(size).unwrap_or(u64::MAX))?;
-        self.throttle()?;
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        for (key, value) in changes {
-            match (value, logical(key)) {
-                (Some(value), Some((table, logical_key))) => {
-                    let stored = row::seal(table, logical_key, value);
-                    batch.insert(&self.rows, key.as_slice(), stored.as_ref());
+        let mut size = 0usize;
+        for (table, key, change) in changes {
+            let physical = physical(table, key);
+            match change {
+                Some(value) => {
+                    let stored = row::seal(table, key, value);
+                    size = size.saturating_add(stored.len());
+                    batch.insert(&self.rows, physical, stored.as_ref());
                 }
-                _ => batch.remove(&self.rows, key.as_slice()),
+                None => batch.remove(&self.rows, physical),
             }
         }
         batch.insert(
@@ -226,6 +225,8 @@ impl Engine {
             TIP_KEY,
             row::seal("", &[], &number.to_be_bytes()).as_ref(),
         );
+        self.check_space(u64::try_from(size).unwrap_or(u64::MAX))?;
+        self.throttle()?;
         batch
             .commit()
             .map_err(|error| WriteFault::Broken(io_fault("writing", &error)))
@@ -242,6 +243,17 @@ impl Appender {
     pub(crate) fn new(engine: Arc<Engine>, witness: Witness) -> Self {
         Self { engine, witness }
     }
+
+    /// Writes rows (`None` deletes) as the next group, durably.
+    pub(crate) fn append<'a>(
+        &mut self,
+        changes: impl Iterator<Item = (&'a str, &'a Bytes, Option<&'a Bytes>)>,
+    ) -> Result<(), WriteFault> {
+        let number = self.witness.number().saturating_add(1);
+        self.engine.write(number, changes)?;
+        let noting = |error: io::Error| WriteFault::Broken(io_error("writing", &error));
+        self.witness.note(number).map_err(noting)
+    }
 }
 
 impl Backend for Appender {
@@ -253,11 +265,12 @@ impl Backend for Appender {
         self.engine.keys(table, range)
     }
 
-    fn write(&mut self, changes: &BTreeMap<Vec<u8>, Option<Bytes>>) -> Result<(), WriteFault> {
-        let number = self.witness.number().saturating_add(1);
-        self.engine.write(number, changes)?;
-        let noting = |error: io::Error| WriteFault::Broken(io_error("writing", &error));
-        self.witness.note(number).map_err(noting)
+    fn write(&mut self, changes: &Staging) -> Result<(), WriteFault> {
+        self.append(
+            changes
+                .changes()
+                .map(|(table, key, change)| (table.name(), key, change)),
+        )
     }
 
     fn close(&mut self) {

@@ -1,18 +1,14 @@
 //! The writer thread: group commit with expectations.
 
 use std::{
-    collections::BTreeMap,
     io,
-    ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     thread::{self, JoinHandle},
 };
 
 use bytes::Bytes;
 use futures::channel::oneshot;
-use store::{Batch, Error, Range, Table, Write};
-
-use crate::layout::{physical, physical_range};
+use store::{Batch, Error, Range, Table, staging::Staging};
 
 /// Commits waiting beyond this many make their callers wait.
 const QUEUE_MAX: usize = 64;
@@ -32,8 +28,8 @@ pub(crate) trait Backend: Send + 'static {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Error>;
     /// The current keys of a range.
     fn keys(&self, table: Table, range: &Range) -> Result<Vec<Bytes>, Error>;
-    /// Applies changes (by the engine's keys; `None` deletes) atomically and durably.
-    fn write(&mut self, changes: &BTreeMap<Vec<u8>, Option<Bytes>>) -> Result<(), WriteFault>;
+    /// Applies changes atomically and durably.
+    fn write(&mut self, changes: &Staging) -> Result<(), WriteFault>;
     /// Called once, after the last write.
     fn close(&mut self);
 }
@@ -106,7 +102,7 @@ fn run(backend: &mut impl Backend, jobs: &flume::Receiver<Job>) {
 /// Batches that become durable together.
 #[derive(Default)]
 struct Group {
-    changes: BTreeMap<Vec<u8>, Option<Bytes>>,
+    staging: Staging,
     answers: Vec<(oneshot::Sender<Result<(), Error>>, Result<(), Error>)>,
     size_bytes: usize,
 }
@@ -119,74 +115,19 @@ impl Group {
     /// Adds a batch if its expectations hold after the batches already here.
     fn admit(&mut self, backend: &impl Backend, job: Job) {
         self.size_bytes = self.size_bytes.saturating_add(job.batch.size_bytes());
-        let outcome = self
-            .check(backend, &job.batch)
-            .and_then(|()| self.stage(backend, &job.batch));
+        let stored = |table, key: &Bytes| backend.get(table, key);
+        let outcome = self.staging.add(&job.batch, stored, |table, range| {
+            backend.keys(table, range)
+        });
         self.answers.push((job.answer, outcome));
-    }
-
-    fn check(&self, backend: &impl Backend, batch: &Batch) -> Result<(), Error> {
-        for expectation in batch.expectations() {
-            let table = expectation.table;
-            let staged = self.changes.get(&physical(table.name(), &expectation.key));
-            let current = match staged {
-                Some(staged) => staged.clone(),
-                None => backend.get(table, &expectation.key)?,
-            };
-            if !expectation.expect.holds(current.as_deref()) {
-                return Err(Error::Conflict { table });
-            }
-        }
-        Ok(())
-    }
-
-    fn stage(&mut self, backend: &impl Backend, batch: &Batch) -> Result<(), Error> {
-        // Reads that can fail come first, so that a batch is staged whole or not at all.
-        let mut ranges = Vec::new();
-        for write in batch.writes() {
-            if let Write::DeleteRange { table, range } = write {
-                ranges.push(backend.keys(*table, range)?);
-            }
-        }
-        let mut ranges = ranges.into_iter();
-        for write in batch.writes() {
-            match write {
-                Write::Put { table, key, value } => {
-                    self.changes
-                        .insert(physical(table.name(), key), Some(value.clone()));
-                }
-                Write::Delete { table, key } => {
-                    self.changes.insert(physical(table.name(), key), None);
-                }
-                Write::DeleteRange { table, range } => {
-                    self.delete_staged(*table, range);
-                    for key in ranges.next().unwrap_or_default() {
-                        self.changes.insert(physical(table.name(), &key), None);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn delete_staged(&mut self, table: Table, range: &Range) {
-        if range.is_empty() {
-            return;
-        }
-        let range = physical_range(table, range);
-        let end = range.end().map_or(Bound::Unbounded, Bound::Excluded);
-        let bounds: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Included(range.start()), end);
-        for (_, change) in self.changes.range_mut::<[u8], _>(bounds) {
-            *change = None;
-        }
     }
 
     /// Writes the group and answers every batch of it; whether the backend is broken from now on.
     fn finish(self, backend: &mut impl Backend) -> bool {
-        let written = if self.changes.is_empty() {
+        let written = if self.staging.is_empty() {
             Ok(())
         } else {
-            let write = AssertUnwindSafe(|| backend.write(&self.changes));
+            let write = AssertUnwindSafe(|| backend.write(&self.staging));
             catch_unwind(write).unwrap_or(Err(WriteFault::Broken(Error::Poisoned)))
         };
         let (fault, is_broken) = match written {
@@ -216,10 +157,9 @@ mod tests {
 
     use bytes::Bytes;
     use futures::{channel::oneshot, executor::block_on};
-    use store::{Batch, Error, Expect, Range, Table};
+    use store::{Batch, Error, Expect, Range, Table, staging::Staging};
 
     use super::{Backend, Job, WriteFault, Writer};
-    use crate::layout::{logical, physical, physical_range};
 
     const T: Table = Table::new("t");
     const BROKEN_DISK: Error = Error::Io {
@@ -229,7 +169,7 @@ mod tests {
 
     #[derive(Default)]
     struct Disk {
-        rows: BTreeMap<Vec<u8>, Bytes>,
+        rows: BTreeMap<Bytes, Bytes>,
         groups: Vec<usize>,
         faults: VecDeque<Option<WriteFault>>,
     }
@@ -242,34 +182,29 @@ mod tests {
     }
 
     impl Backend for Fake {
-        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Error> {
-            Ok(self
-                .disk
-                .lock()
-                .unwrap()
-                .rows
-                .get(&physical(table.name(), key))
-                .cloned())
+        fn get(&self, _: Table, key: &[u8]) -> Result<Option<Bytes>, Error> {
+            Ok(self.disk.lock().unwrap().rows.get(key).cloned())
         }
 
-        fn keys(&self, table: Table, range: &Range) -> Result<Vec<Bytes>, Error> {
-            let range = physical_range(table, range);
+        fn keys(&self, _: Table, range: &Range) -> Result<Vec<Bytes>, Error> {
             let disk = self.disk.lock().unwrap();
-            let keys = disk.rows.keys().filter(|key| range.contains(key));
-            Ok(keys
-                .map(|key| Bytes::copy_from_slice(logical(key).unwrap().1))
+            Ok(disk
+                .rows
+                .keys()
+                .filter(|key| range.contains(key))
+                .cloned()
                 .collect())
         }
 
-        fn write(&mut self, changes: &BTreeMap<Vec<u8>, Option<Bytes>>) -> Result<(), WriteFault> {
+        fn write(&mut self, changes: &Staging) -> Result<(), WriteFault> {
             self.announce.send(()).unwrap();
             self.leave.recv().unwrap();
             let mut disk = self.disk.lock().unwrap();
             if let Some(Some(fault)) = disk.faults.pop_front() {
                 return Err(fault);
             }
-            disk.groups.push(changes.len());
-            for (key, change) in changes {
+            disk.groups.push(changes.changes().count());
+            for (_, key, change) in changes.changes() {
                 match change {
                     Some(value) => disk.rows.insert(key.clone(), value.clone()),
                     None => disk.rows.remove(key),
@@ -337,8 +272,9 @@ mod tests {
 
         fn keys(&self) -> Vec<String> {
             let disk = self.disk.lock().unwrap();
-            let keys = disk.rows.keys().map(|key| logical(key).unwrap().1);
-            keys.map(|key| String::from_utf8(key.to_vec()).unwrap())
+            disk.rows
+                .keys()
+                .map(|key| String::from_utf8(key.to_vec()).unwrap())
                 .collect()
         }
     }

@@ -1,19 +1,20 @@
 //! Making a store from a dump.
 
 use std::{
-    collections::BTreeMap,
     ffi::OsString,
     fs,
     io::{self, BufReader},
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use store::{DumpError, Error, dump};
 
 use crate::{
-    Config, OpenError, folder,
+    Config, OpenError,
+    engine::Appender,
+    folder,
     group::{Backend, WriteFault},
-    layout::physical,
 };
 
 /// How much is written at a time.
@@ -51,14 +52,14 @@ pub(crate) fn run(
 
 fn fill(folder: &Path, config: &Config, source: impl io::Read) -> Result<dump::Summary, DumpError> {
     let (engine, witness) = folder::open(folder, config).map_err(opening)?;
-    let mut appender = crate::engine::Appender::new(engine.into(), witness);
-    let mut chunk = BTreeMap::new();
+    let mut appender = Appender::new(engine.into(), witness);
+    let mut chunk: Vec<(String, Bytes, Bytes)> = Vec::new();
     let mut chunk_bytes = 0usize;
     let summary = dump::read(BufReader::with_capacity(1 << 16, source), |row| {
         chunk_bytes = chunk_bytes
             .saturating_add(row.key.len())
             .saturating_add(row.value.len());
-        chunk.insert(physical(row.table, &row.key), Some(row.value));
+        chunk.push((row.table.to_owned(), row.key, row.value));
         if chunk_bytes >= CHUNK_BYTES {
             write(&mut appender, &chunk)?;
             chunk.clear();
@@ -73,11 +74,11 @@ fn fill(folder: &Path, config: &Config, source: impl io::Read) -> Result<dump::S
     Ok(summary)
 }
 
-fn write(
-    appender: &mut crate::engine::Appender,
-    chunk: &BTreeMap<Vec<u8>, Option<bytes::Bytes>>,
-) -> Result<(), DumpError> {
-    appender.write(chunk).map_err(|fault| match fault {
+fn write(appender: &mut Appender, chunk: &[(String, Bytes, Bytes)]) -> Result<(), DumpError> {
+    let changes = chunk
+        .iter()
+        .map(|(table, key, value)| (table.as_str(), key, Some(value)));
+    appender.append(changes).map_err(|fault| match fault {
         WriteFault::Refused(error) | WriteFault::Broken(error) => error.into(),
     })
 }

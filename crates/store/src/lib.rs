@@ -25,6 +25,7 @@ pub mod conformance;
 pub mod dump;
 mod range;
 pub mod row;
+pub mod staging;
 mod table;
 
 use std::{future::Future, io};
