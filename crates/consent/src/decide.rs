@@ -74,21 +74,29 @@ fn conclude(
     facts: &Facts,
 ) -> Result<Permit, BTreeSet<Missing>> {
     let asked = &request.selection.categories;
-    let mut coverage = BTreeMap::new();
+    let mut coverage = Coverage {
+        ways: BTreeMap::new(),
+        only: match &request.selection.records {
+            Records::All => None,
+            Records::Only(records) => Some(records.clone()),
+        },
+    };
     for category in asked {
         let states: Vec<_> = hearings.iter().map(|h| h.ways(*category)).collect();
         if states.iter().all(|ways| !ways.is_empty()) {
-            coverage.insert(*category, states);
+            coverage.ways.insert(*category, states);
         }
     }
-    let mut coverage = Coverage(coverage);
-    let permitted: BTreeSet<Category> = coverage.0.keys().copied().collect();
-    let lacking: BTreeSet<Category> = asked.difference(&permitted).copied().collect();
+    let lacking: BTreeSet<Category> = asked
+        .iter()
+        .copied()
+        .filter(|category| !coverage.ways.contains_key(category))
+        .collect();
     let excepted = match &request.selection.records {
         Records::All => BTreeSet::new(),
         Records::Only(records) => named(&mut coverage, records, request.partial, facts),
     };
-    let granted: BTreeSet<Category> = coverage.0.keys().copied().collect();
+    let granted: BTreeSet<Category> = coverage.ways.keys().copied().collect();
     let complete = lacking.is_empty() && excepted.is_empty();
     let because = coverage.because();
     match because.first() {
@@ -115,7 +123,7 @@ fn named(
     let covers = |coverage: &Coverage, category: Category, record: &RecordId| {
         coverage.covers(category, record, facts.record_kinds.get(record), facts.at())
     };
-    let categories: Vec<Category> = coverage.0.keys().copied().collect();
+    let categories: Vec<Category> = coverage.ways.keys().copied().collect();
     let excepted = records
         .iter()
         .filter(|r| categories.iter().any(|c| !covers(coverage, *c, r)))
@@ -124,7 +132,7 @@ fn named(
     if partial {
         for category in categories {
             if !records.iter().any(|r| covers(coverage, category, r)) {
-                coverage.0.remove(&category);
+                coverage.ways.remove(&category);
             }
         }
     }
@@ -208,9 +216,11 @@ impl<'a> Hearing<'a> {
             near: Vec::new(),
             addressed: false,
         };
-        if request.purpose == Purpose::Btg {
+        if matches!(request.purpose, Purpose::Btg | Purpose::Etreat) {
             hearing.break_glass();
-        } else {
+        }
+        // INVARIANT: nothing but a session permits breaking the glass.
+        if request.purpose != Purpose::Btg {
             hearing.controller();
             hearing.system();
             hearing.rules();
@@ -484,7 +494,10 @@ impl<'a> Hearing<'a> {
                 }
             }
         };
-        self.obstacles.insert(obstacle);
+        // Emergency treatment has other bases; that the glass is whole is no reason against it.
+        if self.request.purpose == Purpose::Btg {
+            self.obstacles.insert(obstacle);
+        }
     }
 }
 

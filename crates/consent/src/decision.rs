@@ -160,7 +160,8 @@ impl Decision {
 impl Permit {
     /// Whether one category of one record may be opened at `at`.
     ///
-    /// INVARIANT: nothing leaves a compartment without this. A record whose kind is not known
+    /// INVARIANT: nothing leaves a compartment without this. Covers no record beyond those that
+    /// the request named. A record whose kind is not known
     /// counts as left out by every exception for a kind.
     pub fn covers(
         &self,
@@ -231,7 +232,11 @@ impl Allowance {
 ///
 /// Kept in full because a union of grants with exceptions is no grant with exceptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Coverage(pub(crate) BTreeMap<Category, Vec<Vec<Allowance>>>);
+pub(crate) struct Coverage {
+    pub(crate) ways: BTreeMap<Category, Vec<Vec<Allowance>>>,
+    /// The records that the request named, if it named any.
+    pub(crate) only: Option<BTreeSet<RecordId>>,
+}
 
 impl Coverage {
     pub(crate) fn covers(
@@ -241,16 +246,18 @@ impl Coverage {
         kind: Option<&RecordKind>,
         at: Millis,
     ) -> bool {
-        self.0.get(&category).is_some_and(|states| {
-            !states.is_empty()
-                && states
-                    .iter()
-                    .all(|ways| ways.iter().any(|way| way.covers(record, kind, at)))
-        })
+        let asked = self.only.as_ref().is_none_or(|only| only.contains(record));
+        asked
+            && self.ways.get(&category).is_some_and(|states| {
+                !states.is_empty()
+                    && states
+                        .iter()
+                        .all(|ways| ways.iter().any(|way| way.covers(record, kind, at)))
+            })
     }
 
     fn withholds(&self, category: Category) -> bool {
-        self.0.get(&category).is_some_and(|states| {
+        self.ways.get(&category).is_some_and(|states| {
             states
                 .iter()
                 .any(|ways| ways.iter().all(|w| !w.except.is_empty()))
@@ -260,14 +267,14 @@ impl Coverage {
     /// The first instant at which something is no longer covered. Ways that another one contains
     /// are not kept, so the end of any that is kept uncovers something.
     pub(crate) fn until(&self) -> Option<Millis> {
-        let ways = self.0.values().flatten().flatten();
+        let ways = self.ways.values().flatten().flatten();
         ways.filter_map(|way| way.until).min()
     }
 
     /// The bases in order of precedence, by the finalised state.
     pub(crate) fn because(&self) -> Vec<Because> {
         let mut found: Vec<Because> = Vec::new();
-        for (category, states) in &self.0 {
+        for (category, states) in &self.ways {
             for way in states.first().into_iter().flatten() {
                 match found.iter_mut().find(|b| b.basis == way.basis) {
                     Some(because) => {

@@ -56,8 +56,8 @@ record! {
         5 => pub ground: Ground,
         /// Why, in words.
         6 => pub reason: Reason,
-        /// For how long from now.
-        7 => pub days: u16,
+        /// The first instant after the delay.
+        7 => pub until: Millis,
     }
 }
 
@@ -74,8 +74,6 @@ record! {
         3 => pub proposed_by: PractitionerId,
         /// When.
         4 => pub proposed: Millis,
-        /// The first instant after the delay.
-        5 => pub until: Millis,
     }
 }
 
@@ -145,17 +143,12 @@ pub enum SafeguardingRefused {
     /// No fitting role.
     #[error("none of the roles held allows this")]
     Role,
-    /// Too short or too long.
-    #[error("a delay lasts 1 to {max} days; {days} were asked for")]
-    Days {
-        /// What was asked for.
-        days: u16,
-        /// What the policy allows.
-        max: u16,
-    },
-    /// Longer than anything may be withheld.
-    #[error("nothing is withheld longer than until {0}")]
-    TotalDays(Millis),
+    /// Not in the future.
+    #[error("a delay ends after it is proposed")]
+    Empty,
+    /// Longer than the policy allows.
+    #[error("this delay can last until {0} at most")]
+    TooLong(Millis),
     /// The proposer cannot approve.
     #[error("a delay is approved by someone other than whoever proposed it")]
     OwnProposal,
@@ -187,21 +180,19 @@ pub fn propose(
     if !policy.safeguarding.may_propose(&actor.roles) {
         return Err(SafeguardingRefused::Role);
     }
-    let (days, max) = (wish.days, policy.safeguarding.max_days);
-    if !(1..=max).contains(&days) {
-        return Err(SafeguardingRefused::Days { days, max });
+    let bounds = &policy.safeguarding;
+    let total_days = bounds.max_total_days.min(MAX_TOTAL_DAYS);
+    let latest = days_after(at, bounds.max_days).min(days_after(wish.disclosed, total_days));
+    if wish.until <= at {
+        return Err(SafeguardingRefused::Empty);
     }
-    let total_days = policy.safeguarding.max_total_days.min(MAX_TOTAL_DAYS);
-    let latest = days_after(wish.disclosed, total_days);
-    let until = days_after(at, days);
-    if until > latest {
-        return Err(SafeguardingRefused::TotalDays(latest));
+    if wish.until > latest {
+        return Err(SafeguardingRefused::TooLong(latest));
     }
     Ok(Proposal {
         institution: custodian,
         proposed_by: actor.practitioner.clone(),
         proposed: at,
-        until,
         wish,
     })
 }
@@ -228,8 +219,8 @@ pub fn approve(
     if !policy.safeguarding.may_approve(&actor.roles) {
         return Err(SafeguardingRefused::Role);
     }
-    if at >= proposal.until {
-        return Err(SafeguardingRefused::Over(proposal.until));
+    if at >= proposal.wish.until {
+        return Err(SafeguardingRefused::Over(proposal.wish.until));
     }
     Ok(Delay {
         proposal,
@@ -283,15 +274,13 @@ pub fn is_shown(
 }
 
 impl Delay {
-    /// The first instant after the delay: never more than two years after the disclosure,
+    /// The first instant after it: never more than two years after the disclosure,
     /// whatever the stored end says.
     pub fn ends(&self) -> Millis {
-        let proposal = &self.proposal;
-        let latest = days_after(proposal.wish.disclosed, MAX_TOTAL_DAYS);
+        let wish = &self.proposal.wish;
+        let latest = days_after(wish.disclosed, MAX_TOTAL_DAYS);
         let lifted = self.lifted.as_ref().map(|lift| lift.at);
-        lifted
-            .into_iter()
-            .fold(proposal.until.min(latest), Millis::min)
+        lifted.into_iter().fold(wish.until.min(latest), Millis::min)
     }
 
     /// Whether this hides its disclosure from a controller at `at`.
