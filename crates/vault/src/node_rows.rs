@@ -1,0 +1,192 @@
+//! Rows of the node itself, sealed under its own key: settings, cursors, accounts.
+
+use crate::layout::NODE;
+use crate::vault::{Vault, is_conflict};
+use crate::{Conflict, Error};
+use codec::{Domain, Millis};
+use keys::{Entropy, Zeroizing};
+use store::{Batch, Expect, Range, Store};
+
+/// Rows of the node start with this; the vault's own ones with other bytes.
+const PUBLIC: u8 = b'n';
+const RESTORED: &[u8] = b"v/restored";
+const OWNER: &[u8] = b"v/owner";
+const NAME_MAX_BYTES: usize = 512;
+
+codec::record! {
+    /// The vault was restored from a backup: what came after it is on the ledger but not here.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Restored {
+        /// When it was restored.
+        1 => pub at: Millis,
+        /// When the backup was made.
+        2 => pub backup_at: Millis,
+    }
+}
+
+impl<S: Store> Vault<S> {
+    /// A row of the node.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Store`].
+    pub async fn node_row(&self, name: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        self.own_row(&public(name)?).await
+    }
+
+    /// Makes or replaces a row of the node; `expected` is what must be there (`None`: nothing).
+    ///
+    /// # Errors
+    /// [`Conflict::Done`] if something else is there.
+    pub async fn node_row_put(
+        &self,
+        name: &[u8],
+        expected: Option<&[u8]>,
+        value: &[u8],
+        entropy: &mut (impl Entropy + Send),
+    ) -> Result<(), Error> {
+        self.own_row_put(&public(name)?, expected, Some(value), entropy)
+            .await
+    }
+
+    /// Removes a row of the node, which must be as expected.
+    ///
+    /// # Errors
+    /// [`Conflict::Done`] if something else is there.
+    pub async fn node_row_remove(&self, name: &[u8], expected: &[u8]) -> Result<(), Error> {
+        let mut none = |_: &mut [u8]| {};
+        self.own_row_put(&public(name)?, Some(expected), None, &mut none)
+            .await
+    }
+
+    /// Up to `limit` rows of the node whose names start with `prefix` and come after `after`.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Store`].
+    pub async fn node_rows(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>, Error> {
+        let mut range = Range::prefix([&[PUBLIC], prefix].concat());
+        if let Some(after) = after {
+            range = range.after([&[PUBLIC], after].concat());
+        }
+        let rows = self.page(NODE, range, limit).await?;
+        rows.into_iter()
+            .map(|(key, sealed)| {
+                let plain = self.own_open(&key, &sealed)?;
+                Ok((key.get(1..).unwrap_or_default().to_vec(), plain))
+            })
+            .collect()
+    }
+
+    /// Whether this vault was restored from a backup and not yet found in step with the ledger. A node
+    /// takes no decisions until then.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Store`].
+    pub async fn restored(&self) -> Result<Option<Restored>, Error> {
+        let Some(plain) = self.own_row(RESTORED).await? else {
+            return Ok(None);
+        };
+        let restored = codec::from_slice(&plain);
+        restored
+            .map(Some)
+            .map_err(|_| crate::sealing::damaged(NODE))
+    }
+
+    /// The consent openings of this vault match the ledger: it is in service again.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn restored_clear(&self) -> Result<(), Error> {
+        self.commit(Batch::new().delete(NODE, RESTORED)).await
+    }
+
+    pub(crate) async fn restored_mark(
+        &self,
+        restored: Restored,
+        entropy: &mut (impl Entropy + Send),
+    ) -> Result<(), Error> {
+        let sealed = self.own_seal(RESTORED, &codec::to_vec(&restored), entropy);
+        self.commit(Batch::new().put(NODE, RESTORED, sealed)).await
+    }
+
+    /// A row of the node or of the vault, by its key.
+    pub(crate) async fn own_row(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        match self.get(NODE, key).await? {
+            Some(sealed) => self.own_open(key, &sealed).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) fn own_seal(&self, key: &[u8], value: &[u8], entropy: &mut impl Entropy) -> Vec<u8> {
+        let inner = self.inner();
+        let custodian = &inner.settings.custodian;
+        inner
+            .node
+            .rows
+            .seal_bytes(custodian, NODE, key, value, entropy)
+    }
+
+    pub(crate) fn own_open(&self, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let inner = self.inner();
+        let custodian = &inner.settings.custodian;
+        inner.node.rows.open_bytes(custodian, NODE, key, sealed)
+    }
+
+    async fn own_row_put(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        value: Option<&[u8]>,
+        entropy: &mut (impl Entropy + Send),
+    ) -> Result<(), Error> {
+        let there = self.get(NODE, key).await?;
+        let plain = there.as_deref().map(|row| self.own_open(key, row));
+        let plain = plain.transpose()?;
+        if plain.as_ref().map(|plain| plain.as_slice()) != expected {
+            return Err(Conflict::Done("the row was changed in the meantime").into());
+        }
+        let expect = there.map_or(Expect::Absent, Expect::Equals);
+        let batch = Batch::new().expect(NODE, key, expect);
+        let batch = match value {
+            Some(value) => batch.put(NODE, key, self.own_seal(key, value, entropy)),
+            None => batch.delete(NODE, key),
+        };
+        self.commit(batch).await.map_err(|error| {
+            if is_conflict(&error) {
+                Conflict::Done("the row was changed in the meantime").into()
+            } else {
+                error
+            }
+        })
+    }
+}
+
+/// Checks that store, keys and custodian belong together; the first opening binds them.
+pub(crate) async fn owner_check<S: Store>(vault: &Vault<S>) -> Result<(), Error> {
+    let inner = vault.inner();
+    let custodian = inner.settings.custodian;
+    let owner = inner
+        .node
+        .client
+        .mac(Domain::NodeSeal, &[custodian.as_bytes()]);
+    match vault.get(NODE, OWNER).await? {
+        Some(there) if there == owner.as_bytes()[..] => Ok(()),
+        Some(_) => Err(Error::OtherOwner),
+        None => {
+            let batch = Batch::new().expect(NODE, OWNER, Expect::Absent);
+            let owner = owner.as_bytes().to_vec();
+            vault.commit(batch.put(NODE, OWNER, owner)).await
+        }
+    }
+}
+
+fn public(name: &[u8]) -> Result<Vec<u8>, Error> {
+    if name.is_empty() || name.len() > NAME_MAX_BYTES {
+        return Err(Error::invalid("name", "a row's name has 1 to 512 bytes"));
+    }
+    Ok([&[PUBLIC], name].concat())
+}

@@ -1,0 +1,297 @@
+//! The cross-subject index: which records carry a token, without the token.
+//!
+//! A posting's row key is
+//! `shard (1) || generation (8) || HMAC(token) (16) || HMAC(token, subject, record) (16)`, its value is
+//! sealed. Both keys come from the shard's index key, which lives in the shard's key table. Erasing a
+//! subject replaces that key and posts the other subjects of its shard anew, so that old copies of the
+//! store show nothing of an erased subject, not even with the root key in hand. Whoever holds the disk
+//! but no key learns how many postings are equal and how many there are.
+//!
+//! Only the latest version of a record is posted.
+
+use crate::Error;
+use crate::keychain::IndexKey;
+use crate::layout::{INDEX_GENERATIONS, POSTINGS, join};
+use crate::sealing::{PostingKeys, damaged};
+use crate::vault::Vault;
+use bytes::Bytes;
+use codec::{Digest, Domain, InstitutionId, RecordId, SubjectId, record};
+use keys::Entropy;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use store::{Batch, Expect, Range, Store};
+
+/// Bytes of a blinded token and of a blinded posting name.
+const BLIND_BYTES: usize = 16;
+
+record! {
+    /// A record that carries a token.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub struct Posting {
+        /// Whose.
+        1 => pub subject: SubjectId,
+        /// Which record.
+        2 => pub record: RecordId,
+        /// Its latest version.
+        3 => pub version: u32,
+    }
+}
+
+record! {
+    /// The generations of a shard's postings. While an erasure prepares the next one, writers post to
+    /// both; every put expects this row as it knows it.
+    #[derive(Clone, Copy)]
+    pub(crate) struct GenerationsRow {
+        1 => pub(crate) current: u64,
+        2 => pub(crate) next: Option<u64>,
+    }
+}
+
+/// What is known of the shards, in memory.
+#[derive(Default)]
+pub(crate) struct Shards(Mutex<BTreeMap<u8, Shard>>);
+
+/// A shard as one writer sees it.
+#[derive(Clone)]
+pub(crate) struct Shard {
+    number: u8,
+    custodian: InstitutionId,
+    // The row in the store; none until the first rotation.
+    row: Option<Bytes>,
+    current: Arc<Generation>,
+    next: Option<Arc<Generation>>,
+}
+
+/// One generation of a shard's postings.
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    keys: PostingKeys,
+}
+
+impl<S: Store> Vault<S> {
+    /// Up to `limit` records that carry a token, of subjects in no particular order.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Store`], [`Error::Custody`].
+    pub async fn search(&self, token: &[u8], limit: usize) -> Result<Vec<Posting>, Error> {
+        let mut found = Vec::new();
+        for number in 0..=u8::MAX {
+            let left = limit.saturating_sub(found.len());
+            if left == 0 {
+                break;
+            }
+            let Some(shard) = self.shard(number).await? else {
+                continue;
+            };
+            let range = Range::prefix(shard.token_prefix(&shard.current, token));
+            for (key, sealed) in self.page(POSTINGS, range, left).await? {
+                let posting: Posting =
+                    shard
+                        .current
+                        .keys
+                        .seal
+                        .open(&shard.custodian, POSTINGS, &key, &sealed)?;
+                if !self.inner().compartments.is_shut_out(&posting.subject) {
+                    found.push(posting);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The shard of a subject that has a compartment.
+    pub(crate) async fn shard_of(&self, subject: &SubjectId) -> Result<Shard, Error> {
+        let [number, ..] = *subject.as_bytes();
+        self.shard(number).await?.ok_or(Error::KeyLost)
+    }
+
+    /// A shard; `None` while it has no subjects.
+    pub(crate) async fn shard(&self, number: u8) -> Result<Option<Shard>, Error> {
+        let inner = self.inner();
+        if let Some(known) = inner.shards.lock().get(&number) {
+            return Ok(Some(known.clone()));
+        }
+        let row = self.get(INDEX_GENERATIONS, &[number]).await?;
+        let Some(index_key) = inner.keychain.index_key(number)? else {
+            return Ok(None);
+        };
+        if let Some(row) = &row {
+            let row: GenerationsRow =
+                codec::from_slice(row).map_err(|_| damaged(INDEX_GENERATIONS))?;
+            if row.current != index_key.generation {
+                return Err(damaged(INDEX_GENERATIONS));
+            }
+        }
+        let shard = Shard {
+            number,
+            custodian: inner.settings.custodian,
+            row,
+            current: Arc::new(Generation::of(&index_key)),
+            next: None,
+        };
+        // Another reader may have been faster, or an erasure may have begun since.
+        let mut shards = inner.shards.lock();
+        Ok(Some(shards.entry(number).or_insert(shard).clone()))
+    }
+
+    /// Lets writers post to `next` too (or no more), from now on: first in memory, so that whoever
+    /// writes by the old view fails the expectation once the row is there.
+    pub(crate) async fn shard_change(
+        &self,
+        shard: &Shard,
+        current: &Arc<Generation>,
+        next: Option<&Arc<Generation>>,
+    ) -> Result<Shard, Error> {
+        let row = GenerationsRow {
+            current: current.number,
+            next: next.map(|next| next.number),
+        };
+        let row = Bytes::from(codec::to_vec(&row));
+        let changed = Shard {
+            row: Some(row.clone()),
+            current: Arc::clone(current),
+            next: next.map(Arc::clone),
+            ..shard.clone()
+        };
+        let shards = &self.inner().shards;
+        shards.lock().insert(shard.number, changed.clone());
+        let batch = shard
+            .expect(Batch::new())
+            .put(INDEX_GENERATIONS, [shard.number], row);
+        match self.commit(batch).await {
+            Ok(()) => Ok(changed),
+            Err(error) => {
+                shards.lock().remove(&shard.number);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes every posting of a shard but those of the generations to keep.
+    pub(crate) async fn postings_sweep(&self, number: u8, keep: &[u64]) -> Result<(), Error> {
+        let mut keep = keep.to_vec();
+        keep.sort_unstable();
+        let mut from = vec![number];
+        let mut batch = Batch::new();
+        for generation in keep {
+            let to = generation_prefix(number, generation);
+            batch = batch.delete_range(POSTINGS, Range::between(&from, &to));
+            match generation.checked_add(1) {
+                Some(next) => from = generation_prefix(number, next),
+                None => return self.commit(batch).await,
+            }
+        }
+        let to = number.checked_add(1).map(|next| vec![next]);
+        let rest = to.map_or_else(|| Range::from(&from), |to| Range::between(&from, to));
+        self.commit(batch.delete_range(POSTINGS, rest)).await
+    }
+}
+
+impl Shards {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u8, Shard>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    /// Expects that writers still post to the generations this view knows.
+    pub(crate) fn expect(&self, batch: Batch) -> Batch {
+        let expect = self.row.clone().map_or(Expect::Absent, Expect::Equals);
+        batch.expect(INDEX_GENERATIONS, [self.number], expect)
+    }
+
+    /// Posts a record under a token, in every generation.
+    pub(crate) fn post(
+        &self,
+        mut batch: Batch,
+        posting: &Posting,
+        token: &[u8],
+        entropy: &mut impl Entropy,
+    ) -> Batch {
+        for generation in self.generations() {
+            batch = self.post_to(generation, batch, posting, token, entropy);
+        }
+        batch
+    }
+
+    /// Posts a record under a token, in one generation.
+    pub(crate) fn post_to(
+        &self,
+        generation: &Generation,
+        batch: Batch,
+        posting: &Posting,
+        token: &[u8],
+        entropy: &mut impl Entropy,
+    ) -> Batch {
+        let key = self.posting_key(generation, posting, token);
+        let seal = &generation.keys.seal;
+        let sealed = seal.seal(&self.custodian, POSTINGS, &key, posting, entropy);
+        batch.put(POSTINGS, key, sealed)
+    }
+
+    /// Takes a record's posting under a token back, from every generation.
+    pub(crate) fn forget(&self, mut batch: Batch, posting: &Posting, token: &[u8]) -> Batch {
+        for generation in self.generations() {
+            batch = batch.delete(POSTINGS, self.posting_key(generation, posting, token));
+        }
+        batch
+    }
+
+    /// The current generation.
+    pub(crate) fn current(&self) -> Arc<Generation> {
+        Arc::clone(&self.current)
+    }
+
+    /// The highest number of a generation in use.
+    pub(crate) fn newest(&self) -> u64 {
+        let next = self.next.as_ref().map_or(0, |next| next.number);
+        next.max(self.current.number)
+    }
+
+    /// The generation of this number, unless it is the only one already.
+    pub(crate) fn settled(&self, number: u64) -> Option<Arc<Generation>> {
+        if self.next.is_none() && self.current.number == number {
+            return None;
+        }
+        let mut generations = self.generations();
+        generations.find(|known| known.number == number).cloned()
+    }
+
+    fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {
+        std::iter::once(&self.current).chain(&self.next)
+    }
+
+    fn token_prefix(&self, generation: &Generation, token: &[u8]) -> Vec<u8> {
+        let blind = generation.keys.blind.mac(Domain::BlindToken, &[token]);
+        join(&[
+            &generation_prefix(self.number, generation.number),
+            shortened(&blind),
+        ])
+    }
+
+    fn posting_key(&self, generation: &Generation, posting: &Posting, token: &[u8]) -> Vec<u8> {
+        let name = generation.keys.blind.mac(
+            Domain::BlindToken,
+            &[token, posting.subject.as_bytes(), posting.record.as_bytes()],
+        );
+        join(&[&self.token_prefix(generation, token), shortened(&name)])
+    }
+}
+
+impl Generation {
+    pub(crate) fn of(key: &IndexKey) -> Self {
+        Self {
+            number: key.generation,
+            keys: PostingKeys::derive(&key.key),
+        }
+    }
+}
+
+fn generation_prefix(number: u8, generation: u64) -> Vec<u8> {
+    join(&[&[number], &generation.to_be_bytes()])
+}
+
+fn shortened(blind: &Digest) -> &[u8] {
+    let (short, _) = blind.as_bytes().split_at(BLIND_BYTES);
+    short
+}
