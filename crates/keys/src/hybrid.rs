@@ -122,6 +122,19 @@ pub fn hybrid_seal(
     plaintext: &[u8],
     entropy: &mut (impl Entropy + ?Sized),
 ) -> Vec<u8> {
+    seal_with(to, info, aad, plaintext, &mut |out: &mut [u8]| {
+        entropy.fill(out)
+    })
+}
+
+/// Not generic, so that it is compiled and optimised here whatever the caller's profile.
+fn seal_with(
+    to: &HybridPublicKey,
+    info: &[u8],
+    aad: &[u8],
+    plaintext: &[u8],
+    entropy: &mut dyn Entropy,
+) -> Vec<u8> {
     let Ok(to) = KemPublicKey::from_bytes(&to.0) else {
         unreachable!("the key was checked when it was made");
     };

@@ -5,7 +5,7 @@
 //! away. GCM does not commit to its key; nothing here opens one ciphertext under several keys.
 
 use crate::Secret;
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, random};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
@@ -42,14 +42,18 @@ pub fn seal(
     plaintext: &[u8],
     entropy: &mut (impl Entropy + ?Sized),
 ) -> Vec<u8> {
+    seal_with(key, random(entropy), aad, plaintext)
+}
+
+/// Not generic, so that it is compiled and optimised here whatever the caller's profile.
+fn seal_with(key: &Secret, nonce: [u8; NONCE_LEN], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
     let mut sealed = vec![0; SEAL_OVERHEAD + plaintext.len()];
     let (head, body) = sealed.split_at_mut(HEAD_LEN);
     let (ciphertext, tag) = body.split_at_mut(plaintext.len());
-    let (suite, nonce) = head.split_at_mut(1);
-    suite.fill(SUITE_AES_256_GCM);
-    entropy.fill(nonce);
+    head[0] = SUITE_AES_256_GCM;
+    head[1..].copy_from_slice(&nonce);
     let outcome = cipher(key).seal_out_of_place_scatter(
-        nonce_of(nonce),
+        Nonce::assume_unique_for_key(nonce),
         Aad::from(aad),
         plaintext,
         ciphertext,
@@ -79,7 +83,7 @@ pub fn open(key: &Secret, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>
     let mut plaintext = Zeroizing::new(vec![0; len]);
     cipher(key)
         .open_separate_gather(
-            nonce_of(nonce),
+            Nonce::assume_unique_for_key(crate::hash::fixed(nonce)),
             Aad::from(aad),
             ciphertext,
             tag,
@@ -103,8 +107,4 @@ fn cipher(key: &Secret) -> LessSafeKey {
         Ok(key) => LessSafeKey::new(key),
         Err(_) => unreachable!("every 32-byte string is an AES-256 key"),
     }
-}
-
-fn nonce_of(bytes: &[u8]) -> Nonce {
-    Nonce::assume_unique_for_key(crate::hash::fixed(bytes))
 }
