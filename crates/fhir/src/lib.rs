@@ -1,0 +1,41 @@
+//! HL7 FHIR R4 (4.0.1) as JSON: what a resource or Bundle holds, its stored form, and which part of
+//! it belongs to which category of health data.
+//!
+//! - In: the bytes of one resource ([`Parsed::parse`]) or of a transaction, batch or collection
+//!   ([`Bundle::parse`]), or of either ([`Received::parse`]). Out: views that borrow them.
+//! - [`Parsed::stored_form`] is the received bytes with only the server's id, `meta.versionId`,
+//!   `meta.lastUpdated` and resolved references spliced in; every other byte stays.
+//! - [`Parsed::projections`] deals every leaf to exactly one category, under [`RULE_VERSION`]: the
+//!   category of the resource (`category.rs`), unless the element's rule (`rule.rs`) says identity
+//!   or documents. What the table of R4 elements (`r4.txt`) does not know is identity.
+//!
+//! Refused with an [`Error`] that names the place and never a value: JSON that `json` refuses, a
+//! `resourceType` that R4 does not have, ids and Bundles that break the rules they need.
+//!
+//! It does not validate resources against their definitions (an element of the wrong shape is kept,
+//! in the identity category), does not know terminologies, searches, storage or consent, and reads
+//! no XML and no other version of FHIR.
+
+mod bundle;
+mod category;
+mod error;
+mod facts;
+mod parsed;
+mod rule;
+mod stored;
+mod table;
+mod terms;
+mod walk;
+
+pub use bundle::{Bundle, BundleKind, Entry, Method, Received, Request};
+pub use error::Error;
+pub use facts::{Code, Date, Link};
+pub use json::Limits;
+pub use parsed::Parsed;
+pub use stored::Assigned;
+pub use table::{is_id, is_resource_type};
+pub use terms::Term;
+
+/// The version of the rule that deals leaves to categories. A change of the rule that moves a leaf
+/// of any resource is a new version, for commitments name it.
+pub const RULE_VERSION: u16 = 1;
