@@ -10,7 +10,7 @@ use std::{
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, compaction::Leveled};
 
-use crate::{Config, engine::Engine, inspect, witness::Witness};
+use crate::{Config, engine::Engine, journal, manifest, witness::Witness};
 
 /// Values at least this long live in blob files, which compaction does not rewrite.
 const BLOB_MIN_BYTES: u32 = 4_096;
@@ -84,8 +84,8 @@ pub(crate) fn open(folder: &Path, config: &Config) -> Result<(Engine, Witness), 
         create(folder, config)?;
     }
 
-    inspect::manifests(&path)?;
-    let journaled = inspect::journals(&path, witness.number())?;
+    manifest::check(&path, config.check_at_open_bytes)?;
+    let journaled = journal::check(&path, witness.number())?;
     let (db, rows) = open_engine(&path, config)?;
     let engine = Engine {
         rows,

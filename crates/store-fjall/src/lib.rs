@@ -10,7 +10,9 @@
 //!   engine's own block checksums end at its cache.
 //! - **No silent loss.** The engine cuts its journal at the first thing it cannot read. Here every
 //!   group of commits is numbered, the last acknowledged number is kept beside the engine
-//!   (`witness`), and opening refuses a journal or a tree that ends before it (`inspect`).
+//!   (`witness`), and opening refuses a `journal` or a tree that ends before it.
+//! - **No trusted manifest.** The engine does not check what it reads first; that is done here
+//!   (`manifest`), before it can delete files it takes for unused.
 //! - **Fail stop.** After a failed write nothing is acknowledged until the store is reopened; below a
 //!   reserve of free disk, commits are refused before anything is written.
 //!
@@ -21,8 +23,9 @@ mod engine;
 mod folder;
 mod group;
 mod import;
-mod inspect;
+mod journal;
 mod layout;
+mod manifest;
 mod readers;
 mod verify;
 mod witness;
@@ -51,6 +54,10 @@ pub struct Config {
     pub memtable_bytes: u64,
     /// Free disk below which commits are refused with [`Error::Full`], in bytes.
     pub reserve_bytes: u64,
+    /// The engine's tables are checked whole while opening, smallest first, up to this many bytes
+    /// in all; beyond, and for large values, damage is found when it is read or by
+    /// [`FjallStore::verify_all`].
+    pub check_at_open_bytes: u64,
     /// Threads for `range`, `export` and `verify_all`; at least one is started.
     pub reader_threads: usize,
 }
@@ -62,6 +69,7 @@ impl Default for Config {
             cache_bytes: 16 << 20,
             memtable_bytes: 8 << 20,
             reserve_bytes: 128 << 20,
+            check_at_open_bytes: 256 << 20,
             reader_threads: 2,
         }
     }

@@ -12,6 +12,7 @@ use store::{Error, row};
 use crate::{
     engine::Engine,
     layout::{TIP_KEY, logical, table_end},
+    manifest,
 };
 
 const PROGRESS_EVERY_ROWS: u64 = 1_000;
@@ -36,13 +37,15 @@ pub struct Verification {
     pub damaged: BTreeMap<String, u64>,
     /// Stretches in which even keys were unreadable; rows may be missing from the counts.
     pub unreadable: u64,
+    /// Files of the engine that do not match their checksums, whether or not rows suffer.
+    pub damaged_files: u64,
 }
 
 impl Verification {
     /// Whether nothing is damaged.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        self.damaged.is_empty() && self.unreadable == 0
+        self.damaged.is_empty() && self.unreadable == 0 && self.damaged_files == 0
     }
 }
 
@@ -67,9 +70,17 @@ pub(crate) fn run(engine: &Engine, progress: impl FnMut(Progress)) -> Result<Ver
         let _ = walk.backward(after.as_deref().unwrap_or(&from), end.as_deref())?;
         match end {
             Some(end) => from = end,
-            None => return Ok(walk.found),
+            None => break,
         }
     }
+    walk.found.damaged_files = manifest::damaged_files(&engine.folder.join("engine"), || {
+        if engine.is_stopping() {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    })?;
+    Ok(walk.found)
 }
 
 struct Walk<'a, P> {

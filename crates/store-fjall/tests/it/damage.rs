@@ -9,7 +9,7 @@ use std::{
 
 use futures::executor::block_on;
 use store::{Batch, Range, Store, Table};
-use store_fjall::{FjallStore, Verification};
+use store_fjall::{Config, FjallStore, OpenError, Verification};
 
 use crate::rows::{all, small, value};
 
@@ -50,7 +50,12 @@ fn fill(folder: &Path) -> [Rows; 2] {
 
 /// What can be seen of a damaged store, checked against what it should hold.
 fn check(folder: &Path, expected: &[Rows; 2], what: &str) -> Option<Verification> {
-    let Ok(store) = FjallStore::open(folder, &small()) else {
+    // As in a store too large to be checked whole at open: the harder case.
+    let config = Config {
+        check_at_open_bytes: 0,
+        ..small()
+    };
+    let Ok(store) = FjallStore::open(folder, &config) else {
         return None;
     };
     for (table, rows) in TABLES.into_iter().zip(expected) {
@@ -144,17 +149,40 @@ fn a_full_verification_counts_damage_by_table() {
         block_on(store.export(Vec::new())).is_err(),
         "a dump never carries a damaged row"
     );
-    // The damage can be written over and deleted.
+    // Damaged rows can be deleted and written again.
     let repair = Batch::new().delete_range(TABLES[1], Range::all());
     block_on(store.commit(repair)).unwrap();
-    assert!(block_on(store.verify_all(|_| ())).unwrap().is_intact());
+    let found = block_on(store.verify_all(|_| ())).unwrap();
+    assert!(found.damaged.is_empty());
+    assert_eq!(found.rows as usize, expected[0].len());
+}
+
+/// Any damage to a table is seen at open, while the store is small enough for that.
+#[test]
+fn damage_to_a_table_is_refused_at_open() {
+    let folders = tempfile::tempdir().unwrap();
+    let original = folders.path().join("original");
+    fill(&original);
+    let damaged = folders.path().join("damaged");
+    copy(&original, &damaged);
+    for (file, length) in live_files(&original) {
+        if file.to_string_lossy().contains("tables") {
+            for at in (0..length).step_by(length / 20 + 1) {
+                flip(&damaged.join(&file), at, 0x80);
+                let refusal = FjallStore::open(&damaged, &small()).err().unwrap();
+                assert!(matches!(refusal, OpenError::Damaged { .. }), "{refusal:?}");
+                flip(&damaged.join(&file), at, 0x80);
+            }
+        }
+    }
+    FjallStore::open(&damaged, &small()).unwrap();
 }
 
 /// The engine cuts a journal it cannot read; acknowledged commits after the damage would be gone.
 #[test]
 fn damage_within_the_journal_is_refused_and_nothing_is_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let config = store_fjall::Config::default();
+    let config = Config::default();
     let store = FjallStore::open(folder.path(), &config).unwrap();
     for n in 0..20u8 {
         block_on(store.commit(Batch::new().put(TABLES[0], [n], vec![n; 500]))).unwrap();

@@ -1,15 +1,12 @@
-//! What must be true of the engine's files before the engine may open them.
+//! Walking the engine's journals before the engine may open them.
 //!
-//! The engine repairs as it opens: it cuts a journal at the first thing it cannot read, deletes
-//! trees that look unfinished and files that look unused, and trusts its manifest unchecked. Each
-//! of these would turn a flipped bit into missing rows. So the manifests are checked against the
-//! checksums that the engine stores but does not read, and the journals are walked to see that they
-//! hold every group of commits up to the last acknowledged one.
+//! The engine cuts a journal at the first thing it cannot read, which would turn a flipped bit into
+//! missing commits. So the journals are walked first, to see that they hold every group of
+//! commits up to the last acknowledged one, without a gap.
 //!
-//! Formats (fjall 3.1, lsm-tree 3.1, little endian): `current` = version (8), XXH3-128 of file
-//! `v<version>` (16), checksum kind 0 (1). Journal = batches of `1, items (4), seqno (8)`, then per
-//! item `2, kind (1), compression (1), tree (8), key length (2), value length (4), stored length
-//! (4), key, value`, then `3, XXH3-64 of the items (8), "FJL" 3`.
+//! Format (fjall 3.1, little endian): batches of `1, items (4), seqno (8)`, then per item `2, kind
+//! (1), compression (1), tree (8), key length (2), value length (4), stored length (4), key, value`,
+//! then `3, XXH3-64 of the items (8), "FJL" 3`; then zeros.
 
 use std::{
     fs::{self, File},
@@ -17,34 +14,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{folder::OpenError, layout::TIP_KEY};
 
-/// Checks the manifests of the engine's own tree (0) and of the rows' tree (1).
-pub(crate) fn manifests(engine: &Path) -> Result<(), OpenError> {
-    for tree in ["0", "1"] {
-        let tree = engine.join("keyspaces").join(tree);
-        let intact = manifest_is_intact(&tree).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => OpenError::Damaged {
-                what: "a manifest is missing",
-            },
-            _ => OpenError::Io {
-                doing: "reading a manifest",
-                source: error,
-            },
-        })?;
-        if !intact {
-            return Err(OpenError::Damaged {
-                what: "a manifest does not match its checksum",
-            });
-        }
-    }
-    Ok(())
-}
-
 /// Walks the journals; the number of the last complete group in them, if they hold any.
-pub(crate) fn journals(engine: &Path, acknowledged: u64) -> Result<Option<u64>, OpenError> {
+pub(crate) fn check(engine: &Path, acknowledged: u64) -> Result<Option<u64>, OpenError> {
     let reading = |source| OpenError::Io {
         doing: "reading a journal",
         source,
@@ -75,19 +50,6 @@ pub(crate) fn journals(engine: &Path, acknowledged: u64) -> Result<Option<u64>, 
         });
     }
     Ok(last)
-}
-
-fn manifest_is_intact(tree: &Path) -> io::Result<bool> {
-    let current = fs::read(tree.join("current"))?;
-    let Some((version, rest)) = current.split_first_chunk::<8>() else {
-        return Ok(false);
-    };
-    let Some((checksum, kind)) = rest.split_first_chunk::<16>() else {
-        return Ok(false);
-    };
-    let version = u64::from_le_bytes(*version);
-    let manifest = fs::read(tree.join(format!("v{version}")))?;
-    Ok(kind == [0] && u128::from_le_bytes(*checksum) == xxh3_128(&manifest))
 }
 
 /// The journals, oldest first; the last one is being written to.
