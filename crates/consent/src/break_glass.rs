@@ -4,6 +4,7 @@
 //! Needs no ledger and no quorum. The caller logs each act, and each read under the session, before
 //! it takes effect.
 
+use crate::dates::moment;
 use crate::{Actor, Policy, PractitionerId, Reason};
 use codec::{InstitutionId, Millis, SubjectId, codes, record};
 use serde::{Deserialize, Serialize};
@@ -183,9 +184,9 @@ impl BreakGlass {
                 "On {} a professional of the institution that keeps this record opened it in an \
                  emergency, against the usual rules, for at most {} minutes. A second person \
                  reviews this by {}.",
-                self.opened,
+                moment(self.opened),
                 self.ends().since(self.opened).div_ceil(MINUTE_MS),
-                review_due,
+                moment(review_due),
             ),
         }
     }

@@ -147,13 +147,13 @@ fn reasons(
     let mut missing = BTreeSet::new();
     let mut some_permitted = false;
     for hearing in hearings {
-        some_permitted |= !hearing.offers.is_empty();
         let unmet: BTreeSet<Category> = lacking
             .iter()
             .copied()
             .filter(|c| hearing.ways(*c).is_empty())
             .collect();
         if !unmet.is_empty() {
+            some_permitted |= !hearing.offers.is_empty();
             missing.extend(hearing.why(&unmet));
         }
     }

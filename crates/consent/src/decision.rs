@@ -2,6 +2,7 @@
 //!
 //! The sentences name rules, times, purposes, categories and ids, never what a record says.
 
+use crate::dates::{moment, until};
 use crate::grant::Exception;
 use crate::{Purpose, RecordKind, RuleName};
 use codec::{Category, GrantId, Millis, RecordId, StudyId, choice, record};
@@ -331,8 +332,8 @@ impl fmt::Display for Permit {
             let categories = words(&because.categories);
             write!(f, "{separator}{categories} by {}", because.basis)?;
         }
-        if let Some(until) = self.until {
-            write!(f, "; until {until}")?;
+        if let Some(end) = self.until {
+            write!(f, "; {}", until(end))?;
         }
         let stale = if self.stale {
             "; consent may have changed since"
@@ -359,7 +360,7 @@ impl fmt::Display for Missing {
             Self::Closed => {
                 f.write_str("The subject's entry is closed; nothing is shared any more.")
             }
-            Self::Restricted => f.write_str("Processing is restricted at the family's request."),
+            Self::Restricted => f.write_str("Processing is restricted."),
             Self::LedgerStale(age_ms) => write!(
                 f,
                 "The view of the ledger is {} s old; more than {} s is too old to share.",
@@ -386,13 +387,13 @@ impl fmt::Display for Missing {
             Self::CategoriesNotPermitted(categories) => {
                 write!(f, "Not permitted: {}.", words(categories))
             }
-            Self::GrantNotYetValid(from) => write!(f, "The grant starts at {from}."),
-            Self::GrantExpired(until) => write!(f, "The grant ended at {until}."),
+            Self::GrantNotYetValid(from) => write!(f, "The grant starts on {}.", moment(*from)),
+            Self::GrantExpired(at) => write!(f, "The grant ended on {}.", moment(*at)),
             Self::PractitionerExcepted => f.write_str("The grant leaves out this practitioner."),
-            Self::RecordsExcepted(records) => {
-                let n = records.len();
-                write!(f, "{n} of the records asked for are not covered.")
-            }
+            Self::RecordsExcepted(records) => match records.len() {
+                1 => f.write_str("One of the records asked for is not covered."),
+                n => write!(f, "{n} of the records asked for are not covered."),
+            },
             Self::StudyNotNamed => f.write_str("The grant is for a study; the request names none."),
             Self::StudyNotActive(study) => {
                 write!(f, "Study {study} is not open to the asker's institution.")
@@ -403,7 +404,7 @@ impl fmt::Display for Missing {
                 purpose.phrase()
             ),
             Self::NotAController => f.write_str("The asker is no controller of this subject."),
-            Self::GuardianEnded(at) => write!(f, "The guardianship ended at {at}."),
+            Self::GuardianEnded(at) => write!(f, "The guardianship ended on {}.", moment(*at)),
             Self::SubjectMatured(at) => {
                 write!(
                     f,
@@ -413,7 +414,9 @@ impl fmt::Display for Missing {
             Self::BreakGlassNotOpen => {
                 f.write_str("The asker has not opened a break-glass session for this subject.")
             }
-            Self::BreakGlassOver(at) => write!(f, "The break-glass session ended at {at}."),
+            Self::BreakGlassOver(at) => {
+                write!(f, "The break-glass session ended on {}.", moment(*at))
+            }
             Self::BreakGlassElsewhere => f.write_str("Glass is broken at the custodian only."),
             Self::ChangeNotFinal => {
                 f.write_str("A change that would allow this waits for the ledger.")

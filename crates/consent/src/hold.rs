@@ -4,6 +4,7 @@
 //! erasure (GDPR article 17(3)(b) and (e)); they permit no read.
 
 use crate::RuleName;
+use crate::dates::moment;
 use codec::{Millis, record};
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +37,10 @@ record! {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ErasureRefused {
     /// A legal hold.
-    #[error("kept under a legal hold ({}) until {}", .0.reason_code, .0.until)]
+    #[error("kept under a legal hold ({}) until {}", .0.reason_code, moment(.0.until))]
     LegalHold(LegalHold),
     /// A retention law.
-    #[error("kept by law ({}) until {}", .0.rule, .0.until)]
+    #[error("kept by law ({}) until {}", .0.rule, moment(.0.until))]
     Retention(Retention),
 }
 

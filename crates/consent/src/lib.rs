@@ -19,6 +19,7 @@
 
 pub mod break_glass;
 mod change;
+mod dates;
 mod decide;
 mod decision;
 mod facts;

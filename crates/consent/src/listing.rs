@@ -4,6 +4,7 @@
 //! running or not, and notes on everything else that is in force. Dates are in UTC. The sentences
 //! are for the controllers alone: labels and names appear in them.
 
+use crate::dates::{day, until};
 use crate::grant::Exception;
 use crate::{ControllerRole, Effective, Facts, Grant, Grantee, PractitionerAt, Purpose, Standing};
 use codec::{Category, GrantId, InstitutionId, Millis, StudyId};
@@ -208,6 +209,9 @@ fn line(grant: &Grant, standing: GrantStanding, names: &impl Names) -> GrantLine
             format!("{who} cannot see {what} for {why} now; this is stopped.")
         }
     };
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     if !except.is_empty() {
         sentence.push_str(" Left out: ");
         sentence.push_str(&list(except.iter().map(String::as_str)));
@@ -245,7 +249,7 @@ fn who(grantee: &Grantee, names: &impl Names) -> String {
 fn institution(id: &InstitutionId, names: &impl Names) -> String {
     names
         .institution(id)
-        .unwrap_or_else(|| format!("Institution {id}"))
+        .unwrap_or_else(|| format!("institution {id}"))
 }
 
 fn except(grant: &Grant, names: &impl Names) -> Vec<String> {
@@ -290,38 +294,4 @@ fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
         Some((last, [])) => (*last).to_owned(),
         Some((last, rest)) => format!("{}{and}{last}", rest.join(comma)),
     }
-}
-
-/// "until the end of 2 March 2027" for midnight, else "until 2 March 2027, 14:05 UTC".
-fn until(end: Millis) -> String {
-    const DAY_MS: u64 = 86_400_000;
-    if end.get() > 0 && end.get().is_multiple_of(DAY_MS) {
-        format!("until the end of {}", day(end.saturating_sub(1)))
-    } else {
-        let minutes = end.get() / 60_000;
-        let (hour, minute) = (minutes / 60 % 24, minutes % 60);
-        format!("until {}, {hour:02}:{minute:02} UTC", day(end))
-    }
-}
-
-fn day(at: Millis) -> String {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    let named = at.date().and_then(|date| {
-        let month = MONTHS.get(usize::from(date.month()).checked_sub(1)?)?;
-        Some(format!("{} {month} {}", date.day(), date.year()))
-    });
-    named.unwrap_or_else(|| at.to_string())
 }

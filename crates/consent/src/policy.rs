@@ -256,8 +256,16 @@ impl BreakGlassPolicy {
         professionals("break-glass", self.roles.union(&self.reviewers))?;
         let max = BreakGlass::MAX_MINUTES;
         bound("break-glass max_minutes", self.max_minutes, max)?;
-        bound("break-glass notice hours", self.notice_within_hours, 72)?;
-        bound("break-glass review days", self.review_within_days, 30)
+        bound(
+            "break-glass notice_within_hours",
+            self.notice_within_hours,
+            72,
+        )?;
+        bound(
+            "break-glass review_within_days",
+            self.review_within_days,
+            30,
+        )
     }
 }
 

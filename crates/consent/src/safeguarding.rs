@@ -9,6 +9,7 @@
 //! It hides a line of the trail from some eyes for some time; it permits no read and removes
 //! nothing. The caller logs each [`Act`] in the audit compartment.
 
+use crate::dates::moment;
 use crate::{Actor, ControllerRole, Policy, PractitionerId, Reason};
 use codec::{DisclosureId, InstitutionId, Millis, codes, record};
 use serde::{Deserialize, Serialize};
@@ -318,8 +319,8 @@ impl Delay {
         format!(
             "This access was shown later than usual, from {} until {}, because of {ground}. \
              One professional proposed the delay and another approved it.",
-            self.approved,
-            self.ends(),
+            moment(self.approved),
+            moment(self.ends()),
         )
     }
 

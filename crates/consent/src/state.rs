@@ -65,7 +65,8 @@ record! {
         6 => pub grants: Vec<Grant>,
         /// Whether processing is restricted (GDPR article 18).
         7 => pub restricted: bool,
-        /// Opted out of uses that need no agreement; each with everything below it.
+        /// Opted out of uses that need no agreement; each with everything below it. A grant is the
+        /// more specific word and stands.
         8 => pub opted_out: BTreeSet<Purpose>,
     }
 }

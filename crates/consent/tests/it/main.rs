@@ -1,13 +1,13 @@
 //! Laws, tables and boundaries of consent.
 
-//mod acts;
-//mod boundaries;
-//mod change;
+mod acts;
+mod boundaries;
+mod change;
 mod laws;
-//mod listing;
-//mod policy;
-//mod reasons;
-//mod state;
-//mod table;
-//mod vocabulary;
+mod listing;
+mod policy;
+mod reasons;
+mod state;
+mod table;
+mod vocabulary;
 mod world;
