@@ -15,6 +15,7 @@ use futures::future::BoxFuture;
 
 use crate::block::Block;
 use crate::certificates::Scheme;
+use crate::rows::RowError;
 
 /// A block's ancestry, newest first: for a proposal from its parent on, for a verification from
 /// the block itself on.
@@ -79,6 +80,12 @@ pub enum Halt {
         /// What does not fit.
         what: String,
     },
+    /// Stored rows could not be read, or are not what they must be.
+    #[error("the stored ledger could not be read")]
+    Unreadable(#[source] RowError),
+    /// The genesis cannot start a network, or the store holds another one.
+    #[error("the genesis does not fit: {0}")]
+    Genesis(String),
     /// The engine or its network ended.
     #[error("the engine stopped: {0}")]
     Engine(&'static str),

@@ -15,6 +15,7 @@ use commonware_consensus::types::Height;
 use commonware_consensus::{Block as EngineBlock, BoundedBlock, Heightable};
 use commonware_cryptography::{Digestible, sha256};
 use ledger::Header;
+use ledger::log::leaf_hash;
 
 use crate::certificates::engine_digest;
 
@@ -98,7 +99,8 @@ impl Block {
 /// The root of a block's entries, as its header carries it.
 #[must_use]
 pub fn entries_root(entries: &[Bytes]) -> Digest {
-    ledger::block::entries_root(entries.iter().map(Bytes::as_ref))
+    let leaves: Vec<Digest> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+    keys::merkle::root(&leaves)
 }
 
 /// Whether these entries are few and short enough for one block.

@@ -77,7 +77,7 @@ impl SimplexCertificates {
     }
 }
 
-impl ledger::receipt::CertificateCheck for SimplexCertificates {
+impl ledger::CertificateCheck for SimplexCertificates {
     fn check(
         &self,
         validators: &[keys::PublicKey],
@@ -175,11 +175,6 @@ pub(crate) fn engine_signer(seed: &keys::Secret) -> Option<(PrivateKey, PublicKe
 /// The engine's form of a block id.
 pub(crate) fn engine_digest(digest: &codec::Digest) -> sha256::Digest {
     sha256::Digest::from(*digest.as_bytes())
-}
-
-/// Our form of the engine's block id.
-pub(crate) fn ledger_digest(digest: &sha256::Digest) -> codec::Digest {
-    codec::Digest::new(digest.0)
 }
 
 /// The stored form of a certificate.

@@ -128,13 +128,13 @@ pub struct Settings {
 }
 
 /// A running engine.
-pub(crate) struct Engine<E, N: Network<E>> {
+pub struct Engine<E, N: Network<E>> {
     /// Ends when the engine does.
-    pub(crate) task: Handle<()>,
+    pub task: Handle<()>,
     /// The channel for pending entries, unused by the engine.
-    pub(crate) gossip: Link<E, N>,
+    pub gossip: Link<E, N>,
     /// Misbehaviour seen.
-    pub(crate) faults: Faults,
+    pub faults: Faults,
 }
 
 /// Why an engine did not start.
@@ -161,8 +161,11 @@ pub enum StartError {
     Ledger(#[source] Halt),
 }
 
-/// Starts the engine for `application`.
-pub(crate) async fn start<E: Runtime, N: Network<E>>(
+/// Starts the engine for `application`. It runs for as long as the task that owns `context`.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn start<E: Runtime, N: Network<E>>(
     context: E,
     network: N,
     application: Arc<dyn Application>,
@@ -193,7 +196,7 @@ pub(crate) async fn start<E: Runtime, N: Network<E>>(
     let (dissemination, buffer) = buffered::Engine::new(
         context.child("dissemination"),
         buffered::Config {
-            public_key: me,
+            public_key: me.clone(),
             mailbox_size: MAILBOX,
             deque_size: BLOCKS_KEPT_PER_SENDER,
             priority: false,
@@ -253,6 +256,7 @@ pub(crate) async fn start<E: Runtime, N: Network<E>>(
         pacing: settings.pacing,
         partition,
         page_cache,
+        me,
         deliveries,
     };
     let task = epochs.start(opened.votes, opened.certificates, opened.resolver);

@@ -7,7 +7,9 @@
 //! stops taking part.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use commonware_actor::Feedback;
 use commonware_consensus::marshal::Update;
 use commonware_consensus::marshal::core::Mailbox;
@@ -17,6 +19,7 @@ use commonware_consensus::simplex::elector::RoundRobin;
 use commonware_consensus::simplex::{self, SkipBudget};
 use commonware_consensus::types::{Epoch, Epocher, FixedEpocher, Height, ViewDelta};
 use commonware_consensus::{Heightable, Reporter, Reporters};
+use commonware_cryptography::certificate::{Provider as _, Scheme as _};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_cryptography::{Digested, Digestible, Sha256, sha256};
 use commonware_macros::select;
@@ -27,6 +30,7 @@ use commonware_runtime::buffer::paged::CacheRef;
 use commonware_runtime::Handle;
 use commonware_utils::acknowledgement::{Acknowledgement, Exact};
 use commonware_utils::channel::mpsc;
+use commonware_utils::ordered::Set;
 use commonware_utils::vec::NonEmptyVec;
 
 use crate::application::{Adapter, Application, Halt};
@@ -42,13 +46,19 @@ pub(crate) type Marshal = Mailbox<Scheme, Standard<Block>>;
 /// Views behind the finalised tip that stay in memory and in the voting journal.
 pub(crate) const VIEW_RETENTION: ViewDelta = ViewDelta::new(64);
 
-/// A finalised block on its way to the application.
-pub(crate) struct Delivery {
-    block: Digested<Block>,
-    acknowledgement: Exact,
+/// How often a missing boundary certificate is looked for.
+const BOUNDARY_RETRY: Duration = Duration::from_millis(100);
+
+/// News of finality on its way to the application.
+pub(crate) enum Delivery {
+    /// The next finalised block.
+    Block(Digested<Block>, Exact),
+    /// The block at this height has a certificate of its own; it may be older than those applied.
+    Certified(Height),
 }
 
-/// Receives finalised blocks from the block keeper. At most its pending acknowledgements queue up.
+/// Receives finalised blocks from the block keeper. Blocks queue up to its pending
+/// acknowledgements; certified heights are a few bytes for each finalised block.
 #[derive(Clone)]
 pub(crate) struct Deliveries(mpsc::UnboundedSender<Delivery>);
 
@@ -63,12 +73,9 @@ impl Reporter for Deliveries {
     type Activity = Update<Block>;
 
     fn report(&mut self, update: Update<Block>) -> Feedback {
-        let Update::Block(block, acknowledgement) = update else {
-            return Feedback::Ok;
-        };
-        let delivery = Delivery {
-            block,
-            acknowledgement,
+        let delivery = match update {
+            Update::Block(block, acknowledgement) => Delivery::Block(block, acknowledgement),
+            Update::Tip(_, height, _) => Delivery::Certified(height),
         };
         match self.0.send(delivery) {
             Ok(()) => Feedback::Ok,
@@ -92,6 +99,7 @@ pub(crate) struct Epochs<E: Runtime, N: Network<E>> {
     pub(crate) pacing: Pacing,
     pub(crate) partition: String,
     pub(crate) page_cache: CacheRef,
+    pub(crate) me: PublicKey,
     pub(crate) deliveries: mpsc::UnboundedReceiver<Delivery>,
 }
 
@@ -172,8 +180,15 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
                     return Some(Halt::Engine("the epoch's engine ended"));
                 },
                 delivery = self.deliveries.recv() => {
-                    let delivery = delivery?;
-                    if let Err(why) = self.deliver(delivery, &mut running, &mut channels).await {
+                    let done = match delivery? {
+                        Delivery::Block(block, acknowledgement) => {
+                            self.deliver(block, &mut running, &mut channels)
+                                .await
+                                .map(|()| acknowledgement.acknowledge())
+                        }
+                        Delivery::Certified(height) => self.certified(height).await,
+                    };
+                    if let Err(why) = done {
                         return Some(why);
                     }
                 },
@@ -241,16 +256,13 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
         }
     }
 
+    /// Applies a block and, at an epoch's end, starts the next epoch; then it may be acknowledged.
     async fn deliver(
         &mut self,
-        delivery: Delivery,
+        block: Digested<Block>,
         running: &mut Running,
         channels: &mut Channels<N::Sender>,
     ) -> Result<(), Halt> {
-        let Delivery {
-            block,
-            acknowledgement,
-        } = delivery;
         let height = block.height();
         self.apply(block).await?;
         let last = self.epocher.last(running.epoch);
@@ -263,26 +275,64 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
         if last == Some(height) {
             *running = self.enter(running.epoch.next(), channels).await?;
         }
-        acknowledgement.acknowledge();
         Ok(())
     }
 
     async fn apply(&mut self, block: Digested<Block>) -> Result<(), Halt> {
-        let certificate = self
-            .marshal
-            .get_finalization(block.height())
-            .await
-            .map(|finalization| certificate_bytes(&finalization));
-        self.application.finalise(block, certificate).await
+        let height = block.height();
+        let next = self.epocher.containing(height.next());
+        let next = next.filter(|epoch| epoch.first() == height.next());
+        let certificate = match next {
+            Some(_) => Some(self.boundary_certificate(height).await),
+            None => self.certificate(height).await,
+        };
+        self.application.finalise(block, certificate).await?;
+        if let Some(next) = next {
+            self.register(next.epoch())?;
+        }
+        Ok(())
     }
 
-    /// Registers the epoch's validators and starts its engine on the block before it.
-    async fn enter(
-        &mut self,
-        epoch: Epoch,
-        channels: &mut Channels<N::Sender>,
-    ) -> Result<Running, Halt> {
-        let root = self.root(epoch).await?;
+    /// The certificate of an epoch's last block, which every proof beyond that epoch needs. After a
+    /// crash the block may be known before it: the epoch's engine, or a peer, brings it again.
+    async fn boundary_certificate(&mut self, height: Height) -> Bytes {
+        loop {
+            if let Some(certificate) = self.certificate(height).await {
+                return certificate;
+            }
+            let epoch = self.epocher.containing(height).map(|info| info.epoch());
+            let scheme = epoch.and_then(|epoch| self.schemes.scheme(epoch));
+            let others: Vec<PublicKey> = scheme
+                .iter()
+                .flat_map(|scheme| scheme.participants().iter())
+                .filter(|validator| **validator != self.me)
+                .cloned()
+                .collect();
+            if let Ok(others) = NonEmptyVec::try_from(others) {
+                self.marshal.hint_finalized(height, others);
+            }
+            self.context.sleep(BOUNDARY_RETRY).await;
+        }
+    }
+
+    /// A certificate that came after its block was applied.
+    async fn certified(&mut self, height: Height) -> Result<(), Halt> {
+        if height.get() > self.application.applied_height() {
+            return Ok(());
+        }
+        match self.certificate(height).await {
+            Some(certificate) => self.application.certified(height.get(), certificate).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn certificate(&mut self, height: Height) -> Option<Bytes> {
+        let finalization = self.marshal.get_finalization(height).await?;
+        Some(certificate_bytes(&finalization))
+    }
+
+    /// Lets the block keeper check the epoch's certificates.
+    fn register(&self, epoch: Epoch) -> Result<(Arc<Scheme>, Set<PublicKey>), Halt> {
         let validators = self
             .application
             .validators(epoch.get())
@@ -292,9 +342,20 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
                 height: self.application.applied_height(),
                 what: format!("no usable validators for epoch {epoch}"),
             })?;
-        self.peers.track(epoch.get(), validators.clone());
-        let scheme = self.schemes.enter(epoch, &validators);
+        Ok((self.schemes.enter(epoch, &validators), validators))
+    }
+
+    /// Registers the epoch's validators and starts its engine on the block before it.
+    async fn enter(
+        &mut self,
+        epoch: Epoch,
+        channels: &mut Channels<N::Sender>,
+    ) -> Result<Running, Halt> {
+        let root = self.root(epoch).await?;
+        let (scheme, validators) = self.register(epoch)?;
         let engine = self.engine(epoch, root, &scheme, validators.len());
+        tracing::info!(%epoch, validators = validators.len(), "entering epoch");
+        self.peers.track(epoch.get(), validators);
         let closed = |_| Halt::Engine("the network closed");
         let votes = channels.votes.register(epoch.get()).await.map_err(closed)?;
         let certificates = channels
@@ -307,7 +368,6 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
             .register(epoch.get())
             .await
             .map_err(closed)?;
-        tracing::info!(%epoch, validators = validators.len(), "entered epoch");
         Ok(Running {
             epoch,
             engine: engine.start(votes, certificates, resolver),

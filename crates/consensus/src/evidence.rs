@@ -50,11 +50,12 @@ pub struct Fault {
 
 /// The faults seen since this node started. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<VecDeque<Fault>>>);
+pub struct Faults(Arc<Mutex<VecDeque<Fault>>>);
 
 impl Faults {
     /// The faults kept, oldest first.
-    pub(crate) fn all(&self) -> Vec<Fault> {
+    #[must_use]
+    pub fn all(&self) -> Vec<Fault> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().cloned().collect()
     }

@@ -115,9 +115,11 @@ impl Mempool {
         Ok(Offered::Taken)
     }
 
-    /// Whether an entry with this id is pending.
-    pub(crate) fn contains(&self, id: &EntryId) -> bool {
-        self.lock().positions.contains_key(id)
+    /// The pending entry with this id.
+    pub(crate) fn get(&self, id: &EntryId) -> Option<Arc<Pending>> {
+        let inner = self.lock();
+        let position = inner.positions.get(id)?;
+        Some(inner.order.get(position)?.pending.clone())
     }
 
     /// The oldest entries that fit.

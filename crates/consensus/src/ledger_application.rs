@@ -1,0 +1,305 @@
+//! The ledger as what the engine replicates: making, judging and applying blocks.
+//!
+//! Idle rule: a leader with nothing to include waits. An entry wakes it at once; otherwise it makes
+//! an empty block when the last one was seen `idle_ms` ago. While it waits the engine may give the
+//! turn to the next leader; the wait goes on there, because it counts from the last block.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use commonware_cryptography::Digested;
+use commonware_macros::select;
+use commonware_runtime::Clock;
+use futures::StreamExt;
+use futures::future::{BoxFuture, FutureExt, pending};
+use ledger::SignedEntry;
+use ledger::header::{Timing, block_time, timing};
+use ledger::state::{BlockContext, admissible, select as choose};
+use store::Store;
+
+use crate::application::{Ancestors, Application, Halt};
+use crate::block::Block;
+use crate::chain::{Parent, Relation, Tried};
+use crate::mempool::Pending;
+use crate::replica::{Misfit, Replica};
+
+/// Bounds of the blocks this node makes, and when it makes empty ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Making {
+    pub(crate) max_entries: usize,
+    pub(crate) max_bytes: usize,
+    pub(crate) idle_ms: u64,
+}
+
+/// The ledger as an [`Application`].
+pub(crate) struct LedgerApplication<E, S> {
+    clock: E,
+    replica: Arc<Replica<S>>,
+    making: Making,
+}
+
+/// Why a parent cannot be built upon now.
+enum NoParent {
+    /// It lost against a finalised block, or the engine forgot it.
+    Gone,
+    /// It does not fit what this node knows, although others voted for it.
+    Misfit(Misfit),
+}
+
+impl<E: Clock, S: Store> LedgerApplication<E, S> {
+    pub(crate) fn new(clock: E, replica: Arc<Replica<S>>, making: Making) -> Self {
+        Self {
+            clock,
+            replica,
+            making,
+        }
+    }
+
+    /// What to build on, executing ancestors that are not in memory.
+    async fn parent(&self, ancestors: &mut Ancestors) -> Result<Box<Parent>, NoParent> {
+        let mut untried = Vec::new();
+        let mut parent = loop {
+            let block = ancestors.next().await.ok_or(NoParent::Gone)?;
+            match self.replica.relation(block.inner()) {
+                Relation::Known(parent) => break parent,
+                Relation::Stale => return Err(NoParent::Gone),
+                Relation::Ahead => untried.push(block),
+            }
+        };
+        while let Some(block) = untried.pop() {
+            self.replica
+                .try_block(&parent, block.inner())
+                .map_err(NoParent::Misfit)?;
+            drop(parent);
+            parent = match self.replica.relation(block.inner()) {
+                Relation::Known(next) => next,
+                Relation::Ahead | Relation::Stale => return Err(NoParent::Gone),
+            };
+        }
+        Ok(parent)
+    }
+
+    async fn make(&self, mut ancestors: Ancestors) -> Option<Block> {
+        let newest = ancestors.next().await?;
+        let mut arrivals = self.replica.pool.arrivals();
+        loop {
+            let parent = match self.relate(&newest, ancestors.clone()).await {
+                Ok(parent) => parent,
+                Err(NoParent::Gone) => return None,
+                Err(NoParent::Misfit(misfit)) => {
+                    tracing::error!(%misfit, "cannot build on a certified block");
+                    return None;
+                }
+            };
+            arrivals.mark_unchanged();
+            if let Some(block) = self.fill(&parent) {
+                return Some(block);
+            }
+            let idle_since = parent.seen_ms;
+            let waited = self.replica.now_ms().saturating_sub(idle_since);
+            if waited >= self.making.idle_ms {
+                return self.finish(&parent, Vec::new());
+            }
+            // A view held while waiting would keep the finalised state from moving on.
+            drop(parent);
+            let rest = Duration::from_millis(self.making.idle_ms.saturating_sub(waited));
+            select! {
+                changed = arrivals.changed() => {
+                    changed.ok()?;
+                },
+                () = self.clock.sleep(rest) => {},
+            }
+        }
+    }
+
+    /// The parent again; only its newest block is looked at if it is in memory.
+    async fn relate(
+        &self,
+        newest: &Digested<Block>,
+        mut older: Ancestors,
+    ) -> Result<Box<Parent>, NoParent> {
+        match self.replica.relation(newest.inner()) {
+            Relation::Known(parent) => Ok(parent),
+            Relation::Stale => Err(NoParent::Gone),
+            Relation::Ahead => {
+                let before = self.parent(&mut older).await?;
+                self.replica
+                    .try_block(&before, newest.inner())
+                    .map_err(NoParent::Misfit)?;
+                drop(before);
+                match self.replica.relation(newest.inner()) {
+                    Relation::Known(parent) => Ok(parent),
+                    Relation::Ahead | Relation::Stale => Err(NoParent::Gone),
+                }
+            }
+        }
+    }
+
+    /// A block of pending entries; none if no pending entry can follow.
+    fn fill(&self, parent: &Parent) -> Option<Block> {
+        let making = &self.making;
+        let waiting: Vec<Arc<Pending>> = self
+            .replica
+            .pool
+            .oldest(making.max_entries, making.max_bytes)
+            .into_iter()
+            // Included by an ancestor that is not final yet.
+            .filter(|pending| parent.view.entry_seen(&pending.id).is_none())
+            .collect();
+        if waiting.is_empty() {
+            return None;
+        }
+        let entries: Vec<SignedEntry> = waiting
+            .iter()
+            .map(|pending| pending.entry.clone())
+            .collect();
+        let context = self.context(parent);
+        let selection = match choose(&parent.view, &context, &entries) {
+            Ok(selection) => selection,
+            Err(rejection) => {
+                tracing::error!(%rejection, "cannot execute pending entries");
+                return None;
+            }
+        };
+        let refused = selection.refused.iter();
+        self.sweep(refused.filter_map(|(index, why)| {
+            waiting.get(*index).filter(|_| !why.may_pass())
+        }));
+        let chosen: Vec<SignedEntry> = selection
+            .chosen
+            .iter()
+            .filter_map(|index| entries.get(*index).cloned())
+            .collect();
+        if chosen.is_empty() {
+            return None;
+        }
+        self.seal(parent, selection.executed, &chosen)
+    }
+
+    fn finish(&self, parent: &Parent, entries: Vec<SignedEntry>) -> Option<Block> {
+        let executed =
+            ledger::state::execute(&parent.view, &self.context(parent), &entries).ok()?;
+        self.seal(parent, executed, &entries)
+    }
+
+    fn seal(
+        &self,
+        parent: &Parent,
+        executed: ledger::Executed,
+        entries: &[SignedEntry],
+    ) -> Option<Block> {
+        let extension =
+            ledger::block::seal(&parent.header, &parent.log, &parent.view, executed, entries)
+                .ok()?;
+        let tried = Arc::new(Tried::new(extension, entries, self.replica.now_ms()));
+        let block = Block::new(tried.header.clone(), tried.bodies())?;
+        self.replica.keep(tried);
+        Some(block)
+    }
+
+    fn context(&self, parent: &Parent) -> BlockContext {
+        BlockContext {
+            height: parent.header.height.saturating_add(1),
+            time_ms: block_time(parent.header.time_ms, self.replica.now_ms()),
+        }
+    }
+
+    /// Drops pending entries that the finalised state refuses for good.
+    fn sweep<'a>(&self, refused: impl Iterator<Item = &'a Arc<Pending>>) {
+        let view = self.replica.view();
+        let hopeless: Vec<_> = refused
+            .filter(|pending| {
+                admissible(&view, &pending.entry).is_err_and(|refusal| !refusal.may_pass())
+            })
+            .map(|pending| pending.id)
+            .collect();
+        self.replica.pool.remove(&hopeless);
+    }
+
+    async fn judge(&self, mut ancestors: Ancestors) -> bool {
+        let Some(block) = ancestors.next().await else {
+            return pending().await;
+        };
+        let block = block.inner();
+        let time_ms = block.header().time_ms;
+        if self.replica.tried(&block.id()).is_some() {
+            return self.wait_for_its_time(time_ms.saturating_sub(1), time_ms).await;
+        }
+        let parent = match self.parent(&mut ancestors).await {
+            Ok(parent) => parent,
+            // Another block is final, or this node is at fault: no verdict of ours can help.
+            Err(NoParent::Gone) => return pending().await,
+            Err(NoParent::Misfit(misfit)) => {
+                tracing::error!(%misfit, "cannot judge a block whose parent does not fit");
+                return pending().await;
+            }
+        };
+        let parent_ms = parent.header.time_ms;
+        let verdict = self.replica.try_block(&parent, block);
+        drop(parent);
+        match verdict {
+            Ok(_) => {}
+            Err(Misfit::Invalid) => return false,
+            Err(Misfit::Fault(what)) => {
+                tracing::error!(%what, "cannot execute a proposed block");
+                return pending().await;
+            }
+        }
+        self.wait_for_its_time(parent_ms, time_ms).await
+    }
+
+    /// A valid block's verdict, not before its time: a clock that is ahead delays, it never
+    /// decides.
+    async fn wait_for_its_time(&self, parent_ms: u64, time_ms: u64) -> bool {
+        loop {
+            match timing(parent_ms, time_ms, self.replica.now_ms()) {
+                Timing::Now => return true,
+                Timing::Never => return false,
+                Timing::Later { wait_ms } => {
+                    tracing::warn!(wait_ms, "a proposed block's time lies far ahead; waiting");
+                    self.clock.sleep(Duration::from_millis(wait_ms)).await;
+                }
+            }
+        }
+    }
+}
+
+impl<E: Clock, S: Store> Application for LedgerApplication<E, S> {
+    fn genesis(&self) -> Arc<Block> {
+        self.replica.genesis_block()
+    }
+
+    fn applied_height(&self) -> u64 {
+        self.replica.tip().height
+    }
+
+    fn validators(&self, epoch: u64) -> Option<Vec<keys::PublicKey>> {
+        let validators = self.replica.view().validators(epoch)?;
+        Some(validators.keys())
+    }
+
+    fn propose(&self, ancestors: Ancestors) -> BoxFuture<'_, Option<Block>> {
+        self.make(ancestors).boxed()
+    }
+
+    fn verify(&self, ancestors: Ancestors) -> BoxFuture<'_, bool> {
+        self.judge(ancestors).boxed()
+    }
+
+    fn finalise(
+        &self,
+        block: Digested<Block>,
+        certificate: Option<Bytes>,
+    ) -> BoxFuture<'_, Result<(), Halt>> {
+        async move { self.replica.apply(&block, certificate).await }.boxed()
+    }
+
+    fn certified(&self, height: u64, certificate: Bytes) -> BoxFuture<'_, Result<(), Halt>> {
+        self.replica.certified(height, certificate).boxed()
+    }
+
+    fn halted(&self, why: &Halt) {
+        self.replica.halt(why);
+    }
+}

@@ -1,0 +1,165 @@
+//! Four validators: agreement, crashes, partitions, idling, governance.
+
+use std::time::Duration;
+
+use codec::Digest;
+use commonware_runtime::{Clock, Runner, deterministic};
+
+use crate::cluster::{Cluster, Context, Node, millis};
+use crate::fixture::Fixture;
+use crate::memory::Memory;
+
+struct Four {
+    cluster: Cluster,
+    stores: Vec<Memory>,
+    nodes: Vec<Option<Node>>,
+}
+
+impl Four {
+    async fn start(context: &Context) -> Self {
+        let cluster = Cluster::new(context, Fixture::new(4, 4, 20)).await;
+        let stores = vec![Memory::default(); 4]
+            .iter()
+            .map(|_| Memory::default())
+            .collect::<Vec<_>>();
+        let mut nodes = Vec::new();
+        for (index, store) in stores.iter().enumerate() {
+            nodes.push(Some(cluster.start(index, store).await));
+        }
+        Self {
+            cluster,
+            stores,
+            nodes,
+        }
+    }
+
+    fn node(&self, index: usize) -> &Node {
+        self.nodes[index].as_ref().unwrap()
+    }
+
+    /// Submits entries at the nodes that run, in turn, and waits until all are final everywhere.
+    async fn finalise(&self, numbers: std::ops::Range<u64>, context: &Context) {
+        let running: Vec<usize> = (0..4).filter(|at| self.nodes[*at].is_some()).collect();
+        let mut ids = Vec::new();
+        for (turn, number) in numbers.enumerate() {
+            let at = running[turn % running.len()];
+            let entry = self.cluster.fixture.entry(at, number);
+            ids.push(self.node(at).submit(&entry).await);
+            context.sleep(Duration::from_millis(3)).await;
+        }
+        for at in running {
+            for id in &ids {
+                self.node(at).wait_for(id, context).await;
+            }
+        }
+    }
+
+    /// The headers of every node are the same up to the lowest tip; the digest of that one.
+    async fn agree(&self) -> (u64, Digest) {
+        let height = self
+            .nodes
+            .iter()
+            .flatten()
+            .map(|node| node.ledger.tip().height)
+            .min()
+            .unwrap();
+        for at in 0..=height {
+            let header = self.node(0).ledger.header(at).await.unwrap().unwrap();
+            for node in self.nodes.iter().flatten() {
+                assert_eq!(node.ledger.header(at).await.unwrap().as_ref(), Some(&header));
+            }
+        }
+        let header = self.node(0).ledger.header(height).await.unwrap().unwrap();
+        (height, header.digest())
+    }
+}
+
+fn run(seed: u64) -> (u64, Digest, String) {
+    deterministic::Runner::seeded(seed).start(|context| async move {
+        let mut four = Four::start(&context).await;
+        four.finalise(0..40, &context).await;
+        four.agree().await;
+
+        four.nodes[3].take().unwrap().crash().await;
+        four.finalise(100..160, &context).await;
+        let ahead = four.node(0).ledger.tip().height;
+
+        let store = four.stores[3].clone();
+        four.nodes[3] = Some(four.cluster.start(3, &store).await);
+        let before = millis(&context);
+        four.node(3).wait_height(ahead, &context).await;
+        let took = millis(&context) - before;
+        assert!(took < 10_000, "caught up in {took} ms");
+
+        four.finalise(200..220, &context).await;
+        let (height, digest) = four.agree().await;
+        assert!(height > 20, "no epoch was crossed");
+        for node in four.nodes.iter().flatten() {
+            node.ledger.audit().await.unwrap();
+            assert!(node.ledger.faults().is_empty());
+        }
+        (height, digest, context.auditor().state())
+    })
+}
+
+#[test]
+fn a_crashed_validator_catches_up_and_a_seed_repeats_itself() {
+    let first = run(11);
+    assert_eq!(first, run(11));
+    assert_ne!(first, run(12));
+}
+
+#[test]
+fn idle_validators_make_one_block_in_ten_seconds() {
+    deterministic::Runner::seeded(13).start(|context| async move {
+        let four = Four::start(&context).await;
+        context.sleep(Duration::from_secs(121)).await;
+        let (height, _) = four.agree().await;
+        assert!((10..=13).contains(&height), "{height} empty blocks in two minutes");
+        // An entry ends the idling from any node, at three hops and the way to the leader.
+        let mut slowest = 0;
+        for number in 0..20 {
+            let at = usize::try_from(number % 4).unwrap();
+            context.sleep(Duration::from_millis(2_000 + 77 * number)).await;
+            let before = millis(&context);
+            let id = four.node(at).submit(&four.cluster.fixture.entry(at, number)).await;
+            four.node(at).wait_for(&id, &context).await;
+            slowest = slowest.max(millis(&context) - before);
+        }
+        assert!(slowest < 200, "{slowest} ms");
+    });
+}
+
+#[test]
+fn no_half_decides_and_healing_resumes() {
+    deterministic::Runner::seeded(14).start(|context| async move {
+        let four = Four::start(&context).await;
+        four.finalise(0..8, &context).await;
+        for a in [0, 1] {
+            for b in [2, 3] {
+                four.cluster.cut(a, b).await;
+            }
+        }
+        context.sleep(Duration::from_secs(2)).await;
+        let stuck: Vec<u64> = (0..4).map(|at| four.node(at).ledger.tip().height).collect();
+        let left = four.node(0).submit(&four.cluster.fixture.entry(0, 50)).await;
+        let right = four.node(2).submit(&four.cluster.fixture.entry(2, 51)).await;
+        context.sleep(Duration::from_secs(60)).await;
+        for (at, height) in stuck.iter().enumerate() {
+            assert_eq!(four.node(at).ledger.tip().height, *height);
+        }
+        for a in [0, 1] {
+            for b in [2, 3] {
+                four.cluster.link(a, b).await;
+            }
+        }
+        let before = millis(&context);
+        for at in 0..4 {
+            four.node(at).wait_for(&left, &context).await;
+            four.node(at).wait_for(&right, &context).await;
+        }
+        let took = millis(&context) - before;
+        assert!(took < 10_000, "resumed after {took} ms");
+        four.agree().await;
+    });
+}
