@@ -1,0 +1,200 @@
+//! Deposits: parsed, projected, committed, sealed and durable, against the same bytes written to the same
+//! kind of store by the same number of writers, in alternating rounds.
+
+use super::{
+    DepositOptions, Scratch,
+    table::{Demand, Measured, Table},
+};
+use crate::{config::Config, demo::memory_mib, folder, running::Running};
+use anyhow::{Context, Result, anyhow};
+use consent::{Actor, PractitionerId, Role};
+use futures::executor::block_on;
+use node::{
+    Caller, Handle, SubjectId,
+    record::{Content, Payload, Provenance, Submission},
+    subject::{SubjectOpen, Wait},
+};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+use store::{Batch, Store, Table as StoreTable};
+use store_fjall::FjallStore;
+
+const SIZES: [(&str, usize, f64); 2] = [("1 kB", 1_000, 0.3), ("100 kB", 100_000, 0.5)];
+const ROUNDS: usize = 4;
+const RAW: StoreTable = StoreTable::new("bench");
+
+pub(super) fn run(options: &DepositOptions) -> Result<()> {
+    let scratch = Scratch::new(options.folder.as_ref())?;
+    let passphrase = folder::fresh_passphrase(&scratch.0.join("passphrase"))?;
+    let data = scratch.0.join("node");
+    folder::create_demo(&data, "Bench Hospital", &passphrase)?;
+    let running = Running::start(&data, &passphrase, &Config::default())?;
+    let raw = FjallStore::open(scratch.0.join("raw"), &store_fjall::Config::default())
+        .map_err(|e| anyhow!("the reference store: {e}"))?;
+    let families = families(&running, options.at_once)?;
+    let mut table = Table::default();
+    for (name, bytes, share) in SIZES {
+        let (mut reference, mut ours) = (Round::default(), Round::default());
+        let each = (options.count / ROUNDS / options.at_once).max(1);
+        for round in 0..ROUNDS {
+            reference.add(write_raw(&raw, bytes, options.at_once, each, round)?);
+            ours.add(deposit(&running.handle(), &families, bytes, each)?);
+        }
+        table.group(
+            format!("{name}, {} at once, durable", options.at_once),
+            vec![
+                reference.measured("store, grouped write of the same bytes").reference(),
+                ours.measured("deposit through node::record_deposit").must(Demand::RateAtLeast(share)),
+            ],
+        );
+    }
+    memory(&mut table, options, &running.handle(), &families)?;
+    table.print(options.json);
+    running.stop()
+}
+
+fn caller(running: &Running, role: Role) -> Result<Caller> {
+    Ok(Caller::staff(Actor {
+        institution: running.institution(),
+        practitioner: PractitionerId::new("bench")?,
+        roles: [role].into(),
+        slot: None,
+    }))
+}
+
+struct Family {
+    subject: SubjectId,
+    laboratory: Caller,
+}
+
+fn families(running: &Running, count: usize) -> Result<Vec<Family>> {
+    (0..count)
+        .map(|_| {
+            let opened = block_on(running.handle().subject_open(SubjectOpen {
+                caller: caller(running, Role::Desk)?,
+                controllers: Vec::new(),
+                matures: None,
+                client_key: None,
+                wait: Wait::Durable,
+            }))?;
+            Ok(Family { subject: opened.subject, laboratory: caller(running, Role::Laboratory)? })
+        })
+        .collect()
+}
+
+/// A phenopacket of about so many bytes, like the published ones in shape, and different each time.
+fn phenopacket(bytes: usize, number: usize) -> Vec<u8> {
+    let mut text = format!(
+        "{{\"id\":\"bench-{number}\",\"subject\":{{\"id\":\"s\",\"sex\":\"FEMALE\"}},\"phenotypicFeatures\":["
+    );
+    let mut term = 0;
+    while text.len() + 120 < bytes {
+        if term > 0 {
+            text.push(',');
+        }
+        text.push_str(&format!(
+            "{{\"type\":{{\"id\":\"HP:{:07}\",\"label\":\"Finding number {term} of the bench\"}}}}",
+            1_000 + term % 9_000
+        ));
+        term += 1;
+    }
+    text.push_str("],\"metaData\":{\"created\":\"2026-01-01T00:00:00Z\",\"phenopacketSchemaVersion\":\"2.0\"}}");
+    text.into_bytes()
+}
+
+/// Durations of single operations, and the time they took together.
+#[derive(Default)]
+struct Round {
+    millis: Vec<f64>,
+    elapsed: Duration,
+}
+
+impl Round {
+    fn add(&mut self, other: Self) {
+        self.millis.extend(other.millis);
+        self.elapsed += other.elapsed;
+    }
+
+    fn measured(self, name: &str) -> Measured {
+        Measured::new(name, self.millis, self.elapsed)
+    }
+}
+
+/// Runs `each` operations in each of the workers at once.
+fn at_once<W: Sync>(
+    workers: &[W],
+    each: usize,
+    operation: impl Fn(&W, usize) -> Result<()> + Sync,
+) -> Result<Round> {
+    let next = AtomicUsize::new(0);
+    let from = Instant::now();
+    let millis = thread::scope(|scope| {
+        let hands: Vec<_> = workers
+            .iter()
+            .map(|worker| {
+                let (next, operation) = (&next, &operation);
+                scope.spawn(move || -> Result<Vec<f64>> {
+                    (0..each)
+                        .map(|_| {
+                            let number = next.fetch_add(1, Ordering::Relaxed);
+                            let from = Instant::now();
+                            operation(worker, number)?;
+                            Ok(from.elapsed().as_secs_f64() * 1e3)
+                        })
+                        .collect()
+                })
+            })
+            .collect();
+        hands
+            .into_iter()
+            .map(|hand| hand.join().map_err(|_| anyhow!("a worker panicked"))?)
+            .collect::<Result<Vec<_>>>()
+    })?;
+    Ok(Round { millis: millis.concat(), elapsed: from.elapsed() })
+}
+
+fn write_raw(raw: &FjallStore, bytes: usize, workers: usize, each: usize, round: usize) -> Result<Round> {
+    let workers: Vec<usize> = (0..workers).collect();
+    at_once(&workers, each, |_, number| {
+        let key = format!("{bytes}/{round}/{number}");
+        let value = phenopacket(bytes, number);
+        block_on(raw.commit(Batch::new().put(RAW, key.into_bytes(), value))).context("the reference store")
+    })
+}
+
+fn deposit(node: &Handle, families: &[Family], bytes: usize, each: usize) -> Result<Round> {
+    at_once(families, each, |family, number| {
+        let submission = Submission {
+            caller: family.laboratory.clone(),
+            subject: family.subject,
+            payload: Payload::Phenopacket(Content::new(phenopacket(bytes, number))),
+            record: None,
+            client_key: None,
+            expect_version: None,
+            provenance: Provenance { source: "bench".into(), note: String::new() },
+            wait: Wait::Durable,
+        };
+        block_on(node.record_deposit(submission))?;
+        Ok(())
+    })
+}
+
+/// The memory after each minute of load at 1 kB.
+#[expect(clippy::print_stderr, reason = "progress of a long run")]
+fn memory(table: &mut Table, options: &DepositOptions, node: &Handle, families: &[Family]) -> Result<()> {
+    table.note("memory after the rounds", memory_mib().unwrap_or(0.0), "MiB (must: < 250)");
+    for minute in 1..=options.minutes {
+        let from = Instant::now();
+        let mut done = 0;
+        while from.elapsed() < Duration::from_secs(60) {
+            done += deposit(node, families, 1_000, 50)?.millis.len();
+        }
+        let memory = memory_mib().unwrap_or(0.0);
+        eprintln!("minute {minute} of {}: {done} deposits, {memory:.0} MiB", options.minutes);
+        table.note(format!("memory after minute {minute} of load"), memory, "MiB");
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! `ithaca bench`: figures beside a reference measured in the same run, on the same disk.
+
+mod deposit;
+mod ledger;
+mod table;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Durable deposits through the node, against the same bytes written straight to the store.
+    Deposit(DepositOptions),
+    /// Finality against the bare engine's, receipts, and the time until a node is ready.
+    Ledger(LedgerOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct DepositOptions {
+    /// Deposits of each size.
+    #[arg(long, default_value_t = 4_000)]
+    count: usize,
+    /// Deposits at once.
+    #[arg(long, default_value_t = 16)]
+    at_once: usize,
+    /// Then load for so many minutes and watch the memory.
+    #[arg(long, default_value_t = 0)]
+    minutes: u64,
+    /// Work in this folder's disk instead of the temporary one.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct LedgerOptions {
+    /// Entries submitted one after the other, and blocks of the bare engine.
+    #[arg(long, default_value_t = 400)]
+    count: usize,
+    /// Receipts verified.
+    #[arg(long, default_value_t = 2_000)]
+    receipts: usize,
+    /// Work in this folder's disk instead of the temporary one.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Deposit(options) => deposit::run(options),
+        Command::Ledger(options) => ledger::run(options),
+    }
+}
+
+/// A folder for one measurement, removed afterwards.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(parent: Option<&PathBuf>) -> Result<Self> {
+        let mut tag = [0_u8; 8];
+        crate::entropy::fill(&mut tag)?;
+        let parent = parent.cloned().unwrap_or_else(std::env::temp_dir);
+        let path = parent.join(format!("ithaca-bench-{:016x}", u64::from_le_bytes(tag)));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
