@@ -156,7 +156,7 @@ impl<'a> Entry<'a> {
         };
         let missing = match (&request, kind) {
             (None, BundleKind::Transaction | BundleKind::Batch) => Some("request"),
-            (Some(request), _) if request.method.sends() && resource.is_none() => Some("resource"),
+            (Some(request), _) if request.sends() && resource.is_none() => Some("resource"),
             (None, BundleKind::Collection) if resource.is_none() => Some("resource"),
             _ => None,
         };
@@ -210,13 +210,6 @@ pub enum Method {
     Patch,
 }
 
-impl Method {
-    /// Whether an entry with this method holds a resource.
-    fn sends(self) -> bool {
-        matches!(self, Self::Post | Self::Put | Self::Patch)
-    }
-}
-
 /// What an entry asks to be done.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request<'a> {
@@ -233,6 +226,12 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// Whether an entry with this request holds a resource; an operation need not.
+    fn sends(&self) -> bool {
+        let method = matches!(self.method, Method::Post | Method::Put | Method::Patch);
+        method && !self.url.contains('$')
+    }
+
     fn read(value: Value<'_, 'a>) -> Result<Self, Error> {
         let need = |name: &'static str| {
             let place = || value.place();

@@ -109,7 +109,24 @@ fn is_genetic(resource: Value<'_, '_>) -> bool {
     let by_section = |(system, code): &(Cow<'_, str>, Cow<'_, str>)| {
         is_section(system) && GENETIC_SECTIONS.contains(&&**code)
     };
-    codes.iter().any(by_code) || codings(resource, "category").iter().any(by_section)
+    codes.iter().any(by_code)
+        || codings(resource, "category").iter().any(by_section)
+        || names_genetics(resource)
+}
+
+/// Whether a profile or extension of a resource is one of those for genetics.
+fn names_genetics(resource: Value<'_, '_>) -> bool {
+    let profiles = resource.get("meta").and_then(|meta| meta.get("profile"));
+    let profiles = profiles.into_iter().flat_map(Value::children);
+    let extensions = resource.get("extension");
+    let extensions = extensions.into_iter().flat_map(Value::children);
+    let mut urls = profiles.chain(extensions.filter_map(|extension| extension.get("url")));
+    urls.any(|url| {
+        url.text().is_some_and(|url| {
+            let genetic = |word: &str| url.contains(word);
+            genetic("genetics") || genetic("genomics-reporting")
+        })
+    })
 }
 
 fn is_section(system: &str) -> bool {

@@ -140,6 +140,25 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
+    fn damaged_documents_never_panic(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(
+            b"{}[]\",:0n_\\ax".to_vec())), 1..4),
+    ) {
+        let mut source = sample::full().to_string().into_bytes();
+        for (at, byte) in damage {
+            let at = at.index(source.len());
+            source[at] = byte;
+        }
+        if let Ok(parsed) = Parsed::parse(&source) {
+            let leaves_in = |bytes: &[u8]| leaves::of(&serde_json::from_slice(bytes).unwrap());
+            let mut found: Vec<_> = parsed.projections().iter().flat_map(|(_, b)| leaves_in(b)).collect();
+            found.sort();
+            prop_assert_eq!(found, leaves_in(&source));
+            let _ = (parsed.terms(), parsed.created(), parsed.publications());
+        }
+    }
+
+    #[test]
     fn every_leaf_is_in_exactly_one_projection(
         removals in prop::collection::vec((0..200_usize, any::<prop::sample::Index>()), 0..12),
         additions in prop::collection::vec((0..200_usize, 0..4_usize), 0..12),

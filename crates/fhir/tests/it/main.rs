@@ -1,0 +1,12 @@
+//! Behaviour of the FHIR layer on official, synthetic, damaged and hostile documents.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod bundles;
+mod corpus;
+mod extraction;
+mod leaves;
+mod partition;
+mod refusals;
+mod sample;
+mod stored;
