@@ -40,7 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "vault",
         ],
     ),
-    ("api", &["codec", "consent", "node"]),
+    ("api", &["codec", "consent", "keys", "node"]),
     (
         "node",
         &[
@@ -60,7 +60,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("consensus", &["codec", "keys", "ledger", "store"]),
     ("store-fjall", &["store"]),
     ("store-sim", &["store"]),
-    ("store", &[]),
+    ("store", &["keys"]),
     ("consent", &["codec", "keys"]),
     ("fhir", &["codec", "json"]),
     ("phenopacket", &["codec", "json"]),

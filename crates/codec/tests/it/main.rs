@@ -4,4 +4,4 @@
 mod dialect;
 mod laws;
 mod time;
-mod types;
+mod values;
