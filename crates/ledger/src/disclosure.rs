@@ -29,6 +29,8 @@ record! {
 pub struct Disclosed {
     /// Who logged the disclosures.
     pub custodian: InstitutionId,
+    /// The subject's key for the period, to be compared with the subject's own computation.
+    pub key: Digest,
     /// Number of the period: Unix time divided by the network's period length.
     pub period: u64,
     /// First millisecond of the period.
@@ -81,6 +83,7 @@ pub fn verify_from(
     let from_ms = entry.period.saturating_mul(length_ms);
     Ok(Disclosed {
         custodian: entry.custodian,
+        key: proof.key,
         period: entry.period,
         from_ms,
         until_ms: from_ms.saturating_add(length_ms),

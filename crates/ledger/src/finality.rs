@@ -203,6 +203,9 @@ pub enum BrokenLink {
     /// From the entry to the log.
     #[error("The entry is not in the log that the header names.")]
     Inclusion,
+    /// From the header that dates the entry to the log.
+    #[error("The header of the entry's block is not in the log behind the entry.")]
+    Block,
     /// From the value to the state.
     #[error("The consent state, or its absence, does not lead to the state that the header names.")]
     State,

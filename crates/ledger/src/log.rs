@@ -5,13 +5,29 @@
 //! - [`tiles`] keeps the hashes of finalised leaves in C2SP tlog-tiles shape, and makes proofs.
 //! - [`note`] is the text of a checkpoint.
 //!
-//! Verification is [`keys::merkle`]: [`verify_inclusion`] and [`verify_consistency`].
+//! [`verify_inclusion`] and [`verify_consistency`] check proofs; they are those of [`keys::merkle`].
 
 mod frontier;
 pub mod note;
 pub mod tiles;
 
 pub use frontier::Frontier;
-pub use keys::merkle::{leaf_hash, verify_consistency, verify_inclusion};
+pub use keys::merkle::{leaf_hash, verify_inclusion};
 pub use note::Checkpoint;
 pub use tiles::{MissingTile, TileRead, TileUpdate, Tiles, consistency_proof, inclusion_proof};
+
+use codec::Digest;
+use keys::merkle;
+
+/// Whether `path` proves that the log of `old` leaves is a prefix of the log of `new` leaves. The
+/// empty log is a prefix of every log; its root is that of no leaves.
+pub fn verify_consistency(
+    old: u64,
+    new: u64,
+    path: &[Digest],
+    old_root: &Digest,
+    new_root: &Digest,
+) -> bool {
+    (old > 0 || *old_root == merkle::empty_root())
+        && merkle::verify_consistency(old, new, path, old_root, new_root)
+}

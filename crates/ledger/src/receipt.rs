@@ -4,15 +4,16 @@
 //! state -> log -> header -> certificate -> epoch boundaries -> genesis. [`verify`] checks it with
 //! nothing but the genesis and names the first broken link.
 //!
-//! The header is one whose log includes the entry: the record was committed to no later than its
-//! height and time.
+//! The certified header may be a later one than that of the entry's own block, as long as its log
+//! includes the entry. An older header, itself a leaf of that log, then dates the entry: it was
+//! final no later than at that header's height and time.
 
 use crate::batch::BatchPath;
 use crate::entry::{Entry, SignedEntry};
 use crate::finality::{Anchor, BrokenLink, CertificateCheck, Finality};
 use crate::genesis::Genesis;
 use crate::header::Header;
-use crate::log::verify_inclusion;
+use crate::log::{leaf_hash, verify_inclusion};
 use crate::state::{KeyLeaf, StateKey, StateProof};
 use codec::{Digest, EntryId, InstitutionId, record};
 use keys::commitment::{self, Label};
@@ -61,12 +62,25 @@ record! {
         2 => pub log_index: u64,
         /// The path to the log's root in the first header of `finality`.
         3 => pub log_path: Vec<Digest>,
+        /// Header of the entry's own block, unless that is the first header of `finality`.
+        4 => pub block: Option<LoggedHeader>,
         /// Whose key signed it.
-        4 => pub signer: KeyLeaf,
-        /// Proof of that in the state of the same header.
-        5 => pub signer_proof: StateProof,
+        5 => pub signer: KeyLeaf,
+        /// Proof of that in the state of the first header of `finality`.
+        6 => pub signer_proof: StateProof,
         /// Proof that the header is final.
-        6 => pub finality: Finality,
+        7 => pub finality: Finality,
+    }
+}
+
+record! {
+    /// A header in a finalised log. Its place there is its own `log_size`.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct LoggedHeader {
+        /// The header.
+        1 => pub header: Header,
+        /// The path to the log's root in the first header of `finality`.
+        2 => pub log_path: Vec<Digest>,
     }
 }
 
@@ -159,7 +173,8 @@ impl LoggedEntry {
         }
     }
 
-    /// Checks that the entry is signed by the custodian and in a final log.
+    /// Checks that the entry is signed by the custodian and in a final log. Returns the header that
+    /// dates it.
     pub(crate) fn verify(
         &self,
         signed: &SignedEntry,
@@ -168,11 +183,23 @@ impl LoggedEntry {
         check: &dyn CertificateCheck,
     ) -> Result<&Header, BrokenLink> {
         let header = self.finality.verify(anchor, check)?;
-        let leaf = signed.leaf_hash();
-        let (index, size) = (self.log_index, header.log_size);
-        if !verify_inclusion(&leaf, index, size, &self.log_path, &header.log_root) {
+        let included = |leaf: &Digest, index, path: &[Digest]| {
+            verify_inclusion(leaf, index, header.log_size, path, &header.log_root)
+        };
+        if !included(&signed.leaf_hash(), self.log_index, &self.log_path) {
             return Err(BrokenLink::Inclusion);
         }
+        let dated = match &self.block {
+            None => header,
+            Some(block) => {
+                let leaf = leaf_hash(&block.header.leaf());
+                let index = block.header.log_size;
+                if self.log_index >= index || !included(&leaf, index, &block.log_path) {
+                    return Err(BrokenLink::Block);
+                }
+                &block.header
+            }
+        };
         let at = StateKey::InstitutionKey(signed.header().signer);
         let value = codec::to_vec(&self.signer);
         if self.signer.institution != *custodian
@@ -186,7 +213,7 @@ impl LoggedEntry {
         signed
             .verify(&self.signer.key)
             .map_err(|_| BrokenLink::EntrySignature)?;
-        Ok(header)
+        Ok(dated)
     }
 }
 

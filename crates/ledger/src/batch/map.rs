@@ -131,7 +131,7 @@ impl PeriodMap {
                     let leaf: &MapLeaf = self.leaves.get(index)?;
                     Some(Neighbour {
                         key: leaf.key,
-                        value_hash: value_hash(&leaf.value),
+                        value_hash: leaf.value.hash(),
                         path: path(index)?,
                     })
                 };
@@ -142,7 +142,7 @@ impl PeriodMap {
     }
 
     fn hashes(&self) -> Vec<Digest> {
-        let hash = |leaf: &MapLeaf| leaf_hash(&leaf.key, &value_hash(&leaf.value));
+        let hash = |leaf: &MapLeaf| leaf_hash(&leaf.key, &leaf.value.hash());
         self.leaves.iter().map(hash).collect()
     }
 }
@@ -156,7 +156,7 @@ impl Lookup {
         };
         match self {
             Self::Present((index, value, path)) => {
-                let leaf = leaf_hash(key, &value_hash(value));
+                let leaf = leaf_hash(key, &value.hash());
                 climbs(leaf, *index, path).then_some(Some(*value))
             }
             Self::Absent((index, before, after)) => {
@@ -172,6 +172,16 @@ impl Lookup {
     }
 }
 
+impl PeriodValue {
+    /// What a leaf's hash covers of its value.
+    pub fn hash(&self) -> Digest {
+        keys::digest(
+            Domain::DisclosureMapLeaf,
+            &[self.root.as_bytes(), &self.count.to_be_bytes()],
+        )
+    }
+}
+
 impl Neighbour {
     fn leaf_hash(&self) -> Digest {
         leaf_hash(&self.key, &self.value_hash)
@@ -181,13 +191,6 @@ impl Neighbour {
 /// A value of which nobody ever sees more than the hash.
 fn unseen(root: Digest) -> PeriodValue {
     PeriodValue { root, count: 0 }
-}
-
-fn value_hash(value: &PeriodValue) -> Digest {
-    keys::digest(
-        Domain::DisclosureMapLeaf,
-        &[value.root.as_bytes(), &value.count.to_be_bytes()],
-    )
 }
 
 fn leaf_hash(key: &Digest, value_hash: &Digest) -> Digest {

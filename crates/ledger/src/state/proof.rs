@@ -30,21 +30,18 @@ record! {
 pub struct BadProof;
 
 impl View {
-    /// The encoded value at a key, if any, and the proof of that against this view's state root.
+    /// Proves against this view's state root what [`View::value`] says about a key.
     ///
     /// # Errors
     /// [`BadProof`] if the tree in memory is broken, which is a fault of this node.
-    pub fn prove(
-        &self,
-        key: &StateKey,
-    ) -> Result<(Option<std::sync::Arc<[u8]>>, StateProof), BadProof> {
-        let value = self.value(key);
+    pub fn prove(&self, key: &StateKey) -> Result<StateProof, BadProof> {
         let version = self.version().ok_or(BadProof)?;
         let reader = Reader(|key: &NodeKey| self.node(key));
         let path = tree::path(&reader, key.digest(), version).map_err(|_| BadProof)?;
         let proof = decode_path(&path).ok_or(BadProof)?;
+        let value = self.value(key);
         proof.verify(&self.tip().state_root, key, value.as_deref())?;
-        Ok((value, proof))
+        Ok(proof)
     }
 }
 

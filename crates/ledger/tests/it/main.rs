@@ -1,0 +1,20 @@
+//! Integration tests of the ledger.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail like tests"
+)]
+
+mod support;
+
+mod batches;
+mod cost;
+mod golden;
+mod governance;
+mod laws;
+mod log;
+mod mutation;
+mod proofs;
+mod state;
+mod subjects;
