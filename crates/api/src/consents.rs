@@ -3,9 +3,9 @@
 use crate::{
     edge::Edge,
     problem::Problem,
-    read::{At, Json, Raw, Who, answer, wait},
+    read::{At, Json, Raw, Who, answer, entity_tag, tag, wait},
     records::cbor,
-    subjects::{Standing, entity_tag, hex},
+    subjects::{Standing, hex},
 };
 use axum::{
     extract::State,
@@ -16,8 +16,8 @@ use node::{
     Caller, Category, ConsentState, Controller, Exception, Grant, GrantId, Grantee, Millis,
     Purpose, SubjectId,
     consent_change::{
-        ConsentAccepted, ConsentChange, ConsentDesk, ConsentPrepare, ConsentQuery, ConsentSubmit,
-        Effect, GrantDraft, SignedChange,
+        ConsentAccepted, ConsentChange, ConsentDesk, ConsentPrepare, ConsentQuery, ConsentShown,
+        ConsentSubmit, Effect, GrantDraft, SignedChange,
     },
 };
 use schemars::JsonSchema;
@@ -214,7 +214,8 @@ pub(crate) async fn show(
         .node
         .consent_show(ConsentQuery { caller, subject })
         .await?;
-    Ok(answer(
+    let sequence = shown.latest.sequence;
+    let mut response = answer(
         StatusCode::OK,
         &Shown {
             says: says(&shown),
@@ -224,7 +225,9 @@ pub(crate) async fn show(
             opening_matches: shown.opening_matches,
             opening: shown.opening.map(|o| hex(&o)),
         },
-    ))
+    );
+    tag(&mut response, sequence);
+    Ok(response)
 }
 
 pub(crate) async fn grants(
@@ -236,14 +239,17 @@ pub(crate) async fn grants(
         .node
         .consent_show(ConsentQuery { caller, subject })
         .await?;
-    Ok(answer(
+    let sequence = shown.latest.sequence;
+    let mut response = answer(
         StatusCode::OK,
         &Grants {
-            sequence: shown.latest.sequence,
+            sequence,
             grants: shown.latest.grants.clone(),
             says: says(&shown),
         },
-    ))
+    );
+    tag(&mut response, sequence);
+    Ok(response)
 }
 
 pub(crate) async fn prepare(
@@ -376,11 +382,4 @@ async fn desk(
             wait: wait(headers, edge),
         })
         .await?)
-}
-
-/// The number in an entity tag.
-pub(crate) fn entity_number(value: &str) -> Option<u64> {
-    let value = value.trim();
-    let value = value.strip_prefix("W/").unwrap_or(value);
-    value.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }

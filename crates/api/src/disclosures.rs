@@ -12,7 +12,7 @@ use consent::{
     safeguarding::{Audience, Ground},
 };
 use node::{
-    Category, DisclosureId, Millis, Missing, SubjectId,
+    Basis, Category, DisclosureId, Millis, Missing, SubjectId,
     disclosure::{DisclosureProofQuery, DisclosureQuery, DisclosureView, Outcome, PeriodProof},
     safeguarding::{
         Safeguarding, SafeguardingApprove, SafeguardingLift, SafeguardingPropose, SafeguardingQuery,
@@ -35,7 +35,7 @@ pub(crate) struct Disclosure {
     categories: Vec<Category>,
     records: Vec<String>,
     permitted: bool,
-    /// The basis, or what was missing.
+    /// Each basis, or everything that was missing.
     because: Vec<String>,
     /// Its showing was delayed for safeguarding.
     delayed: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Disclosure {
 impl From<DisclosureView> for Disclosure {
     fn from(view: DisclosureView) -> Self {
         let (permitted, because) = match &view.outcome {
-            Outcome::Permitted(basis) => (true, vec![basis.to_string()]),
+            Outcome::Permitted(bases) => (true, bases.iter().map(Basis::to_string).collect()),
             Outcome::Refused(missing) => (false, missing.iter().map(Missing::to_string).collect()),
         };
         Self {

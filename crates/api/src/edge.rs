@@ -1,20 +1,14 @@
-//! What every request passes: limits, authentication, problem documents for whatever goes wrong.
+//! The router, what its handlers share, and the bounds of what they read.
 
-use crate::{
-    endpoint::{Access, ENDPOINTS, Endpoint},
-    problem::Problem,
-    token::Tokens,
-};
+use crate::{endpoint::ENDPOINTS, guard::guard, problem::Problem, token::Tokens};
 use axum::{
     Router,
     body::{Body, to_bytes},
-    extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode, header},
+    middleware,
 };
-use node::{Ambient, Caller, Handle, Millis};
-use std::{sync::Arc, time::Duration};
+use node::{Ambient, Handle, Millis};
+use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bounds of the edge.
@@ -45,8 +39,8 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Edge {
     pub(crate) node: Handle,
-    ambient: Ambient,
-    tokens: Tokens,
+    pub(crate) ambient: Ambient,
+    pub(crate) tokens: Tokens,
     pub(crate) limits: Arc<Limits>,
     /// One permit per KiB of a body in flight.
     budget: Arc<Semaphore>,
@@ -65,6 +59,11 @@ impl Edge {
             limits: Arc::new(limits),
             budget: Arc::new(Semaphore::new(permits)),
         }
+    }
+
+    /// The time by which tokens expire.
+    pub(crate) fn now(&self) -> Millis {
+        Millis::new(self.ambient.now_ms())
     }
 
     /// Reads a body of at most `limit_bytes`, within the budget of all bodies.
@@ -136,7 +135,6 @@ pub fn router(edge: Edge) -> Router {
         router = router.route(endpoint.path, (endpoint.route)());
     }
     router
-        .layer(middleware::from_fn_with_state(edge.clone(), guard))
         .fallback(async || {
             Problem::new(
                 StatusCode::NOT_FOUND,
@@ -151,77 +149,6 @@ pub fn router(edge: Edge) -> Router {
                 "this path does not take this method; /openapi.json lists them",
             )
         })
+        .layer(middleware::from_fn_with_state(edge.clone(), guard))
         .with_state(edge)
-}
-
-/// Authenticates, bounds the time, and keeps answers out of caches.
-async fn guard(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
-    let Some(endpoint) = endpoint_of(&request) else {
-        return next.run(request).await;
-    };
-    match admit(&edge, endpoint, request.headers()) {
-        Ok(Some(caller)) => {
-            request.extensions_mut().insert(caller);
-        }
-        Ok(None) => {}
-        Err(problem) => return problem.into_response(),
-    }
-    let limit = Duration::from_millis(edge.limits.request_ms);
-    let mut response = match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "timeout",
-            "the request took too long; what was accepted goes on, so send it again under the same key",
-        )
-        .into_response(),
-    };
-    response
-        .headers_mut()
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    response
-}
-
-fn endpoint_of(request: &Request) -> Option<&'static Endpoint> {
-    let path = request.extensions().get::<MatchedPath>()?.as_str();
-    let method = request.method();
-    let method = if method == Method::HEAD {
-        &Method::GET
-    } else {
-        method
-    };
-    ENDPOINTS
-        .iter()
-        .find(|e| e.path == path && e.method.as_str() == method.as_str())
-}
-
-fn admit(edge: &Edge, endpoint: &Endpoint, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-    if endpoint.access == Access::Open {
-        return Ok(None);
-    }
-    let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer "))
-        .ok_or_else(Problem::unauthenticated)?;
-    let caller = edge
-        .tokens
-        .caller(token.trim(), Millis::new(edge.ambient.now_ms()))
-        .ok_or_else(Problem::unauthenticated)?;
-    if let Access::Only(roles) = endpoint.access
-        && !roles.iter().any(|role| caller.has(*role))
-    {
-        let names: Vec<_> = roles.iter().map(ToString::to_string).collect();
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            format!("this needs one of the roles {}", names.join(", ")),
-        ));
-    }
-    Ok(Some(caller))
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 /// Opens a session.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "BreakGlassOpen")]
 pub(crate) struct Open {
     /// Why, in the clinician's words; kept with the log.
     #[schemars(with = "String")]
@@ -32,6 +33,7 @@ pub(crate) struct Open {
 
 /// An opened session.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BreakGlassOpened")]
 pub(crate) struct Opened {
     session: String,
     until: String,
@@ -151,11 +153,7 @@ pub(crate) async fn list(
     let subject = which.subject.map(|s| one(&s, "subject")).transpose()?;
     let sessions = edge
         .node
-        .break_glass_list(BreakGlassQuery {
-            caller,
-            subject,
-            unreviewed: which.unreviewed,
-        })
+        .break_glass_list(BreakGlassQuery { caller, subject })
         .await?;
     let sessions: Vec<_> = sessions.into_iter().map(Session::from).collect();
     Ok(answer(StatusCode::OK, &sessions))

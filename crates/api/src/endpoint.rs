@@ -38,7 +38,7 @@ pub enum Access {
     Only(&'static [Role]),
 }
 
-/// A query parameter or header.
+/// A query parameter or header. A query parameter that the table does not list is refused.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameter {
     /// Its name.
@@ -47,17 +47,21 @@ pub struct Parameter {
     pub in_query: bool,
     /// Whether a request without it is refused.
     pub required: bool,
+    /// Whether its value is a whole number; otherwise it is text.
+    pub number: bool,
     /// One sentence.
     pub says: &'static str,
 }
 
-/// What a body looks like.
+/// What a body looks like. A request with a body of another media type is refused.
 #[derive(Clone, Copy)]
 pub enum Shape {
     /// None.
     Nothing,
     /// JSON of this schema.
     Json(fn(&mut SchemaGenerator) -> Schema),
+    /// JSON of this schema or, if the client asks for it, bytes of one of these media types.
+    JsonOr(fn(&mut SchemaGenerator) -> Schema, &'static [&'static str]),
     /// Bytes of one of these media types.
     Bytes(&'static [&'static str]),
 }
@@ -81,7 +85,23 @@ pub struct Endpoint {
     pub request: Shape,
     /// The status of success, and its body.
     pub response: (u16, Shape),
+    /// Other statuses of success. 200: it was done before, with the same body. 202: not yet, no body.
+    pub also: &'static [u16],
     pub(crate) route: fn() -> MethodRouter<Edge>,
+}
+
+impl Endpoint {
+    /// The query parameters it takes.
+    pub fn query(&self) -> impl Iterator<Item = &'static Parameter> + use<> {
+        self.parameters.iter().filter(|p| p.in_query)
+    }
+
+    /// The parameters in its path.
+    pub fn in_path(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    }
 }
 
 fn json<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -93,7 +113,15 @@ const fn query(name: &'static str, required: bool, says: &'static str) -> Parame
         name,
         in_query: true,
         required,
+        number: false,
         says,
+    }
+}
+
+const fn number(name: &'static str, required: bool, says: &'static str) -> Parameter {
+    Parameter {
+        number: true,
+        ..query(name, required, says)
     }
 }
 
@@ -102,6 +130,7 @@ const fn head(name: &'static str, required: bool, says: &'static str) -> Paramet
         name,
         in_query: false,
         required,
+        number: false,
         says,
     }
 }
@@ -112,7 +141,7 @@ const CATEGORIES: Parameter = query(
     false,
     "comma-separated; all of them must be permitted. Left out: whatever is permitted",
 );
-const VERSION: Parameter = query("version", false, "a version; the latest when left out");
+const VERSION: Parameter = number("version", false, "a version; the latest when left out");
 const WAIT: Parameter = head(
     "Prefer",
     false,
@@ -123,15 +152,25 @@ const KEY: Parameter = head(
     false,
     "the source's own id for this request: sent again, it gives the same answer",
 );
+const SEQUENCE: Parameter = head(
+    "If-Match",
+    false,
+    "the sequence the caller saw, as an entity tag; the latest when left out",
+);
 const PAYLOADS: &[&str] = &[
     "application/json",
     "application/fhir+json",
     "application/octet-stream",
+    "application/pdf",
+    "text/plain",
+    "image/png",
+    "image/jpeg",
 ];
+const CBOR: &[&str] = &["application/cbor"];
 
 macro_rules! endpoints {
     ($($id:literal: $verb:ident $path:literal => $route:expr, $access:expr, $summary:literal,
-       [$($parameter:expr),*], $request:expr, $status:literal $response:expr;)*) => {
+       [$($parameter:expr),*], $request:expr, $status:literal $(/ $also:literal)? $response:expr;)*) => {
         /// Every endpoint of the node.
         pub const ENDPOINTS: &[Endpoint] = &[$(Endpoint {
             method: Verb::$verb,
@@ -142,13 +181,14 @@ macro_rules! endpoints {
             parameters: &[$($parameter),*],
             request: $request,
             response: ($status, $response),
+            also: &[$($also)?],
             route: || $route,
         }),*];
     };
 }
 
 use Access::{Bearer, Only, Open};
-use Shape::{Bytes, Json, Nothing};
+use Shape::{Bytes, Json, JsonOr, Nothing};
 
 endpoints! {
     "health": Get "/health" => get(operations::health), Open,
@@ -164,7 +204,7 @@ endpoints! {
 
     "subject_open": Post "/v1/subjects" => post(subjects::open), Bearer,
         "Opens a compartment for a person.", [KEY, WAIT],
-        Json(json::<subjects::Open>), 201 Json(json::<subjects::Opened>);
+        Json(json::<subjects::Open>), 201 / 200 Json(json::<subjects::Opened>);
     "subject_status": Get "/v1/subjects/{subject}" => get(subjects::status), Bearer,
         "What is known of a subject, without its records.", [], Nothing, 200 Json(json::<subjects::Status>);
     "subject_erase": Delete "/v1/subjects/{subject}" => delete(subjects::erase), Bearer,
@@ -173,49 +213,50 @@ endpoints! {
         "Closes a subject to new data, keeping what is there.", [WAIT], Nothing, 200 Json(json::<subjects::Entry>);
     "subject_open_prepare": Post "/v1/subjects/prepare" => post(subjects::open_prepare), Bearer,
         "Prepares an opening under a family's own keys, to check and sign at home.", [],
-        Json(json::<subjects::Keyholders>), 200 Bytes(&["application/cbor"]);
+        Json(json::<subjects::Keyholders>), 200 Bytes(CBOR);
     "subject_open_submit": Post "/v1/subjects/signed" => post(subjects::open_submit), Bearer,
         "Opens a compartment with what the family signed.", [WAIT],
-        Bytes(&["application/cbor"]), 201 Json(json::<subjects::Opened>);
+        Bytes(CBOR), 201 / 200 Json(json::<subjects::Opened>);
     "subject_enrol_prepare": Post "/v1/subjects/{subject}/controllers/prepare" => post(subjects::enrol_prepare), Bearer,
         "Prepares the enrolment of a family's keys, to sign at home; once submitted as a consent change the desk stops acting for it, for good.", [],
-        Json(json::<subjects::Keyholders>), 200 Bytes(&["application/cbor"]);
+        Json(json::<subjects::Keyholders>), 200 Bytes(CBOR);
 
     "record_deposit": Post "/v1/subjects/{subject}/records" => post(records::deposit), Bearer,
         "Deposits a phenopacket, a FHIR resource or Bundle, or a document.",
         [KEY, WAIT, head("Ithaca-Source", false, "the source system")],
-        Bytes(PAYLOADS), 201 Json(json::<records::Deposited>);
+        Bytes(PAYLOADS), 201 / 200 Json(json::<records::Deposited>);
     "record_list": Get "/v1/subjects/{subject}/records" => get(records::list), Bearer,
         "Lists the records the caller may know of; logged.", [PURPOSE], Nothing, 200 Json(json::<records::Listed>);
     "record_fetch": Get "/v1/subjects/{subject}/records/{record}" => get(records::fetch), Bearer,
         "Reads what consent permits; logged before it is opened. With Accept: application/octet-stream the stored form, when all of it is permitted.",
-        [PURPOSE, CATEGORIES, VERSION], Nothing, 200 Json(json::<records::Fetched>);
+        [PURPOSE, CATEGORIES, VERSION], Nothing,
+        200 JsonOr(json::<records::Fetched>, &["application/octet-stream", "application/fhir+json"]);
     "record_replace": Put "/v1/subjects/{subject}/records/{record}" => put(records::replace), Bearer,
         "Deposits a new version.", [head("If-Match", true, "the version it replaces, as an entity tag"), WAIT],
         Bytes(PAYLOADS), 200 Json(json::<records::Deposited>);
     "record_receipt": Get "/v1/subjects/{subject}/records/{record}/receipt" => get(records::receipt), Bearer,
         "The receipt for `ithaca verify`; 202 while the ledger has not finalised it.",
-        [VERSION, query("leaf", false, "`stored` (default) or a category")], Nothing, 200 Bytes(&["application/cbor"]);
+        [VERSION, query("leaf", false, "`stored` (default) or a category")], Nothing, 200 / 202 Bytes(CBOR);
 
     "consent_show": Get "/v1/subjects/{subject}/consent" => get(consents::show), Bearer,
         "The consent state, finalised and pending, with its opening.", [], Nothing, 200 Json(json::<consents::Shown>);
     "consent_prepare": Post "/v1/subjects/{subject}/consent/prepare" => post(consents::prepare), Bearer,
         "Prepares a change for a controller to check and sign at home.", [],
-        Json(json::<consents::Prepare>), 200 Bytes(&["application/cbor"]);
+        Json(json::<consents::Prepare>), 200 Bytes(CBOR);
     "consent_submit": Post "/v1/subjects/{subject}/consent" => post(consents::submit), Bearer,
-        "Takes a signed change.", [WAIT], Bytes(&["application/cbor"]), 200 Json(json::<consents::Accepted>);
+        "Takes a signed change.", [WAIT], Bytes(CBOR), 200 Json(json::<consents::Accepted>);
     "consent_change": Put "/v1/subjects/{subject}/consent" => put(consents::change), Bearer,
         "Changes consent through the desk, while the family holds no key.",
-        [WAIT, head("If-Match", false, "the sequence the caller saw, as an entity tag")],
+        [WAIT, SEQUENCE],
         Json(json::<consents::Changes>), 200 Json(json::<consents::Accepted>);
     "grant_list": Get "/v1/subjects/{subject}/grants" => get(consents::grants), Bearer,
         "The grants in the latest accepted state.", [], Nothing, 200 Json(json::<consents::Grants>);
     "grant_add": Post "/v1/subjects/{subject}/grants" => post(consents::grant_add), Bearer,
-        "Grants through the desk.", [WAIT], Json(json::<consents::Draft>), 201 Json(json::<consents::Granted>);
+        "Grants through the desk.", [WAIT, SEQUENCE], Json(json::<consents::Draft>), 201 Json(json::<consents::Granted>);
     "grant_revoke": Delete "/v1/subjects/{subject}/grants/{grant}" => delete(consents::grant_revoke), Bearer,
-        "Revokes a grant through the desk; binds at once.", [WAIT], Nothing, 200 Json(json::<consents::Accepted>);
+        "Revokes a grant through the desk; binds at once.", [WAIT, SEQUENCE], Nothing, 200 Json(json::<consents::Accepted>);
     "restriction_set": Put "/v1/subjects/{subject}/restriction" => put(consents::restrict), Bearer,
-        "Restricts processing (GDPR article 18), or lifts it.", [WAIT],
+        "Restricts processing (GDPR article 18), or lifts it.", [WAIT, SEQUENCE],
         Json(json::<consents::Restriction>), 200 Json(json::<consents::Accepted>);
 
     "disclosure_list": Get "/v1/subjects/{subject}/disclosures" => get(disclosures::list), Bearer,
@@ -224,7 +265,7 @@ endpoints! {
         Nothing, 200 Json(json::<disclosures::List>);
     "disclosure_proof": Get "/v1/subjects/{subject}/disclosures/proof" => get(disclosures::proof), Bearer,
         "Proof of a period's disclosures, or of their absence; 202 while it is not final.",
-        [query("period", true, "its number")], Nothing, 200 Bytes(&["application/cbor"]);
+        [number("period", true, "its number")], Nothing, 200 / 202 Bytes(CBOR);
     "safeguarding_list": Get "/v1/subjects/{subject}/delays" => get(disclosures::delays), Bearer,
         "Delays of showing a disclosure.", [], Nothing, 200 Json(json::<Vec<disclosures::Delay>>);
     "safeguarding_propose": Post "/v1/subjects/{subject}/disclosures/{disclosure}/delay" => post(disclosures::propose), Bearer,

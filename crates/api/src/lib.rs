@@ -19,6 +19,7 @@ mod consents;
 mod disclosures;
 mod edge;
 mod emergencies;
+mod guard;
 mod operations;
 mod read;
 mod records;

@@ -1,10 +1,10 @@
 //! The OpenAPI 3.1 document, made from the table of endpoints.
 
 use crate::{
-    endpoint::{Access, ENDPOINTS, Endpoint, Shape},
-    problem::Problem,
+    endpoint::{Access, ENDPOINTS, Endpoint, Parameter, Shape},
+    problem::Document,
 };
-use schemars::{SchemaGenerator, generate::SchemaSettings};
+use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 /// The document.
@@ -12,7 +12,7 @@ pub fn document() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     let mut generator = SchemaGenerator::new(settings);
-    let problem = generator.subschema_for::<Problem>();
+    let problem = generator.subschema_for::<Document>();
     let mut paths = Map::new();
     for endpoint in ENDPOINTS {
         let item = paths
@@ -34,6 +34,7 @@ pub fn document() -> Value {
             "description": "Research and evaluation build; not for clinical use, not CE-marked or FDA-cleared.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -42,57 +43,96 @@ pub fn document() -> Value {
     })
 }
 
-fn operation(
-    endpoint: &Endpoint,
-    generator: &mut SchemaGenerator,
-    problem: &schemars::Schema,
-) -> Value {
-    let mut parameters: Vec<Value> = endpoint
-        .path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| {
-            json!({"name": name, "in": "path", "required": true,
-                "schema": {"type": "string", "pattern": "^[0-9a-f]+$"}})
-        })
+fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator, problem: &Schema) -> Value {
+    let parameters: Vec<Value> = endpoint
+        .in_path()
+        .map(path_parameter)
+        .chain(endpoint.parameters.iter().map(parameter))
         .collect();
-    parameters.extend(endpoint.parameters.iter().map(|p| {
-        json!({"name": p.name, "in": if p.in_query { "query" } else { "header" },
-            "required": p.required, "description": p.says, "schema": {"type": "string"}})
-    }));
-    let (status, shape) = endpoint.response;
-    let mut success = Map::new();
-    success.insert("description".into(), endpoint.summary.into());
-    if let Some(content) = content(shape, generator) {
-        success.insert("content".into(), content);
-    }
     let mut operation = json!({
         "operationId": endpoint.id,
         "summary": endpoint.summary,
         "parameters": parameters,
-        "responses": {
-            status.to_string(): success,
-            "default": {
-                "description": "A problem (RFC 9457).",
-                "content": {"application/problem+json": {"schema": problem}},
-            },
+        "responses": responses(endpoint, generator, problem),
+        "security": if endpoint.access == Access::Open {
+            json!([])
+        } else {
+            json!([{"bearer": []}])
         },
     });
     if let Some(content) = content(endpoint.request, generator) {
         operation["requestBody"] = json!({"required": true, "content": content});
     }
-    if endpoint.access != Access::Open {
-        operation["security"] = json!([{"bearer": []}]);
+    if let Access::Only(roles) = endpoint.access {
+        let names: Vec<_> = roles.iter().map(ToString::to_string).collect();
+        operation["description"] = format!("Needs the role {}.", names.join(" or ")).into();
     }
     operation
 }
 
-fn content(shape: Shape, generator: &mut SchemaGenerator) -> Option<Value> {
-    match shape {
-        Shape::Nothing => None,
-        Shape::Json(schema) => Some(json!({"application/json": {"schema": schema(generator)}})),
-        Shape::Bytes(types) => Some(Value::Object(
-            types.iter().map(|t| ((*t).to_owned(), json!({}))).collect(),
-        )),
+fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator, problem: &Schema) -> Value {
+    let (status, shape) = endpoint.response;
+    let mut responses = Map::new();
+    let mut success = json!({"description": endpoint.summary});
+    if let Some(content) = content(shape, generator) {
+        success["content"] = content;
     }
+    for also in endpoint.also {
+        let response = match also {
+            202 => json!({"description": "Not final yet; ask again after Retry-After seconds."}),
+            _ => {
+                let mut again = success.clone();
+                again["description"] = "It was done before; the same answer.".into();
+                again
+            }
+        };
+        responses.insert(also.to_string(), response);
+    }
+    responses.insert(status.to_string(), success);
+    responses.insert(
+        "default".to_owned(),
+        json!({
+            "description": "A problem (RFC 9457).",
+            "content": {"application/problem+json": {"schema": problem}},
+        }),
+    );
+    Value::Object(responses)
+}
+
+fn path_parameter(name: &str) -> Value {
+    let digits = if name == "subject" { 64 } else { 32 };
+    json!({"name": name, "in": "path", "required": true,
+        "schema": {"type": "string", "pattern": format!("^[0-9a-f]{{{digits}}}$")}})
+}
+
+fn parameter(parameter: &Parameter) -> Value {
+    let schema = if parameter.number {
+        json!({"type": "integer", "minimum": 0})
+    } else {
+        json!({"type": "string"})
+    };
+    json!({"name": parameter.name, "in": if parameter.in_query { "query" } else { "header" },
+        "required": parameter.required, "description": parameter.says, "schema": schema})
+}
+
+fn content(shape: Shape, generator: &mut SchemaGenerator) -> Option<Value> {
+    let json = |schema: fn(&mut SchemaGenerator) -> Schema, generator: &mut SchemaGenerator| {
+        let schema = schema(generator);
+        ("application/json".to_owned(), json!({"schema": schema}))
+    };
+    // OpenAPI 3.1 describes bytes by an empty media type object.
+    let bytes = |types: &[&str]| -> Vec<(String, Value)> {
+        types.iter().map(|t| ((*t).to_owned(), json!({}))).collect()
+    };
+    let content = match shape {
+        Shape::Nothing => return None,
+        Shape::Json(schema) => vec![json(schema, generator)],
+        Shape::JsonOr(schema, types) => {
+            let mut all = vec![json(schema, generator)];
+            all.extend(bytes(types));
+            all
+        }
+        Shape::Bytes(types) => bytes(types),
+    };
+    Some(Value::Object(content.into_iter().collect()))
 }

@@ -13,7 +13,8 @@ use axum::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::fmt::Write as _;
+use serde_json::Value;
+use std::{fmt::Write as _, sync::LazyLock};
 
 /// The process lives.
 #[derive(Serialize, JsonSchema)]
@@ -101,7 +102,8 @@ pub(crate) async fn metrics(State(edge): State<Edge>) -> Result<Response, Proble
 }
 
 pub(crate) async fn openapi() -> Response {
-    answer(StatusCode::OK, &openapi::document())
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi::document);
+    answer(StatusCode::OK, &*DOCUMENT)
 }
 
 pub(crate) async fn status(

@@ -1,6 +1,7 @@
 //! Errors as RFC 9457 problem documents. A problem says what, where and what to do; never patient data.
 
 use axum::{
+    body::Body,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -8,9 +9,14 @@ use node::{Error, Kind, Missing};
 use serde::Serialize;
 use serde_json::Value;
 
+/// What went wrong with a request.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Document>);
+
 /// A problem document.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
-pub struct Problem {
+#[schemars(rename = "Problem")]
+pub struct Document {
     /// A stable name: `about:blank#` and the class of the error.
     #[serde(rename = "type")]
     pub kind: String,
@@ -20,6 +26,9 @@ pub struct Problem {
     pub status: u16,
     /// One sentence for a person.
     pub detail: String,
+    /// Names this one occurrence, in the node's log too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// For a refusal by consent: what was missing, for machines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Value>,
@@ -46,21 +55,42 @@ pub struct Fault {
 impl Problem {
     /// A problem of the edge's own.
     pub fn new(status: StatusCode, name: &str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Document {
             kind: format!("about:blank#{name}"),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
+            instance: None,
             missing: Vec::new(),
             disclosure: None,
             until: None,
             errors: Vec::new(),
-        }
+        }))
     }
 
     /// 400 for a header, path or query value that cannot be read.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
+    }
+
+    /// The document, for a response's body.
+    fn body(&self) -> Body {
+        // INVARIANT: nothing in a problem fails to serialise.
+        Body::from(serde_json::to_vec(&self.0).unwrap_or_default())
+    }
+
+    /// Names a response's problem, if it is one; gives it back.
+    pub(crate) fn name(response: &mut Response, instance: impl FnOnce() -> String) -> Option<Self> {
+        let mut problem = response.extensions_mut().remove::<Self>()?;
+        problem.0.instance = Some(instance());
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = problem.body();
+        Some(problem)
+    }
+
+    /// The document.
+    pub fn document(&self) -> &Document {
+        &self.0
     }
 
     /// 401.
@@ -79,12 +109,12 @@ impl From<Error> for Problem {
         let mut problem = Self::new(status, name, error.to_string());
         match error {
             Error::Denied { disclosure, denial } => {
-                problem.disclosure = Some(disclosure.to_string());
-                problem.missing = denial.missing.iter().map(missing).collect();
+                problem.0.disclosure = Some(disclosure.to_string());
+                problem.0.missing = denial.missing.iter().map(missing).collect();
             }
-            Error::Held { until, .. } => problem.until = Some(until.to_rfc3339()),
+            Error::Held { until, .. } => problem.0.until = Some(until.to_rfc3339()),
             Error::Invalid { problems_found, .. } => {
-                problem.errors = problems_found
+                problem.0.errors = problems_found
                     .into_iter()
                     .map(|p| Fault {
                         path: p.path,
@@ -128,9 +158,9 @@ pub(crate) fn status_of(kind: Kind) -> (StatusCode, &'static str) {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        let mut response = (status, body).into_response();
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, self.body()).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -146,6 +176,8 @@ impl IntoResponse for Problem {
         ) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        // For the guard, which gives it an id.
+        response.extensions_mut().insert(self);
         response
     }
 }

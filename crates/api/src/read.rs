@@ -4,7 +4,7 @@ use crate::{edge::Edge, problem::Problem};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use node::{Caller, subject::Wait};
@@ -45,7 +45,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for At<T> {
     }
 }
 
-/// Query parameters; unknown ones are refused.
+/// Query parameters, of which the guard knows that the table lists them.
 pub(crate) struct Ask<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask<T> {
@@ -57,13 +57,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask<T> {
             .map(|Query(value)| Self(value))
             .map_err(|_| {
                 Problem::bad_request(
-                    "the query has a parameter that is unknown or cannot be read; /openapi.json lists them",
+                    "the query has a parameter that cannot be read; /openapi.json shows its form",
                 )
             })
     }
 }
 
-/// A JSON body; unknown fields are refused.
+/// A JSON body; unknown and repeated fields are refused. The guard has seen to its media type.
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<Edge> for Json<T> {
@@ -71,13 +71,6 @@ impl<T: DeserializeOwned> FromRequest<Edge> for Json<T> {
 
     async fn from_request(request: Request, edge: &Edge) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        if !is_json(&parts.headers) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "send the body as Content-Type: application/json",
-            ));
-        }
         let held = edge
             .body(&parts.headers, body, edge.limits.json_bytes)
             .await?;
@@ -95,10 +88,6 @@ impl<T: DeserializeOwned> FromRequest<Edge> for Json<T> {
             )
         })
     }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    media_type(headers).is_some_and(|t| t == "application/json")
 }
 
 /// The media type of the body, without parameters.
@@ -125,15 +114,20 @@ impl FromRequest<Edge> for Raw {
     }
 }
 
-/// A header's text, if it is there.
+/// A header's text, if it is there; it may be there once.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
-    headers
-        .get(name)
-        .map(|v| {
-            v.to_str()
-                .map_err(|_| Problem::bad_request(format!("the header {name} is not plain text")))
-        })
-        .transpose()
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        let why = format!("the header {name} is there more than once");
+        return Err(Problem::bad_request(why));
+    }
+    value
+        .to_str()
+        .map(Some)
+        .map_err(|_| Problem::bad_request(format!("the header {name} is not plain text")))
 }
 
 /// A comma-separated list of codes.
@@ -177,5 +171,38 @@ pub(crate) fn answer(status: StatusCode, value: &impl Serialize) -> Response {
             "the answer could not be written; please report it",
         )
         .into_response(),
+    }
+}
+
+/// The number in an entity tag, `"7"`, if the header is there. Weak tags do not do: RFC 9110 section
+/// 13.1.1 asks for the strong comparison.
+pub(crate) fn entity_tag(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Problem> {
+    let Some(value) = text(headers, name)? else {
+        return Ok(None);
+    };
+    let digits = value
+        .trim()
+        .strip_prefix('"')
+        .and_then(|v| v.strip_suffix('"'))
+        .filter(|v| v.bytes().all(|b| b.is_ascii_digit()));
+    digits
+        .and_then(|v| v.parse().ok())
+        .map(Some)
+        .ok_or_else(|| {
+            Problem::bad_request(format!(
+                "{name} takes an entity tag with a number, like \"3\""
+            ))
+        })
+}
+
+/// Puts a number into an answer's entity tag.
+pub(crate) fn tag(response: &mut Response, number: u64) {
+    insert(response, header::ETAG, &format!("\"{number}\""));
+}
+
+/// Sets a header.
+pub(crate) fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
     }
 }

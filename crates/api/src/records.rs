@@ -3,13 +3,16 @@
 use crate::{
     edge::Edge,
     problem::Problem,
-    read::{Ask, At, Raw, Who, answer, list as codes, media_type, one, text, wait},
-    subjects::{Standing, entity_tag},
+    read::{
+        Ask, At, Raw, Who, answer, entity_tag, insert, list as codes, media_type, one, tag, text,
+        wait,
+    },
+    subjects::Standing,
 };
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use consent::Permit;
@@ -175,7 +178,7 @@ async fn submit(
         .record_deposit(Submission {
             caller,
             subject,
-            payload: payload(&headers, content)?,
+            payload: payload(&headers, content),
             record,
             client_key: text(&headers, "idempotency-key")?.map(str::to_owned),
             expect_version,
@@ -197,7 +200,7 @@ async fn submit(
     })?;
     let created = deposited.records.iter().any(|r| r.created);
     let location = format!("/v1/subjects/{subject}/records/{}", first.record);
-    let tag = format!("\"{}\"", first.version);
+    let version = first.version;
     let status = if created && record.is_none() {
         StatusCode::CREATED
     } else {
@@ -223,39 +226,23 @@ async fn submit(
         },
     );
     insert(&mut response, header::LOCATION, &location);
-    insert(&mut response, header::ETAG, &tag);
+    tag(&mut response, version.into());
     Ok(response)
 }
 
-fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
-}
-
-/// What kind of payload the bytes are, by their media type.
-fn payload(headers: &HeaderMap, bytes: Content) -> Result<Payload, Problem> {
+/// What kind of payload the bytes are, by their media type. The guard has refused types that the table
+/// does not list.
+fn payload(headers: &HeaderMap, bytes: Content) -> Payload {
     let media = media_type(headers).unwrap_or_default();
-    Ok(match media.as_str() {
+    match media.as_str() {
         "application/json" => Payload::Phenopacket(bytes),
         "application/fhir+json" if is_bundle(&bytes) => Payload::FhirBundle(bytes),
         "application/fhir+json" => Payload::FhirResource(bytes),
-        "application/octet-stream"
-        | "application/pdf"
-        | "text/plain"
-        | "image/png"
-        | "image/jpeg" => Payload::Document {
+        _ => Payload::Document {
             bytes,
             media_type: media,
         },
-        _ => {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "send a phenopacket as application/json, FHIR as application/fhir+json, a document as application/octet-stream",
-            ));
-        }
-    })
+    }
 }
 
 /// A hint only: the node parses the resource and refuses what does not fit.
@@ -318,7 +305,7 @@ pub(crate) async fn fetch(
         .into_iter()
         .next()
         .ok_or_else(|| Problem::from(node::Error::RecordUnknown(record)))?;
-    let tag = format!("\"{}\"", found.meta.version);
+    let version = found.meta.version;
     let disclosure = fetched.disclosure.to_string();
     let mut response = if wants_stored_form(&headers) {
         stored_form(found)?
@@ -334,12 +321,13 @@ pub(crate) async fn fetch(
             },
         )
     };
-    insert(&mut response, header::ETAG, &tag);
-    if let Ok(value) = HeaderValue::from_str(&disclosure) {
-        response.headers_mut().insert("ithaca-disclosure", value);
-    }
+    tag(&mut response, version.into());
+    insert(&mut response, DISCLOSURE, &disclosure);
     Ok(response)
 }
+
+/// Names the log row of a read whose body has no place for it.
+const DISCLOSURE: HeaderName = HeaderName::from_static("ithaca-disclosure");
 
 fn selection(categories: Option<&str>, record: RecordId) -> Result<node::Selection, Problem> {
     let categories = match categories {

@@ -1,4 +1,4 @@
-//! Subjects: opening, status, enrolling a key, closing, erasing.
+//! Subjects: opening, status, enrolling keys, closing, erasing.
 
 use crate::{
     consents,
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 /// Opens a compartment for which the desk acts.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SubjectOpen")]
 pub(crate) struct Open {
     /// Must be true: a family with its own keys opens through `/v1/subjects/prepare`.
     assisted: bool,
@@ -79,6 +80,7 @@ fn keyholders(controllers: Vec<ControllerKey>) -> Result<Vec<Keyholder>, Problem
 
 /// An opened compartment.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SubjectOpened")]
 pub(crate) struct Opened {
     subject: String,
     entry: String,
@@ -335,16 +337,4 @@ pub(crate) async fn erase(
             says: "The key is destroyed at this institution. Copies that were disclosed before cannot be recalled; they are listed.",
         },
     ))
-}
-
-/// An entity tag holding a number: `"7"` or `W/"7"`.
-pub(crate) fn entity_tag(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Problem> {
-    let Some(value) = text(headers, name)? else {
-        return Ok(None);
-    };
-    consents::entity_number(value).map(Some).ok_or_else(|| {
-        Problem::bad_request(format!(
-            "{name} takes an entity tag with a number, like \"3\""
-        ))
-    })
 }

@@ -2,7 +2,8 @@
 //!
 //! `tokens.json` in the data folder holds, per token, its SHA-256 and whom it speaks for; the token
 //! itself is shown once and never stored. `ithaca token` replaces the file atomically; a running node
-//! reads it again when it changes. A damaged file lets nobody in.
+//! reads it again when it changes. A damaged file lets nobody in, and no token carries the role
+//! `system`, which is the node's own.
 
 use codec::id::{InstitutionId, SubjectId};
 use codec::time::Millis;
@@ -11,7 +12,8 @@ use node::Caller;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
@@ -74,6 +76,12 @@ pub enum TokenError {
     /// A controller is bound to a subject.
     #[error("a controller's token needs a subject")]
     NoSubject,
+    /// A token that would let its bearer do nothing.
+    #[error("a token needs a role")]
+    NoRole,
+    /// The node's own role.
+    #[error("the role system is the node's own; no token can have it")]
+    System,
 }
 
 /// Whom a new token is for.
@@ -103,23 +111,23 @@ pub fn issue(
     secret: &[u8; 32],
     now: Millis,
 ) -> Result<String, TokenError> {
+    if new.roles.is_empty() {
+        return Err(TokenError::NoRole);
+    }
+    if new.roles.contains(&Role::System) {
+        return Err(TokenError::System);
+    }
     if new.roles.contains(&Role::Controller) && new.subject.is_none() {
         return Err(TokenError::NoSubject);
     }
+    // Held until the file is replaced: two at once must not lose a token.
+    let _lock = lock(path)?;
     let mut file = load(path)?;
     file.tokens.retain(|t| t.expires > now);
     if file.tokens.len() >= MAX_TOKENS {
         return Err(TokenError::Full);
     }
-    let text: String = PREFIX
-        .chars()
-        .chain(
-            secret
-                .iter()
-                .flat_map(|b| format!("{b:02x}").into_bytes())
-                .map(char::from),
-        )
-        .collect();
+    let text = format!("{PREFIX}{}", codec::Digest::new(*secret));
     file.tokens.push(Token {
         sha256: fingerprint(&text),
         institution: new.institution,
@@ -140,31 +148,49 @@ fn load(path: &Path) -> Result<File, TokenError> {
             why: format!("line {} column {}", e.line(), e.column()),
         }),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(File::default()),
-        Err(source) => Err(TokenError::Io {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(failed(path, source)),
     }
 }
 
+fn lock(path: &Path) -> Result<fs::File, TokenError> {
+    let held = private(&path.with_extension("json.lock")).and_then(|file| {
+        file.lock()?;
+        Ok(file)
+    });
+    held.map_err(|source| failed(path, source))
+}
+
 fn replace(path: &Path, file: &File) -> Result<(), TokenError> {
-    let fail = |source| TokenError::Io {
+    let written = || {
+        let bytes = serde_json::to_vec_pretty(file)?;
+        let fresh = path.with_extension("json.new");
+        let mut draft = private(&fresh)?;
+        draft.set_len(0)?;
+        draft.write_all(&bytes)?;
+        draft.sync_all()?;
+        fs::rename(&fresh, path)?;
+        match path.parent() {
+            Some(folder) if folder != Path::new("") => fs::File::open(folder)?.sync_all(),
+            _ => Ok(()),
+        }
+    };
+    written().map_err(|source| failed(path, source))
+}
+
+/// A file that only its owner may read: it names people.
+fn private(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn failed(path: &Path, source: io::Error) -> TokenError {
+    TokenError::Io {
         path: path.to_owned(),
         source,
-    };
-    let bytes = serde_json::to_vec_pretty(file).map_err(|e| fail(e.into()))?;
-    let fresh = path.with_extension("json.new");
-    fs::write(&fresh, bytes).map_err(fail)?;
-    fs::File::open(&fresh)
-        .and_then(|f| f.sync_all())
-        .map_err(fail)?;
-    fs::rename(&fresh, path).map_err(fail)?;
-    if let Some(folder) = path.parent() {
-        fs::File::open(folder)
-            .and_then(|f| f.sync_all())
-            .map_err(fail)?;
     }
-    Ok(())
 }
 
 fn fingerprint(token: &str) -> String {
@@ -178,9 +204,12 @@ pub struct Tokens {
     seen: Arc<Mutex<Seen>>,
 }
 
+/// When the file was written, its size and its inode: replacing it gives another one.
+type Stamp = (SystemTime, u64, u64);
+
 #[derive(Default)]
 struct Seen {
-    stamp: Option<(SystemTime, u64)>,
+    stamp: Option<Stamp>,
     by_fingerprint: BTreeMap<String, Token>,
 }
 
@@ -216,9 +245,9 @@ impl Tokens {
 
     fn refresh(&self, seen: &mut Seen) {
         let stamp = fs::metadata(&self.path)
-            .and_then(|m| Ok((m.modified()?, m.len())))
+            .and_then(|m| Ok((m.modified()?, m.len(), inode(&m))))
             .ok();
-        if stamp == seen.stamp && stamp.is_some() {
+        if stamp == seen.stamp {
             return;
         }
         seen.stamp = stamp;
@@ -226,6 +255,7 @@ impl Tokens {
             Ok(file) => file
                 .tokens
                 .into_iter()
+                .filter(|t| !t.roles.contains(&Role::System))
                 .map(|t| (t.sha256.clone(), t))
                 .collect(),
             Err(error) => {
@@ -234,6 +264,16 @@ impl Tokens {
             }
         };
     }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &fs::Metadata) -> u64 {
+    0
 }
 
 impl std::fmt::Debug for Tokens {
