@@ -303,11 +303,12 @@ impl<S: Store> Vault<S> {
         };
         row.state = state;
         if let Some(subject) = row.purpose.consent_of() {
-            if !settling.consents.contains_key(&subject) {
-                let found = self.consent_found(&subject).await?;
-                settling.consents.insert(subject, found);
-            }
-            if let Some(Some((_, consents))) = settling.consents.get_mut(&subject) {
+            let found = match settling.consents.remove(&subject) {
+                Some(found) => found,
+                None => self.consent_found(&subject).await?,
+            };
+            let found = settling.consents.entry(subject).or_insert(found);
+            if let Some((_, consents)) = found {
                 match position {
                     Some(position) => consents.finalise(id, position),
                     None => consents.forget(id),

@@ -75,7 +75,8 @@ impl<S: Store> Vault<S> {
         self.erasure_finish(subject, row, now, entropy).await
     }
 
-    /// Finishes every interrupted erasure; call after opening.
+    /// Finishes every interrupted erasure, and after a restore repeats those that were made since the
+    /// backup; call after opening.
     ///
     /// # Errors
     /// As [`Vault::erase`].
@@ -85,6 +86,10 @@ impl<S: Store> Vault<S> {
         entropy: &mut (impl Entropy + Send),
     ) -> Result<Vec<Erasure>, Error> {
         let _one = self.inner().erasing.lock().await;
+        let restored = self.restored();
+        for subject in restored.iter().flat_map(|restored| &restored.tombstones) {
+            self.tombstone_put(subject, now, entropy).await?;
+        }
         let mut finished = Vec::new();
         for erasure in self.erasures().await? {
             if erasure.done.is_none()
@@ -374,8 +379,8 @@ impl<S: Store> Vault<S> {
         done.saturating_add(self.inner().settings.audit_retention_ms)
     }
 
-    /// Writes down that a subject is to be erased, whether or not it is here (after a restore).
-    pub(crate) async fn tombstone_put(
+    /// Writes down that a subject is to be erased again, whether or not it is here (after a restore).
+    async fn tombstone_put(
         &self,
         subject: &SubjectId,
         now: Millis,

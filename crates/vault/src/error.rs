@@ -1,5 +1,6 @@
 //! What can go wrong in the vault. Never carries a stored byte.
 
+use crate::backup::BackupError;
 use crate::custody::CustodyError;
 use codec::{Millis, RecordId};
 
@@ -81,8 +82,8 @@ pub enum Error {
         /// The rule.
         why: &'static str,
     },
-    /// A backup that cannot be used.
-    #[error("the backup {0}")]
+    /// A backup that could not be made or used.
+    #[error(transparent)]
     Backup(#[from] BackupError),
 }
 
@@ -117,40 +118,6 @@ pub enum Conflict {
     /// It was done already.
     #[error("{0}")]
     Done(&'static str),
-}
-
-/// Why a backup cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BackupError {
-    /// The passphrase is wrong, or the key file was damaged.
-    #[error("does not open: the passphrase is wrong, or its key file is damaged")]
-    WrongPassphrase,
-    /// Past its expiry.
-    #[error("expired at {0}; what was erased since must not come back")]
-    Expired(Millis),
-    /// A file is missing, changed, or of another backup.
-    #[error("is damaged: {0} does not fit its manifest")]
-    Damaged(String),
-    /// It is of another institution.
-    #[error("belongs to another institution")]
-    OtherInstitution,
-    /// Where it would be restored to is not empty.
-    #[error("is not restored over existing data; choose an empty folder")]
-    NotEmpty,
-    /// A format this build does not know.
-    #[error("has the unknown format {0}")]
-    UnknownFormat(u64),
-    /// The operating system failed.
-    #[error("could not be read or written: {doing} {file} failed: {kind}")]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// The file, below the backup's folder.
-        file: String,
-        /// The kind of failure.
-        kind: std::io::ErrorKind,
-    },
 }
 
 impl Error {

@@ -47,30 +47,6 @@ pub(crate) const WORKLIST: Table = Table::new("worklist");
 /// name -> a row of the node.
 pub(crate) const NODE: Table = Table::new("node");
 
-/// Every table, those that point at others first (see `backup`).
-pub(crate) const ALL: [Table; 20] = [
-    ERASURES,
-    CONSENTS,
-    CONSENT_HISTORY,
-    OPENINGS,
-    IDEMPOTENCY,
-    INDEX_GENERATIONS,
-    POSTINGS,
-    INDEX,
-    RECORDS,
-    OUTBOX,
-    RECEIPTS,
-    PERIOD_SUBJECTS,
-    DISCLOSURES,
-    PERIODS,
-    WORKLIST,
-    AUDIT,
-    BATCHES,
-    ENTRY_QUEUE,
-    ENTRIES,
-    NODE,
-];
-
 /// Tables whose rows die with the compartment, by subject prefix.
 pub(crate) const OF_COMPARTMENT: [Table; 6] = [
     RECORDS,

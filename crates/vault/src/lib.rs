@@ -25,6 +25,7 @@
 //! formats and sends nothing anywhere.
 
 mod audit;
+pub mod backup;
 mod cache;
 mod consents;
 pub mod custody;
@@ -44,6 +45,7 @@ mod sealing;
 mod vault;
 
 pub use audit::{AuditId, DelayState, Due, Holds, MAX_HOLDS, Notice, Session};
+pub use backup::BackupError;
 pub use consents::{
     Closing, CompartmentOpen, CompartmentOpened, ConsentChange, ConsentOpening, ConsentView,
     MAX_PENDING,
@@ -54,9 +56,8 @@ pub use disclosures::{
 };
 pub use entries::{EntryPurpose, EntryRow, EntryState, FinalEntry, Position, Signed};
 pub use erasure::Erasure;
-pub use error::{BackupError, Conflict, Error};
-pub use keychain::{Identity, Keychain};
-pub use node_rows::Restored;
+pub use error::{Conflict, Error};
+pub use keychain::{Identity, Keychain, Restored};
 pub use outbox::{BATCH_MAX_LEAVES, CommitmentState, QueuedCommitment, RecordBatch};
 pub use periods::{ClosedPeriod, PeriodProof};
 pub use postings::Posting;

@@ -1,28 +1,17 @@
 //! Rows of the node itself, sealed under its own key: settings, cursors, accounts.
 
+use crate::keychain::Restored;
 use crate::layout::NODE;
 use crate::vault::{Vault, is_conflict};
 use crate::{Conflict, Error};
-use codec::{Domain, Millis};
+use codec::Domain;
 use keys::{Entropy, Zeroizing};
 use store::{Batch, Expect, Range, Store};
 
 /// Rows of the node start with this; the vault's own ones with other bytes.
 const PUBLIC: u8 = b'n';
-const RESTORED: &[u8] = b"v/restored";
 const OWNER: &[u8] = b"v/owner";
 const NAME_MAX_BYTES: usize = 512;
-
-codec::record! {
-    /// The vault was restored from a backup: what came after it is on the ledger but not here.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Restored {
-        /// When it was restored.
-        1 => pub at: Millis,
-        /// When the backup was made.
-        2 => pub backup_at: Millis,
-    }
-}
 
 impl<S: Store> Vault<S> {
     /// A row of the node.
@@ -83,34 +72,27 @@ impl<S: Store> Vault<S> {
 
     /// Whether this vault was restored from a backup and not yet found in step with the ledger. A node
     /// takes no decisions until then.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], [`Error::Store`].
-    pub async fn restored(&self) -> Result<Option<Restored>, Error> {
-        let Some(plain) = self.own_row(RESTORED).await? else {
-            return Ok(None);
-        };
-        let restored = codec::from_slice(&plain);
-        restored
-            .map(Some)
-            .map_err(|_| crate::sealing::damaged(NODE))
+    #[must_use]
+    pub fn restored(&self) -> Option<Restored> {
+        self.inner().keychain.restored()
     }
 
     /// The consent openings of this vault match the ledger: it is in service again.
     ///
     /// # Errors
-    /// [`Error::Store`].
-    pub async fn restored_clear(&self) -> Result<(), Error> {
-        self.commit(Batch::new().delete(NODE, RESTORED)).await
-    }
-
-    pub(crate) async fn restored_mark(
-        &self,
-        restored: Restored,
-        entropy: &mut (impl Entropy + Send),
-    ) -> Result<(), Error> {
-        let sealed = self.own_seal(RESTORED, &codec::to_vec(&restored), entropy);
-        self.commit(Batch::new().put(NODE, RESTORED, sealed)).await
+    /// [`Error::Unknown`] while the erasures since the backup were not repeated (see
+    /// [`Vault::erasures_resume`]); [`Error::Custody`].
+    pub async fn restored_clear(&self, entropy: &mut (impl Entropy + Send)) -> Result<(), Error> {
+        let restored = self.restored();
+        for subject in restored.iter().flat_map(|restored| &restored.tombstones) {
+            let erasure = self.erasure(subject).await?;
+            if erasure.is_none_or(|erasure| erasure.done.is_none()) {
+                return Err(Error::Unknown(
+                    "finished erasure of a subject erased since the backup",
+                ));
+            }
+        }
+        Ok(self.inner().keychain.restored_clear(entropy)?)
     }
 
     /// A row of the node or of the vault, by its key.

@@ -2,12 +2,25 @@
 
 use super::codec_error;
 use crate::custody::{CustodyError, CustodyFile};
-use codec::{Domain, Reader, Writer};
+use codec::{Decode, Domain, Encode, Millis, Reader, SubjectId, Writer, record};
 use keys::{Entropy, Secret, Zeroizing};
 use std::fmt;
 
 const FORMAT: u64 = 1;
 const CAPACITY: usize = 256;
+
+record! {
+    /// The keys were restored from a backup: what came after it is on the ledger but not here.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Restored {
+        /// When they were restored.
+        1 => pub at: Millis,
+        /// When the backup was made.
+        2 => pub backup_at: Millis,
+        /// Subjects erased since: their keys were left out, their rows are still to be removed.
+        3 => pub tombstones: Vec<SubjectId>,
+    }
+}
 
 /// The seeds of an institution's keys. What is made of them is the caller's business.
 #[derive(Clone)]
@@ -22,6 +35,8 @@ pub struct Identity {
     pub validator_seed: Secret,
     /// Seals the node's own rows in the store: outbox, entries, periods, accounts.
     pub(crate) node_key: Secret,
+    /// Set by a restore until the vault is in step with the ledger again.
+    pub(crate) restored: Option<Restored>,
 }
 
 impl Identity {
@@ -33,6 +48,7 @@ impl Identity {
             hybrid_seed: Secret::generate(entropy),
             validator_seed: Secret::generate(entropy),
             node_key: Secret::generate(entropy),
+            restored: None,
         }
     }
 
@@ -51,8 +67,9 @@ impl Identity {
     }
 
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut w = Writer::with_capacity(CAPACITY);
-        w.array(6);
+        let restored = codec::to_vec(&self.restored);
+        let mut w = Writer::with_capacity(CAPACITY.saturating_add(restored.len()));
+        w.array(7);
         w.uint(FORMAT);
         for seed in [
             &self.signing_seed,
@@ -63,12 +80,13 @@ impl Identity {
         ] {
             w.bytes(seed.expose());
         }
+        self.restored.encode(&mut w);
         Zeroizing::new(w.into_vec())
     }
 
     pub(crate) fn decode(plain: &[u8]) -> Result<Self, codec::Error> {
         let mut r = Reader::new(plain);
-        r.array_exact(6)?;
+        r.array_exact(7)?;
         codec_error(r.uint()? == FORMAT, "unknown format of an identity")?;
         let identity = Self {
             signing_seed: Secret::from_bytes(r.bytes_exact()?),
@@ -76,6 +94,7 @@ impl Identity {
             hybrid_seed: Secret::from_bytes(r.bytes_exact()?),
             validator_seed: Secret::from_bytes(r.bytes_exact()?),
             node_key: Secret::from_bytes(r.bytes_exact()?),
+            restored: Option::decode(&mut r)?,
         };
         r.finish()?;
         Ok(identity)

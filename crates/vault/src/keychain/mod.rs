@@ -15,7 +15,7 @@ mod identity;
 mod ring;
 mod table;
 
-pub use identity::Identity;
+pub use identity::{Identity, Restored};
 pub(crate) use table::{KeyTable, SubjectKey, slot_of};
 
 use crate::custody::{Custody, CustodyError, CustodyFile, KeyKind, Slot};
@@ -155,6 +155,23 @@ impl Keychain {
         let mut state = self.changing()?;
         let mut current = lock(&self.identity);
         identity.node_key = current.node_key.clone();
+        identity.restored.clone_from(&current.restored);
+        let sealed = identity.seal(&self.root, entropy);
+        self.replace(&mut state, CustodyFile::Identity, &sealed)?;
+        *current = identity;
+        Ok(())
+    }
+
+    /// Whether the keys were restored from a backup and not yet found in step with the ledger.
+    pub fn restored(&self) -> Option<Restored> {
+        lock(&self.identity).restored.clone()
+    }
+
+    pub(crate) fn restored_clear(&self, entropy: &mut impl Entropy) -> Result<(), CustodyError> {
+        let mut state = self.changing()?;
+        let mut current = lock(&self.identity);
+        let mut identity = current.clone();
+        identity.restored = None;
         let sealed = identity.seal(&self.root, entropy);
         self.replace(&mut state, CustodyFile::Identity, &sealed)?;
         *current = identity;
