@@ -98,7 +98,7 @@ pub enum InvalidGrant {
 
 impl Grant {
     /// The most exceptions of one grant.
-    pub const MAX_EXCEPTIONS: usize = 256;
+    pub const MAX_EXCEPTIONS: usize = 64;
 
     /// Whether this can be part of a consent state.
     ///

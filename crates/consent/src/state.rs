@@ -16,7 +16,7 @@ use std::ops::Deref;
 /// Controller key slots of a subject.
 pub const SLOTS: u8 = 4;
 /// The most grants of one state.
-pub const MAX_GRANTS: usize = 256;
+pub const MAX_GRANTS: usize = 128;
 
 codes! {
     /// In which right a controller acts.

@@ -81,7 +81,7 @@ fn narrower(state: &ConsentState, edits: Edits) -> ConsentState {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn deciding_is_total_and_deterministic(question in questions()) {
