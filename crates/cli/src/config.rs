@@ -18,8 +18,8 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) ledger: Ledger,
     pub(crate) store: Store,
-    pub(crate) retention: Retention,
-    /// Who may see what for the institution's own care; left out, the built-in policy.
+    /// Who may see what for the institution's own care, how long records are kept, who breaks glass; what is
+    /// left out is as built in.
     pub(crate) policy: Option<Policy>,
 }
 
@@ -49,16 +49,6 @@ pub(crate) struct Ledger {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Store {
     pub(crate) cache_bytes: u64,
-}
-
-/// How long records must be kept.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Retention {
-    /// Days after a record's latest version; 0: no period.
-    pub(crate) keep_days: u32,
-    /// The law that says so.
-    pub(crate) law: String,
 }
 
 impl Default for Http {
@@ -107,9 +97,6 @@ impl Config {
         if config.http.payload_bytes == 0 || config.http.payload_bytes > 256 << 20 {
             bail!("http.payload_bytes must be between 1 and {}", 256 << 20);
         }
-        if config.retention.keep_days > 0 && config.retention.law.is_empty() {
-            bail!("retention.keep_days needs retention.law: who asks for erasure is told which law keeps the record");
-        }
         Ok(config)
     }
 }
@@ -140,8 +127,8 @@ mod tests {
         };
         refused("[http]\nlisten_on = \"127.0.0.1:1\"", "unknown field");
         refused("[http]\nlisten = \"0.0.0.0:80\"", "allow_remote");
-        refused("[retention]\nkeep_days = 1", "retention.law");
-        refused("[polcy]", "unknown field");
+        refused("[policy.retention]\nyears = 1", "rule");
+        refused("[polici]", "unknown field");
         assert!(Config::parse("").is_ok());
     }
 }

@@ -212,7 +212,7 @@ fn verify(genesis: &Genesis, receipts: &[Receipt], count: usize) -> Result<Measu
 fn ready(scratch: &Path) -> Result<Measured> {
     let passphrase = folder::fresh_passphrase(&scratch.join("passphrase"))?;
     let data = scratch.join("node");
-    folder::create(&data, "Bench Hospital", ledger::Kind::Hospital, &passphrase)?;
+    folder::create(&data, "Bench Hospital", Kind::Hospital, Parameters::default(), &passphrase)?;
     Running::start(&data, &passphrase, &Config::default())?.stop()?;
     let mut taken = Vec::new();
     let from = Instant::now();

@@ -1,0 +1,151 @@
+//! A running node in this process: the engine's runtime on a thread of its own, a store on disk, and the
+//! handle through which everything else calls it.
+
+use crate::config::Config;
+use anyhow::{Context as _, Result, anyhow};
+use commonware_runtime::{Runner as _, tokio as runtime};
+use futures::{
+    channel::oneshot,
+    executor::block_on,
+    future::{BoxFuture, FutureExt as _, Shared},
+};
+use node::{
+    Ambient, Handle, InstitutionId, Node,
+    institution::{self, Opened},
+};
+use std::{
+    path::Path,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use store_fjall::FjallStore;
+
+/// Threads of the engine's runtime: it agrees and commits, and leaves the cores to the use cases.
+const ENGINE_THREADS: usize = 2;
+
+/// A node that runs until [`Running::stop`].
+pub(crate) struct Running {
+    handle: Handle,
+    ambient: Ambient,
+    institution: InstitutionId,
+    stop: oneshot::Sender<()>,
+    ended: Shared<BoxFuture<'static, ()>>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Opens a data folder and starts its node.
+    pub(crate) fn start(data: &Path, passphrase: &str, config: &Config) -> Result<Self> {
+        let opened = institution::open(data, passphrase.as_bytes())
+            .with_context(|| format!("cannot open the institution in {}", data.display()))?;
+        let store = store_open(data, config)?;
+        let institution = opened.institution;
+        let (started, start) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel();
+        let (ends, ended) = oneshot::channel::<()>();
+        let config = config.clone();
+        let thread = thread::Builder::new()
+            .name("ithaca-engine".to_owned())
+            .spawn(move || {
+                let settings = runtime::Config::new()
+                    .with_worker_threads(ENGINE_THREADS)
+                    .with_storage_directory(opened.layout.engine());
+                runtime::Runner::new(settings).start(|context| async move {
+                    let ambient = Ambient::of(&context);
+                    let settings = settings_of(&opened, &config);
+                    match Node::start(context, settings, store, opened.keychain).await {
+                        Ok(node) => {
+                            started.send(Ok((node.handle(), ambient))).ok();
+                            stopped.await.ok();
+                            node.stop().await;
+                        }
+                        Err(error) => {
+                            started.send(Err(error)).ok();
+                        }
+                    }
+                });
+                drop(ends);
+            })?;
+        let (handle, ambient) = block_on(start)
+            .map_err(|_| anyhow!("the node ended while it started; see the log"))?
+            .context("the node cannot start")?;
+        Ok(Self {
+            handle,
+            ambient,
+            institution,
+            stop,
+            ended: ended.map(|_| ()).boxed().shared(),
+            thread,
+        })
+    }
+
+    /// Calls the node's use cases.
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// The node's clock and randomness.
+    pub(crate) fn ambient(&self) -> Ambient {
+        self.ambient.clone()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.ambient.now_ms()
+    }
+
+    pub(crate) fn institution(&self) -> InstitutionId {
+        self.institution
+    }
+
+    /// Resolves when the node has ended, asked or not.
+    pub(crate) fn halted(&self) -> Shared<BoxFuture<'static, ()>> {
+        self.ended.clone()
+    }
+
+    /// Waits until the node says that it can serve.
+    pub(crate) fn wait_ready(&self, patience: Duration) -> Result<()> {
+        let from = Instant::now();
+        loop {
+            let readiness = block_on(self.handle.ready(()))?;
+            if readiness.ready {
+                return Ok(());
+            }
+            if from.elapsed() > patience {
+                return Err(anyhow!("the node is not ready: {}", readiness.because.join("; ")));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Lets what is in flight end, and ends the node.
+    pub(crate) fn stop(self) -> Result<()> {
+        self.stop.send(()).ok();
+        self.thread
+            .join()
+            .map_err(|_| anyhow!("the engine panicked; see the log"))
+    }
+}
+
+/// The store of a data folder.
+pub(crate) fn store_open(data: &Path, config: &Config) -> Result<FjallStore> {
+    let path = institution::Layout::of(data).store();
+    let settings = store_fjall::Config {
+        cache_bytes: config.store.cache_bytes,
+        ..store_fjall::Config::default()
+    };
+    FjallStore::open(&path, &settings).with_context(|| format!("cannot open the store {}", path.display()))
+}
+
+fn settings_of(opened: &Opened, config: &Config) -> node::Config {
+    let mut settings = node::Config::new(opened.genesis.clone(), opened.institution, config.ledger.listen);
+    settings.limits.payload_bytes = config.http.payload_bytes;
+    settings.policy = config.policy.clone().unwrap_or_default();
+    settings
+}
+
+/// Runs something with the machine's clock and randomness, without a node.
+pub(crate) fn with_ambient<T: Send>(work: impl FnOnce(&Ambient) -> T + Send) -> T {
+    // The engine's runtime wants a storage folder; nothing is written to it here.
+    let settings = runtime::Config::new().with_worker_threads(1);
+    runtime::Runner::new(settings).start(|context| async move { work(&Ambient::of(&context)) })
+}

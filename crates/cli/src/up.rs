@@ -1,0 +1,117 @@
+//! `ithaca up`: runs a node behind HTTP until it is told to stop.
+
+use crate::{config::Config, folder, passphrase, running::Running};
+use anyhow::{Context, Result};
+use api::{Edge, Limits, Tokens};
+use clap::Args;
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The node's data folder, made by `ithaca init`.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The configuration; `node.toml` in the data folder when left out, if there is one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where HTTP listens, instead of what the configuration says.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The passphrase, in a file. Otherwise the credential `ithaca-passphrase`, or a prompt.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+#[expect(clippy::print_stderr, reason = "what an operator watches")]
+pub(crate) fn run(options: &Options) -> Result<()> {
+    logging();
+    let config = read_config(options)?;
+    let passphrase = passphrase::read(options.passphrase_file.as_deref(), false)?;
+    let running = Running::start(&options.data, &passphrase, &config)?;
+    drop(passphrase);
+    let edge = Edge::new(
+        running.handle(),
+        running.ambient(),
+        Tokens::at(folder::tokens(&options.data)),
+        Limits {
+            payload_bytes: config.http.payload_bytes,
+            bodies_bytes: config.http.bodies_bytes,
+            request_ms: config.http.request_ms,
+            ..Limits::default()
+        },
+    );
+    let listen = config.http.listen;
+    let served = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let listener = TcpListener::bind(listen)
+                .await
+                .with_context(|| format!("cannot listen on {listen}; is another node running there?"))?;
+            eprintln!("ithaca: {} listens on http://{}", running.institution(), listener.local_addr()?);
+            eprintln!("ithaca: research and evaluation build, not for clinical use; Ctrl-C stops it");
+            let halted = running.halted();
+            let stop = async move {
+                tokio::select! {
+                    () = told_to_stop() => eprintln!("ithaca: stopping"),
+                    () = halted => eprintln!("ithaca: the ledger stopped; see the log"),
+                }
+            };
+            api::serve(listener, api::router(edge), stop, GRACE).await?;
+            anyhow::Ok(())
+        });
+    let stopped = running.stop();
+    served?;
+    stopped
+}
+
+/// How long requests in flight may take to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+fn read_config(options: &Options) -> Result<Config> {
+    let default = options.data.join("node.toml");
+    let mut config = match &options.config {
+        Some(path) => Config::read(path)?,
+        None if default.exists() => Config::read(&default)?,
+        None => Config::default(),
+    };
+    if let Some(listen) = options.listen {
+        anyhow::ensure!(
+            listen.ip().is_loopback() || config.http.allow_remote,
+            "--listen {listen} can be reached by others: end TLS in front of the node and set http.allow_remote = true"
+        );
+        config.http.listen = listen;
+    }
+    Ok(config)
+}
+
+fn logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ITHACA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,ithaca=info,node=info,api=info,consensus=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// SIGINT or SIGTERM.
+async fn told_to_stop() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => (),
+        _ = terminate.recv() => (),
+    }
+}
