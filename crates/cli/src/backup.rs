@@ -3,7 +3,11 @@
 //! A backup has its own passphrase and an expiry, from which on it is not restored, so that what was erased
 //! stays erased; delete it then. A restored node refuses decisions until it has caught up with the ledger.
 
-use crate::{config::Config, folder, passphrase, running::{self, Running}};
+use crate::{
+    config::Config,
+    folder, passphrase,
+    running::{self, Running},
+};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use consent::{Actor, PractitionerId, Role};
@@ -70,7 +74,9 @@ pub(crate) fn backup(options: &BackupOptions) -> Result<()> {
     let passphrase = passphrase::read(options.passphrase_file.as_deref(), false)?;
     let own = passphrase::read(options.backup_passphrase_file.as_deref(), true)?;
     if *own == *passphrase {
-        bail!("the backup needs a passphrase of its own: whoever holds it must not open the live folder");
+        bail!(
+            "the backup needs a passphrase of its own: whoever holds it must not open the live folder"
+        );
     }
     let running = Running::start(&options.data, &passphrase, &Config::default())?;
     let made = block_on(running.handle().backup(Backup {
@@ -100,7 +106,10 @@ pub(crate) fn backup(options: &BackupOptions) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "what was made")]
 pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
     if options.data.exists() && fs::read_dir(&options.data)?.next().is_some() {
-        bail!("{} is not empty; restore into a new folder", options.data.display());
+        bail!(
+            "{} is not empty; restore into a new folder",
+            options.data.display()
+        );
     }
     let genesis = fs::read(&options.genesis)
         .with_context(|| format!("cannot read the genesis {}", options.genesis.display()))?;
@@ -115,7 +124,7 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
         let store = Layout::of(&options.data).store();
         let imported = FjallStore::import(&store, &store_fjall::Config::default(), restore.rows()?)
             .context("the backup's rows are refused")?;
-        if imported != restore.expected() {
+        if (imported.rows, imported.digest) != restore.expected() {
             bail!("the backup's rows are not those that were backed up; use another backup");
         }
         restore.finish(
@@ -129,7 +138,9 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
         Ok(institution)
     })?;
     println!("Restored {institution} in {}.", options.data.display());
-    println!("It has a new validator key and refuses decisions until it has caught up with the ledger.");
+    println!(
+        "It has a new validator key and refuses decisions until it has caught up with the ledger."
+    );
     Ok(())
 }
 
@@ -137,14 +148,15 @@ fn erased(options: &RestoreOptions) -> Result<BTreeSet<SubjectId>> {
     let Some(path) = &options.erased else {
         return Ok(BTreeSet::new());
     };
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     text.lines()
         .enumerate()
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(number, line)| {
-            line.trim()
-                .parse()
-                .map_err(|_| anyhow::anyhow!("{} line {} is no subject id", path.display(), number + 1))
+            line.trim().parse().map_err(|_| {
+                anyhow::anyhow!("{} line {} is no subject id", path.display(), number + 1)
+            })
         })
         .collect()
 }

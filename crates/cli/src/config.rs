@@ -73,7 +73,9 @@ impl Default for Ledger {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { cache_bytes: 32 << 20 }
+        Self {
+            cache_bytes: 32 << 20,
+        }
     }
 }
 
@@ -82,7 +84,8 @@ impl Config {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("the configuration {} is refused", path.display()))
+        Self::parse(&text)
+            .with_context(|| format!("the configuration {} is refused", path.display()))
     }
 
     /// Parses and checks.

@@ -39,9 +39,15 @@ pub(crate) fn init(options: &InitOptions) -> Result<()> {
         &passphrase,
     )?;
     let folder = options.folder.display();
-    println!("Founded {} as {}.", options.name, institution(&options.folder)?);
+    println!(
+        "Founded {} as {}.",
+        options.name,
+        institution(&options.folder)?
+    );
     println!("  {folder}/genesis.cbor   give this to whoever verifies receipts");
-    println!("  {folder}/custody        sealed keys. Never copy custody/table-keys: erasure destroys it in place.");
+    println!(
+        "  {folder}/custody        sealed keys. Never copy custody/table-keys: erasure destroys it in place."
+    );
     println!("Next: ithaca up --data {folder}");
     Ok(())
 }
@@ -54,7 +60,10 @@ pub(crate) fn create(
     parameters: Parameters,
     passphrase: &str,
 ) -> Result<()> {
-    let founding = Founding { name: name.to_owned(), kind };
+    let founding = Founding {
+        name: name.to_owned(),
+        kind,
+    };
     let made = running::with_ambient(|ambient| {
         institution::create(
             folder,
@@ -91,7 +100,12 @@ pub(crate) fn fresh_passphrase(path: &Path) -> Result<Zeroizing<String>> {
 pub(crate) fn institution(folder: &Path) -> Result<InstitutionId> {
     let path = Layout::of(folder).institution();
     std::fs::read_to_string(&path)
-        .with_context(|| format!("{} is no data folder; make one with `ithaca init`", folder.display()))?
+        .with_context(|| {
+            format!(
+                "{} is no data folder; make one with `ithaca init`",
+                folder.display()
+            )
+        })?
         .trim()
         .parse()
         .with_context(|| format!("{} is damaged", path.display()))

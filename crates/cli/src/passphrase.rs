@@ -22,7 +22,9 @@ pub(crate) fn read(file: Option<&Path>, new: bool) -> Result<Zeroizing<String>> 
             "no passphrase: run in a terminal, give --passphrase-file FILE, or provide the credential '{CREDENTIAL}'"
         );
     }
-    let first = Zeroizing::new(rpassword::prompt_password("Passphrase of this institution: ")?);
+    let first = Zeroizing::new(rpassword::prompt_password(
+        "Passphrase of this institution: ",
+    )?);
     if new {
         let second = Zeroizing::new(rpassword::prompt_password("The same again: ")?);
         if *first != *second {
@@ -43,7 +45,9 @@ fn from_file(path: &Path) -> Result<Zeroizing<String>> {
         .with_context(|| format!("cannot read the passphrase file {shown}"))?
         .len();
     if size > MAX_BYTES {
-        bail!("the passphrase file {shown} is larger than {MAX_BYTES} bytes; is it the right file?");
+        bail!(
+            "the passphrase file {shown} is larger than {MAX_BYTES} bytes; is it the right file?"
+        );
     }
     let text = Zeroizing::new(
         fs::read_to_string(path)

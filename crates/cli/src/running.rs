@@ -111,7 +111,10 @@ impl Running {
                 return Ok(());
             }
             if from.elapsed() > patience {
-                return Err(anyhow!("the node is not ready: {}", readiness.because.join("; ")));
+                return Err(anyhow!(
+                    "the node is not ready: {}",
+                    readiness.because.join("; ")
+                ));
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -133,11 +136,16 @@ pub(crate) fn store_open(data: &Path, config: &Config) -> Result<FjallStore> {
         cache_bytes: config.store.cache_bytes,
         ..store_fjall::Config::default()
     };
-    FjallStore::open(&path, &settings).with_context(|| format!("cannot open the store {}", path.display()))
+    FjallStore::open(&path, &settings)
+        .with_context(|| format!("cannot open the store {}", path.display()))
 }
 
 fn settings_of(opened: &Opened, config: &Config) -> node::Config {
-    let mut settings = node::Config::new(opened.genesis.clone(), opened.institution, config.ledger.listen);
+    let mut settings = node::Config::new(
+        opened.genesis.clone(),
+        opened.institution,
+        config.ledger.listen,
+    );
     settings.limits.payload_bytes = config.http.payload_bytes;
     settings.policy = config.policy.clone().unwrap_or_default();
     settings

@@ -44,7 +44,12 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command) -> Result<()> {
     match command {
         Command::Keygen { out } => keygen(&out),
-        Command::Sign { bundle, key, genesis, out } => sign(&bundle, &key, &genesis, out.as_deref()),
+        Command::Sign {
+            bundle,
+            key,
+            genesis,
+            out,
+        } => sign(&bundle, &key, &genesis, out.as_deref()),
     }
 }
 
@@ -57,7 +62,10 @@ fn keygen(out: &Path) -> Result<()> {
     create_private(out)?
         .write_all(text.as_bytes())
         .with_context(|| format!("cannot write {}", out.display()))?;
-    println!("{}", SigningKey::from_seed(&Secret::from_bytes(*seed)).public());
+    println!(
+        "{}",
+        SigningKey::from_seed(&Secret::from_bytes(*seed)).public()
+    );
     Ok(())
 }
 
@@ -77,7 +85,8 @@ pub(crate) fn create_private(path: &Path) -> Result<fs::File> {
 
 fn read_key(path: &Path) -> Result<SigningKey> {
     let shown = path.display();
-    let text = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?);
+    let text =
+        Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?);
     let Some(hex) = text.strip_prefix(HEADER).map(str::trim) else {
         bail!("{shown} is not a key made by `ithaca subject keygen`");
     };
@@ -94,23 +103,39 @@ fn read_key(path: &Path) -> Result<SigningKey> {
 
 #[expect(clippy::print_stdout, reason = "what will be signed is shown first")]
 fn sign(bundle: &Path, key: &Path, genesis: &Path, out: Option<&Path>) -> Result<()> {
-    let size = fs::metadata(bundle).with_context(|| format!("cannot read {}", bundle.display()))?.len();
+    let size = fs::metadata(bundle)
+        .with_context(|| format!("cannot read {}", bundle.display()))?
+        .len();
     if size > MAX_BUNDLE_BYTES {
-        bail!("{} is larger than any bundle; is it the right file?", bundle.display());
+        bail!(
+            "{} is larger than any bundle; is it the right file?",
+            bundle.display()
+        );
     }
-    let prepared = ConsentBundle::decode(&fs::read(bundle)?).with_context(|| bundle.display().to_string())?;
-    let genesis = verify::genesis(&fs::read(genesis).with_context(|| format!("cannot read {}", genesis.display()))?)?;
+    let prepared =
+        ConsentBundle::decode(&fs::read(bundle)?).with_context(|| bundle.display().to_string())?;
+    let genesis = verify::genesis(
+        &fs::read(genesis).with_context(|| format!("cannot read {}", genesis.display()))?,
+    )?;
     if genesis.network_id() != prepared.network {
-        bail!("{} is for another network than this genesis; do not sign it", bundle.display());
+        bail!(
+            "{} is for another network than this genesis; do not sign it",
+            bundle.display()
+        );
     }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)?
+        .as_millis();
     for line in prepared.summary(Millis::new(u64::try_from(now)?), &GenesisNames(&genesis)) {
         println!("• {line}");
     }
-    let signed = prepared.sign(&read_key(key)?).with_context(|| bundle.display().to_string())?;
+    let signed = prepared
+        .sign(&read_key(key)?)
+        .with_context(|| bundle.display().to_string())?;
     match out {
         Some(path) => {
-            fs::write(path, signed.encode()).with_context(|| format!("cannot write {}", path.display()))?;
+            fs::write(path, signed.encode())
+                .with_context(|| format!("cannot write {}", path.display()))?;
             println!("Signed. Hand {} back to the institution.", path.display());
         }
         None => println!("Not signed: give --out FILE to sign what is written above."),

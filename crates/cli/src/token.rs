@@ -42,7 +42,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.roles.contains(&Role::System) {
         bail!("the role system is the node's own; nobody else can have it");
     }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)?
+        .as_millis();
     let now = u64::try_from(now)?;
     let mut secret = [0_u8; 32];
     crate::entropy::fill(&mut secret)?;
@@ -57,7 +59,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         slot: options.slot,
         expires: Millis::new(now + u64::from(options.days) * 86_400_000),
     };
-    let token = api::token::issue(&folder::tokens(&options.data), new, &secret, Millis::new(now))?;
+    let token = api::token::issue(
+        &folder::tokens(&options.data),
+        new,
+        &secret,
+        Millis::new(now),
+    )?;
     println!("{token}");
     Ok(())
 }

@@ -4,11 +4,7 @@ use crate::{config::Config, folder, passphrase, running::Running};
 use anyhow::{Context, Result};
 use api::{Edge, Limits, Tokens};
 use clap::Args;
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -54,11 +50,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .enable_all()
         .build()?
         .block_on(async {
-            let listener = TcpListener::bind(listen)
-                .await
-                .with_context(|| format!("cannot listen on {listen}; is another node running there?"))?;
-            eprintln!("ithaca: {} listens on http://{}", running.institution(), listener.local_addr()?);
-            eprintln!("ithaca: research and evaluation build, not for clinical use; Ctrl-C stops it");
+            let listener = TcpListener::bind(listen).await.with_context(|| {
+                format!("cannot listen on {listen}; is another node running there?")
+            })?;
+            eprintln!(
+                "ithaca: {} listens on http://{}",
+                running.institution(),
+                listener.local_addr()?
+            );
+            eprintln!(
+                "ithaca: research and evaluation build, not for clinical use; Ctrl-C stops it"
+            );
             let halted = running.halted();
             let stop = async move {
                 tokio::select! {
@@ -95,8 +97,9 @@ fn read_config(options: &Options) -> Result<Config> {
 }
 
 fn logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ITHACA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,ithaca=info,node=info,api=info,consensus=info"));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ITHACA_LOG").unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("warn,ithaca=info,node=info,api=info,consensus=info")
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -105,9 +108,10 @@ fn logging() {
 
 /// SIGINT or SIGTERM.
 async fn told_to_stop() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -46,8 +46,11 @@ pub(super) fn run(options: &DepositOptions) -> Result<()> {
         table.group(
             format!("{name}, {} at once, durable", options.at_once),
             vec![
-                reference.measured("store, grouped write of the same bytes").reference(),
-                ours.measured("deposit through node::record_deposit").must(Demand::RateAtLeast(share)),
+                reference
+                    .measured("store, grouped write of the same bytes")
+                    .reference(),
+                ours.measured("deposit through node::record_deposit")
+                    .must(Demand::RateAtLeast(share)),
             ],
         );
     }
@@ -80,7 +83,10 @@ fn families(running: &Running, count: usize) -> Result<Vec<Family>> {
                 client_key: None,
                 wait: Wait::Durable,
             }))?;
-            Ok(Family { subject: opened.subject, laboratory: caller(running, Role::Laboratory)? })
+            Ok(Family {
+                subject: opened.subject,
+                laboratory: caller(running, Role::Laboratory)?,
+            })
         })
         .collect()
 }
@@ -153,15 +159,25 @@ fn at_once<W: Sync>(
             .map(|hand| hand.join().map_err(|_| anyhow!("a worker panicked"))?)
             .collect::<Result<Vec<_>>>()
     })?;
-    Ok(Round { millis: millis.concat(), elapsed: from.elapsed() })
+    Ok(Round {
+        millis: millis.concat(),
+        elapsed: from.elapsed(),
+    })
 }
 
-fn write_raw(raw: &FjallStore, bytes: usize, workers: usize, each: usize, round: usize) -> Result<Round> {
+fn write_raw(
+    raw: &FjallStore,
+    bytes: usize,
+    workers: usize,
+    each: usize,
+    round: usize,
+) -> Result<Round> {
     let workers: Vec<usize> = (0..workers).collect();
     at_once(&workers, each, |_, number| {
         let key = format!("{bytes}/{round}/{number}");
         let value = phenopacket(bytes, number);
-        block_on(raw.commit(Batch::new().put(RAW, key.into_bytes(), value))).context("the reference store")
+        block_on(raw.commit(Batch::new().put(RAW, key.into_bytes(), value)))
+            .context("the reference store")
     })
 }
 
@@ -174,7 +190,10 @@ fn deposit(node: &Handle, families: &[Family], bytes: usize, each: usize) -> Res
             record: None,
             client_key: None,
             expect_version: None,
-            provenance: Provenance { source: "bench".into(), note: String::new() },
+            provenance: Provenance {
+                source: "bench".into(),
+                note: String::new(),
+            },
             wait: Wait::Durable,
         };
         block_on(node.record_deposit(submission))?;
@@ -184,8 +203,17 @@ fn deposit(node: &Handle, families: &[Family], bytes: usize, each: usize) -> Res
 
 /// The memory after each minute of load at 1 kB.
 #[expect(clippy::print_stderr, reason = "progress of a long run")]
-fn memory(table: &mut Table, options: &DepositOptions, node: &Handle, families: &[Family]) -> Result<()> {
-    table.note("memory after the rounds", memory_mib().unwrap_or(0.0), "MiB (must: < 250)");
+fn memory(
+    table: &mut Table,
+    options: &DepositOptions,
+    node: &Handle,
+    families: &[Family],
+) -> Result<()> {
+    table.note(
+        "memory after the rounds",
+        memory_mib().unwrap_or(0.0),
+        "MiB (must: < 250)",
+    );
     for minute in 1..=options.minutes {
         let from = Instant::now();
         let mut done = 0;
@@ -193,8 +221,15 @@ fn memory(table: &mut Table, options: &DepositOptions, node: &Handle, families: 
             done += deposit(node, families, 1_000, 50)?.millis.len();
         }
         let memory = memory_mib().unwrap_or(0.0);
-        eprintln!("minute {minute} of {}: {done} deposits, {memory:.0} MiB", options.minutes);
-        table.note(format!("memory after minute {minute} of load"), memory, "MiB");
+        eprintln!(
+            "minute {minute} of {}: {done} deposits, {memory:.0} MiB",
+            options.minutes
+        );
+        table.note(
+            format!("memory after minute {minute} of load"),
+            memory,
+            "MiB",
+        );
     }
     Ok(())
 }

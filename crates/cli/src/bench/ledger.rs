@@ -10,10 +10,10 @@ use bytes::Bytes;
 use codec::InstitutionId;
 use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, tokio as runtime};
 use consensus::{
+    SimplexCertificates,
     engine::{self, Pacing, Settings},
     network::Lookup,
     null::NullApplication,
-    SimplexCertificates,
 };
 use futures::StreamExt as _;
 use keys::{HybridSecretKey, PqSigningKey, Secret, SigningKey};
@@ -40,14 +40,20 @@ pub(super) fn run(options: &LedgerOptions) -> Result<()> {
     let mut table = Table::default();
     let bare = bare_engine(&founder, &scratch.0.join("engine"), options.count)?;
     let (finality, receipts) = finality(&founder, &scratch.0.join("ledger"), options.count)?;
-    table.group("finality, one validator, one entry at a time", vec![
-        bare.reference(),
-        finality.must(Demand::MedianAtMost(2.0)),
-    ]);
-    table.group("receipt, verified offline", vec![
-        verify(&founder.genesis, &receipts, options.receipts)?.must(Demand::MillisAtMost(1.0)),
-    ]);
-    table.group("node", vec![ready(&scratch.0)?.must(Demand::MillisAtMost(3_000.0))]);
+    table.group(
+        "finality, one validator, one entry at a time",
+        vec![bare.reference(), finality.must(Demand::MedianAtMost(2.0))],
+    );
+    table.group(
+        "receipt, verified offline",
+        vec![
+            verify(&founder.genesis, &receipts, options.receipts)?.must(Demand::MillisAtMost(1.0)),
+        ],
+    );
+    table.group(
+        "node",
+        vec![ready(&scratch.0)?.must(Demand::MillisAtMost(3_000.0))],
+    );
     table.note("memory of this process", memory_mib().unwrap_or(0.0), "MiB");
     table.print(options.json);
     Ok(())
@@ -80,12 +86,19 @@ impl Founder {
                 governance: PqSigningKey::from_seed(fresh()?).public(),
                 sealing: HybridSecretKey::from_seed(fresh()?).public(),
             }],
-            validators: Validators::new([(id, SigningKey::from_seed(validator.clone()).public())].into()),
+            validators: Validators::new(
+                [(id, SigningKey::from_seed(validator.clone()).public())].into(),
+            ),
             parameters: Parameters::default(),
             time_ms: 0,
             nonce: [9; 32],
         };
-        Ok(Self { id, signing, validator, genesis })
+        Ok(Self {
+            id,
+            signing,
+            validator,
+            genesis,
+        })
     }
 
     fn network(&self) -> Result<Lookup> {
@@ -97,7 +110,10 @@ impl Founder {
         let commitment = keys::sha256(&[&number.to_be_bytes()]);
         let mut entropy = |out: &mut [u8]| out.fill(3);
         let tree = RecordTree::build(&[commitment], &mut entropy);
-        let entry = Entry::RecordBatch(RecordBatch { custodian: self.id, root: tree.root() });
+        let entry = Entry::RecordBatch(RecordBatch {
+            custodian: self.id,
+            root: tree.root(),
+        });
         let signed = SignedEntry::sign(&self.genesis.network_id(), &entry, 9_000, &self.signing)
             .map_err(|e| anyhow!("signing: {e}"))?;
         Ok((tree, signed))
@@ -109,7 +125,10 @@ fn runner(folder: &Path) -> runtime::Runner {
 }
 
 fn millis(context: &runtime::Context) -> u64 {
-    let since = context.current().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = context
+        .current()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -123,17 +142,29 @@ fn bare_engine(founder: &Founder, folder: &Path, count: usize) -> Result<Measure
         seed: founder.validator.clone(),
         epoch_blocks: founder.genesis.parameters.epoch_blocks,
         partition: "bench".to_owned(),
-        pacing: Pacing { idle_block: Duration::from_secs(10), leader_timeout: Duration::from_secs(1) },
+        pacing: Pacing {
+            idle_block: Duration::from_secs(10),
+            leader_timeout: Duration::from_secs(1),
+        },
     };
     runner(folder).start(|context| async move {
         let clock = context.child("clock");
-        let application =
-            NullApplication::new(id, validators, (1, ENTRY_BYTES), Arc::new(move || millis(&clock)))
-                .context("a block of one entry")?;
+        let application = NullApplication::new(
+            id,
+            validators,
+            (1, ENTRY_BYTES),
+            Arc::new(move || millis(&clock)),
+        )
+        .context("a block of one entry")?;
         let mut passed = application.passed();
-        let _engine = engine::start(context.child("engine"), network, Arc::new(application), settings)
-            .await
-            .map_err(|e| anyhow!("the engine: {e}"))?;
+        let _engine = engine::start(
+            context.child("engine"),
+            network,
+            Arc::new(application),
+            settings,
+        )
+        .await
+        .map_err(|e| anyhow!("the engine: {e}"))?;
         let mut taken = Vec::new();
         passed.changed().await?;
         let (from, mut last) = (Instant::now(), Instant::now());
@@ -143,11 +174,16 @@ fn bare_engine(founder: &Founder, folder: &Path, count: usize) -> Result<Measure
             let now = *passed.borrow_and_update();
             let blocks = now.height - height;
             // Blocks that were final before this task ran share the time between them.
-            let each = last.elapsed().as_secs_f64() * 1e3 / f64::from(u32::try_from(blocks)?.max(1));
+            let each =
+                last.elapsed().as_secs_f64() * 1e3 / f64::from(u32::try_from(blocks)?.max(1));
             taken.extend((0..blocks).map(|_| each));
             (last, height) = (Instant::now(), now.height);
         }
-        Ok(Measured::new("the bare engine, block to block", taken, from.elapsed()))
+        Ok(Measured::new(
+            "the bare engine, block to block",
+            taken,
+            from.elapsed(),
+        ))
     })
 }
 
@@ -168,7 +204,10 @@ fn finality(founder: &Founder, folder: &Path, count: usize) -> Result<(Measured,
             let (tree, signed) = founder.batch(number)?;
             let bytes = Bytes::copy_from_slice(signed.bytes());
             let from = Instant::now();
-            let id = ledger.submit(bytes).await.map_err(|e| anyhow!("submitting: {e}"))?;
+            let id = ledger
+                .submit(bytes)
+                .await
+                .map_err(|e| anyhow!("submitting: {e}"))?;
             let index = loop {
                 let block = finalised.next().await.context("the ledger stopped")?;
                 if let Some((_, index)) = block.entries.iter().find(|(entry, _)| *entry == id) {
@@ -183,11 +222,17 @@ fn finality(founder: &Founder, folder: &Path, count: usize) -> Result<(Measured,
                     leaves: Vec::new(),
                     commitment,
                     batch: tree.path(&commitment).context("a path in the batch")?,
-                    logged: ledger.logged_entry(index).await.map_err(|e| anyhow!("proving: {e}"))?,
+                    logged: ledger
+                        .logged_entry(index)
+                        .await
+                        .map_err(|e| anyhow!("proving: {e}"))?,
                 });
             }
         }
-        Ok((Measured::new("the ledger, submit to durable finality", taken, elapsed), receipts))
+        Ok((
+            Measured::new("the ledger, submit to durable finality", taken, elapsed),
+            receipts,
+        ))
     })
 }
 
@@ -201,18 +246,29 @@ fn verify(genesis: &Genesis, receipts: &[Receipt], count: usize) -> Result<Measu
         .map(|bytes| {
             let from = Instant::now();
             let receipt = Receipt::decode(bytes).map_err(|e| anyhow!("{e}"))?;
-            receipt::verify(&receipt, genesis, &SimplexCertificates, None).map_err(|e| anyhow!("{e}"))?;
+            receipt::verify(&receipt, genesis, &SimplexCertificates, None)
+                .map_err(|e| anyhow!("{e}"))?;
             Ok(from.elapsed().as_secs_f64() * 1e3)
         })
         .collect::<Result<Vec<f64>>>()?;
-    Ok(Measured::new("decode and verify, epoch 0", taken, from.elapsed()))
+    Ok(Measured::new(
+        "decode and verify, epoch 0",
+        taken,
+        from.elapsed(),
+    ))
 }
 
 /// From the start of the process's work to a node that serves, on a folder that was used before.
 fn ready(scratch: &Path) -> Result<Measured> {
     let passphrase = folder::fresh_passphrase(&scratch.join("passphrase"))?;
     let data = scratch.join("node");
-    folder::create(&data, "Bench Hospital", Kind::Hospital, Parameters::default(), &passphrase)?;
+    folder::create(
+        &data,
+        "Bench Hospital",
+        Kind::Hospital,
+        Parameters::default(),
+        &passphrase,
+    )?;
     Running::start(&data, &passphrase, &Config::default())?.stop()?;
     let mut taken = Vec::new();
     let from = Instant::now();
@@ -223,5 +279,9 @@ fn ready(scratch: &Path) -> Result<Measured> {
         taken.push(from.elapsed().as_secs_f64() * 1e3);
         running.stop()?;
     }
-    Ok(Measured::new("opened, unsealed and ready, after a stop", taken, from.elapsed()))
+    Ok(Measured::new(
+        "opened, unsealed and ready, after a stop",
+        taken,
+        from.elapsed(),
+    ))
 }

@@ -27,7 +27,13 @@ pub(crate) enum Demand {
 
 impl Measured {
     pub(crate) fn new(name: impl Into<String>, millis: Vec<f64>, elapsed: Duration) -> Self {
-        Self { name: name.into(), reference: false, millis, elapsed, demand: None }
+        Self {
+            name: name.into(),
+            reference: false,
+            millis,
+            elapsed,
+            demand: None,
+        }
     }
 
     pub(crate) fn reference(mut self) -> Self {
@@ -62,9 +68,15 @@ impl Measured {
             _ => None,
         };
         let shown = match (&self.demand, ratio) {
-            (Some(Demand::MedianAtMost(times)), Some(r)) => format!("{r:.2} x p50 (must: <= {times})"),
+            (Some(Demand::MedianAtMost(times)), Some(r)) => {
+                format!("{r:.2} x p50 (must: <= {times})")
+            }
             (Some(Demand::RateAtLeast(share)), Some(r)) => {
-                format!("{:.0} % of rate (must: >= {:.0} %)", r * 100.0, share * 100.0)
+                format!(
+                    "{:.0} % of rate (must: >= {:.0} %)",
+                    r * 100.0,
+                    share * 100.0
+                )
             }
             (Some(Demand::MillisAtMost(ms)), _) => format!("(must: <= {ms} ms)"),
             (None, Some(r)) => format!("{:.0} % of rate", r * 100.0),
@@ -97,7 +109,10 @@ impl Table {
             println!("{:#}", self.json());
             return;
         }
-        println!("{:<44} {:>7} {:>10} {:>9} {:>9}  to the reference", "", "n", "per s", "p50 ms", "p99 ms");
+        println!(
+            "{:<44} {:>7} {:>10} {:>9} {:>9}  to the reference",
+            "", "n", "per s", "p50 ms", "p99 ms"
+        );
         for (group, figures) in &self.groups {
             println!("{group}");
             let reference = figures.iter().find(|f| f.reference);
@@ -159,8 +174,18 @@ mod tests {
         let second = Duration::from_secs(1);
         let reference = Measured::new("r", vec![1.0; 100], second).reference();
         let half = Measured::new("h", vec![2.0; 50], second);
-        assert_eq!(half.must(Demand::RateAtLeast(0.5)).verdict(Some(&reference)).1, Some(true));
+        assert_eq!(
+            half.must(Demand::RateAtLeast(0.5))
+                .verdict(Some(&reference))
+                .1,
+            Some(true)
+        );
         let slow = Measured::new("s", vec![2.1; 50], second);
-        assert_eq!(slow.must(Demand::MedianAtMost(2.0)).verdict(Some(&reference)).1, Some(false));
+        assert_eq!(
+            slow.must(Demand::MedianAtMost(2.0))
+                .verdict(Some(&reference))
+                .1,
+            Some(false)
+        );
     }
 }

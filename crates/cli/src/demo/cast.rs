@@ -107,7 +107,11 @@ pub(crate) fn findings(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>)> {
     let packet = phenopacket::Parsed::parse(bytes)?;
     let (mut observed, mut excluded) = (Vec::new(), Vec::new());
     for finding in packet.findings() {
-        let side = if finding.excluded { &mut excluded } else { &mut observed };
+        let side = if finding.excluded {
+            &mut excluded
+        } else {
+            &mut observed
+        };
         side.push(finding.term.label.into_owned());
     }
     Ok((observed, excluded))
@@ -142,7 +146,11 @@ impl People {
     }
 
     pub(crate) fn emergency(&self) -> Result<Caller> {
-        self.at(self.hospital, "dr-lind-emergency", &[Role::Clinician, Role::EmergencyClinician])
+        self.at(
+            self.hospital,
+            "dr-lind-emergency",
+            &[Role::Clinician, Role::EmergencyClinician],
+        )
     }
 
     pub(crate) fn officer(&self) -> Result<Caller> {
@@ -151,12 +159,20 @@ impl People {
 
     /// The specialist, at another institution.
     pub(crate) fn specialist(&self) -> Result<Caller> {
-        self.at(self.elsewhere, SPECIALIST, &[Role::Geneticist, Role::Clinician])
+        self.at(
+            self.elsewhere,
+            SPECIALIST,
+            &[Role::Geneticist, Role::Clinician],
+        )
     }
 
     /// A colleague of the specialist's whom nobody asked.
     pub(crate) fn stranger(&self) -> Result<Caller> {
-        self.at(self.elsewhere, "dr-nobody", &[Role::Geneticist, Role::Clinician])
+        self.at(
+            self.elsewhere,
+            "dr-nobody",
+            &[Role::Geneticist, Role::Clinician],
+        )
     }
 
     /// Someone whose grant ends during the demo.
@@ -183,7 +199,11 @@ pub(crate) const LOCUM: &str = "dr-summers-locum";
 
 /// All categories but identity, as words.
 pub(crate) fn words(categories: &[Category]) -> String {
-    categories.iter().map(|c| c.as_str()).collect::<Vec<_>>().join(", ")
+    categories
+        .iter()
+        .map(|c| c.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -196,7 +216,11 @@ mod tests {
         assert_eq!(cases.len(), 24);
         assert_eq!(FILES.len(), cases.len());
         for case in &cases {
-            assert!(!findings(&case.bytes).unwrap().0.is_empty(), "{}", case.label);
+            assert!(
+                !findings(&case.bytes).unwrap().0.is_empty(),
+                "{}",
+                case.label
+            );
         }
         assert_eq!(bundles().unwrap().len(), 3);
     }

@@ -41,12 +41,22 @@ impl Figures {
     }
 
     /// Waits until nothing waits for the ledger any more.
-    pub(crate) async fn wait_for_final(&mut self, node: &Handle, _desk: Caller, families: &[Family]) -> Result<String> {
+    pub(crate) async fn wait_for_final(
+        &mut self,
+        node: &Handle,
+        _desk: Caller,
+        families: &[Family],
+    ) -> Result<String> {
         let from = Instant::now();
         loop {
             let waiting = node.ready(()).await?;
             let samples = node.metrics(()).await?.samples;
-            let value = |name: &str| samples.iter().find(|s| s.name == name).map_or(0, |s| s.value);
+            let value = |name: &str| {
+                samples
+                    .iter()
+                    .find(|s| s.name == name)
+                    .map_or(0, |s| s.value)
+            };
             let backlog = value("ithaca_outbox_commitments") + value("ithaca_outbox_entries");
             if waiting.ready && backlog == 0 {
                 break;
@@ -69,8 +79,14 @@ impl Figures {
         stage.heading("Figures of this run");
         let rows = vec![
             row("founded, opened and ready", &[self.ready_ms]),
-            row("deposit of a case (parsed, sealed, durable)", &self.deposits),
-            row("read (decided, logged durably, opened, projected)", &self.reads),
+            row(
+                "deposit of a case (parsed, sealed, durable)",
+                &self.deposits,
+            ),
+            row(
+                "read (decided, logged durably, opened, projected)",
+                &self.reads,
+            ),
             row("consent change, final on the ledger", &self.consents),
             row("offline verification of a receipt", &self.verifications),
         ];

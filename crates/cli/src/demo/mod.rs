@@ -20,7 +20,8 @@ use std::{
 };
 use story::Story;
 
-const NOT_CLINICAL: &str = "Research and evaluation build. Not for clinical use; not CE-marked, not FDA-cleared.";
+const NOT_CLINICAL: &str =
+    "Research and evaluation build. Not for clinical use; not CE-marked, not FDA-cleared.";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -60,7 +61,12 @@ fn play(stage: &Stage, scratch: &Scratch) -> Result<Value> {
     let mut story = Story::new(stage, &node, ready_ms)?;
     let told = futures::executor::block_on(story.tell());
     let proved = told.and_then(|()| {
-        futures::executor::block_on(proofs::check(stage, &mut story, &data, scratch.kept.then_some(&scratch.path)))
+        futures::executor::block_on(proofs::check(
+            stage,
+            &mut story,
+            &data,
+            scratch.kept.then_some(&scratch.path),
+        ))
     });
     let stopped = node.stop();
     proved?;
@@ -112,7 +118,8 @@ impl Scratch {
                 (std::env::temp_dir().join(name), false)
             }
         };
-        fs::create_dir_all(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
+        fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
         Ok(Self { path, kept })
     }
 }

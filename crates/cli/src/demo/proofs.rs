@@ -12,7 +12,12 @@ use node::{
 use serde_json::json;
 use std::{fs, path::Path, time::Instant};
 
-pub(crate) async fn check(stage: &Stage, story: &mut Story<'_>, data: &Path, keep: Option<&std::path::PathBuf>) -> Result<()> {
+pub(crate) async fn check(
+    stage: &Stage,
+    story: &mut Story<'_>,
+    data: &Path,
+    keep: Option<&std::path::PathBuf>,
+) -> Result<()> {
     stage.heading("9  The proofs");
     let genesis_bytes = fs::read(data.join("genesis.cbor")).context("genesis.cbor")?;
     let genesis: Genesis = verify::genesis(&genesis_bytes)?;
@@ -44,12 +49,21 @@ pub(crate) async fn check(stage: &Stage, story: &mut Story<'_>, data: &Path, kee
             };
             let from = Instant::now();
             let verdict = verify::receipt(&bundle.bytes, &genesis, None)?;
-            story.figures.verifications.push(from.elapsed().as_secs_f64() * 1e3);
+            story
+                .figures
+                .verifications
+                .push(from.elapsed().as_secs_f64() * 1e3);
             checked += 1;
             if let (Some(folder), Some(case)) = (keep, &family.case) {
                 let name = format!("{:02}", at + 1);
-                fs::write(folder.join("receipts").join(format!("{name}.cbor")), &bundle.bytes)?;
-                fs::write(folder.join("receipts").join(format!("{name}.json")), &case.bytes)?;
+                fs::write(
+                    folder.join("receipts").join(format!("{name}.cbor")),
+                    &bundle.bytes,
+                )?;
+                fs::write(
+                    folder.join("receipts").join(format!("{name}.json")),
+                    &case.bytes,
+                )?;
             }
             last = Some((family.subject, *record, bundle, verdict));
         }
@@ -63,12 +77,19 @@ pub(crate) async fn check(stage: &Stage, story: &mut Story<'_>, data: &Path, kee
             purpose: Purpose::Treat,
             study: None,
             subject,
-            selection: Selection { categories: codec::Category::ALL.iter().copied().collect(), records: Records::Only([record].into()) },
+            selection: Selection {
+                categories: codec::Category::ALL.iter().copied().collect(),
+                records: Records::Only([record].into()),
+            },
             partial: true,
             version: None,
         })
         .await?;
-    let stored = fetched.records.first().and_then(|r| r.stored_form.as_ref()).context("the stored form was not served")?;
+    let stored = fetched
+        .records
+        .first()
+        .and_then(|r| r.stored_form.as_ref())
+        .context("the stored form was not served")?;
     verify::receipt(&bundle.bytes, &genesis, Some(stored.as_bytes()))?;
     let mut altered = stored.as_bytes().to_vec();
     if let Some(byte) = altered.last_mut() {
@@ -91,9 +112,16 @@ pub(crate) async fn check(stage: &Stage, story: &mut Story<'_>, data: &Path, kee
         verdict.height,
         node::Millis::new(verdict.time_ms).to_rfc3339(),
     ));
-    stage.say(&format!("  commitment {}\n  entry      {}", verdict.commitment, verdict.entry));
-    stage.say(&format!("  the record with one bit changed: refused — {refused}"));
-    stage.say(&format!("  the receipt with one bit changed: refused — {broken}"));
+    stage.say(&format!(
+        "  commitment {}\n  entry      {}",
+        verdict.commitment, verdict.entry
+    ));
+    stage.say(&format!(
+        "  the record with one bit changed: refused — {refused}"
+    ));
+    stage.say(&format!(
+        "  the receipt with one bit changed: refused — {broken}"
+    ));
     story.acts.push(json!({"act": "proofs", "seen": {
         "receipts": checked, "height": verdict.height,
         "changed_record": refused.to_string(), "changed_receipt": broken.to_string(),

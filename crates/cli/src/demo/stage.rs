@@ -42,7 +42,11 @@ impl Stage {
         }
         let inner = WIDTH - 4;
         let rule = inner.saturating_sub(title.chars().count() + 1);
-        self.print(&format!("┌─ {} {}┐", self.paint("1", title), "─".repeat(rule)));
+        self.print(&format!(
+            "┌─ {} {}┐",
+            self.paint("1", title),
+            "─".repeat(rule)
+        ));
         for line in lines.iter().flat_map(|l| wrap(l, inner)) {
             let pad = inner.saturating_sub(line.chars().count());
             self.print(&format!("│ {line}{} │", " ".repeat(pad)));
@@ -83,7 +87,11 @@ impl Stage {
             return;
         }
         let filled = done * 30 / total.max(1);
-        print!("\r{}{} {done}/{total} {what} ", "█".repeat(filled), "░".repeat(30 - filled));
+        print!(
+            "\r{}{} {done}/{total} {what} ",
+            "█".repeat(filled),
+            "░".repeat(30 - filled)
+        );
         if done == total {
             print!("\r{}\r", " ".repeat(WIDTH));
         }
@@ -112,7 +120,10 @@ impl Stage {
 
 fn cells(row: &[String], widths: &[usize]) -> Vec<String> {
     let last = widths.len().saturating_sub(1);
-    let tail = wrap(row.get(last).map_or("", String::as_str), widths.last().copied().unwrap_or(20));
+    let tail = wrap(
+        row.get(last).map_or("", String::as_str),
+        widths.last().copied().unwrap_or(20),
+    );
     let mut lines = Vec::new();
     for (number, text) in tail.iter().enumerate() {
         let mut line = String::new();

@@ -9,8 +9,8 @@ use crate::running::Running;
 use anyhow::{Context, Result, bail};
 use codec::Category;
 use consent::{
-    Controller, ControllerRole, Grantee, Label, PractitionerAt, PractitionerId, Purpose, Reason, Records, Selection,
-    break_glass::Verdict,
+    Controller, ControllerRole, Grantee, Label, PractitionerAt, PractitionerId, Purpose, Reason,
+    Records, Selection, break_glass::Verdict,
 };
 use node::{
     Caller, Error, Handle, InstitutionId, Millis, RecordId, SubjectId,
@@ -105,7 +105,11 @@ impl<'a> Story<'a> {
         if !excluded.is_empty() {
             let shown: Vec<_> = excluded.iter().take(8).cloned().collect();
             let more = excluded.len() - shown.len();
-            let more = if more > 0 { format!(" · and {more} more") } else { String::new() };
+            let more = if more > 0 {
+                format!(" · and {more} more")
+            } else {
+                String::new()
+            };
             lines.push(format!("Not found {}{more}", shown.join(" · ")));
         }
         lines.push(format!("Published answer: {}", case.disease));
@@ -134,9 +138,15 @@ impl<'a> Story<'a> {
         let bundles = cast::bundles()?;
         let total = self.families.len() + bundles.len();
         for at in 0..self.families.len() {
-            let bytes = self.families[at].case.as_ref().map(|c| c.bytes.clone()).unwrap_or_default();
+            let bytes = self.families[at]
+                .case
+                .as_ref()
+                .map(|c| c.bytes.clone())
+                .unwrap_or_default();
             let subject = self.open(at).await?;
-            let records = self.deposit(subject, Payload::Phenopacket(Content::new(bytes))).await?;
+            let records = self
+                .deposit(subject, Payload::Phenopacket(Content::new(bytes)))
+                .await?;
             let family = &mut self.families[at];
             family.subject = subject;
             family.records = records;
@@ -145,18 +155,31 @@ impl<'a> Story<'a> {
         let mut resources = 0;
         for (at, bundle) in bundles.into_iter().enumerate() {
             let subject = self.open(self.families.len()).await?;
-            let records = self.deposit(subject, Payload::FhirBundle(Content::new(bundle))).await?;
+            let records = self
+                .deposit(subject, Payload::FhirBundle(Content::new(bundle)))
+                .await?;
             resources += records.len();
-            self.families.push(Family { subject, records, case: None, erased: false });
+            self.families.push(Family {
+                subject,
+                records,
+                case: None,
+                erased: false,
+            });
             self.stage.progress(24 + at + 1, total, "records deposited");
         }
         self.stage.say(&format!(
             "24 published cases and 3 synthetic FHIR bundles ({resources} resources) deposited: each sealed under \
              its own family's key, durable on disk, and on its way to the ledger as a salted commitment.",
         ));
-        let phrase = self.figures.wait_for_final(&self.node, self.people.desk()?, &self.families).await?;
+        let phrase = self
+            .figures
+            .wait_for_final(&self.node, self.people.desk()?, &self.families)
+            .await?;
         self.stage.say(&phrase);
-        self.act("deposits", json!({"phenopackets": 24, "fhir_resources": resources}));
+        self.act(
+            "deposits",
+            json!({"phenopackets": 24, "fhir_resources": resources}),
+        );
         Ok(())
     }
 
@@ -191,7 +214,10 @@ impl<'a> Story<'a> {
                 record: None,
                 client_key: None,
                 expect_version: None,
-                provenance: Provenance { source: "demo".into(), note: String::new() },
+                provenance: Provenance {
+                    source: "demo".into(),
+                    note: String::new(),
+                },
                 wait: Wait::Durable,
             })
             .await?;
@@ -219,7 +245,15 @@ impl<'a> Story<'a> {
         let specialist = draft(to(SPECIALIST)?, now + 30 * DAY_MS);
         let locum = draft(to(LOCUM)?, now + 4_000);
         let from = Instant::now();
-        self.desk(CHILD, vec![ConsentChange::GrantAdd(specialist), ConsentChange::GrantAdd(locum)], FINAL).await?;
+        self.desk(
+            CHILD,
+            vec![
+                ConsentChange::GrantAdd(specialist),
+                ConsentChange::GrantAdd(locum),
+            ],
+            FINAL,
+        )
+        .await?;
         self.figures.consent(from.elapsed());
         let shown = self
             .node
@@ -228,10 +262,15 @@ impl<'a> Story<'a> {
                 subject: self.families[CHILD].subject,
             })
             .await?;
-        let mut lines: Vec<String> = shown.grants.iter().map(|g| format!("• {}", g.sentence)).collect();
+        let mut lines: Vec<String> = shown
+            .grants
+            .iter()
+            .map(|g| format!("• {}", g.sentence))
+            .collect();
         lines.extend(shown.notes.iter().map(|n| format!("• {n}")));
         lines.push(consent::listing::COPIES_REMAIN.to_owned());
-        self.stage.card("What the parent sees: who may see what", &lines);
+        self.stage
+            .card("What the parent sees: who may see what", &lines);
         if !shown.opening_matches {
             bail!("the consent state does not open the leaf on the ledger");
         }
@@ -285,8 +324,13 @@ impl<'a> Story<'a> {
     async fn specialist_reads(&mut self) -> Result<()> {
         self.stage.heading("3  The specialist reads exactly that");
         let specialist = self.people.specialist()?;
-        let fetched = self.fetch(specialist, Purpose::Treat, CHILD, &[Category::Phenotype]).await?;
-        let record = fetched.records.first().context("the grant gave no record")?;
+        let fetched = self
+            .fetch(specialist, Purpose::Treat, CHILD, &[Category::Phenotype])
+            .await?;
+        let record = fetched
+            .records
+            .first()
+            .context("the grant gave no record")?;
         let got: Vec<Category> = record.projections.iter().map(|p| p.category).collect();
         if got != [Category::Phenotype] || record.stored_form.is_some() {
             bail!("the specialist got {}, more than was granted", words(&got));
@@ -300,7 +344,11 @@ impl<'a> Story<'a> {
             .filter(|f| f["excluded"] != true)
             .filter_map(|f| f["type"]["label"].as_str().map(str::to_owned))
             .collect();
-        let members: Vec<String> = projection.as_object().into_iter().flat_map(|o| o.keys().cloned()).collect();
+        let members: Vec<String> = projection
+            .as_object()
+            .into_iter()
+            .flat_map(|o| o.keys().cloned())
+            .collect();
         self.stage.card(
             &format!("What {SPECIALIST} sees, at another institution"),
             &[
@@ -310,26 +358,54 @@ impl<'a> Story<'a> {
                 format!("Because   {}", fetched.permit.basis),
             ],
         );
-        self.act("specialist", json!({"categories": words(&got), "bytes": bytes.len(), "members": members}));
+        self.act(
+            "specialist",
+            json!({"categories": words(&got), "bytes": bytes.len(), "members": members}),
+        );
         Ok(())
     }
 
     async fn refusals(&mut self) -> Result<()> {
-        self.stage.heading("4  Everybody else is refused, with the reason");
+        self.stage
+            .heading("4  Everybody else is refused, with the reason");
         // The locum's grant ends while we watch.
         let patience = Instant::now();
         while patience.elapsed() < Duration::from_secs(10) {
             let locum = self.people.locum()?;
-            if self.fetch(locum, Purpose::Treat, CHILD, &[Category::Phenotype]).await.is_err() {
+            if self
+                .fetch(locum, Purpose::Treat, CHILD, &[Category::Phenotype])
+                .await
+                .is_err()
+            {
                 break;
             }
             std::thread::sleep(Duration::from_millis(200));
         }
         let asked = [
-            ("stranger", self.people.stranger()?, Purpose::Treat, Category::Phenotype),
-            ("wrong purpose", self.people.specialist()?, Purpose::Hresch, Category::Phenotype),
-            ("wrong category", self.people.specialist()?, Purpose::Treat, Category::Genomic),
-            ("expired grant", self.people.locum()?, Purpose::Treat, Category::Phenotype),
+            (
+                "stranger",
+                self.people.stranger()?,
+                Purpose::Treat,
+                Category::Phenotype,
+            ),
+            (
+                "wrong purpose",
+                self.people.specialist()?,
+                Purpose::Hresch,
+                Category::Phenotype,
+            ),
+            (
+                "wrong category",
+                self.people.specialist()?,
+                Purpose::Treat,
+                Category::Genomic,
+            ),
+            (
+                "expired grant",
+                self.people.locum()?,
+                Purpose::Treat,
+                Category::Phenotype,
+            ),
         ];
         let mut rows = Vec::new();
         for (what, caller, purpose, category) in asked {
@@ -341,12 +417,18 @@ impl<'a> Story<'a> {
                     who,
                     purpose.to_string(),
                     category.as_str().to_owned(),
-                    denial.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+                    denial
+                        .missing
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join("; "),
                 ]),
                 Err(other) => return Err(other.into()),
             }
         }
-        self.stage.table(&["", "who", "for", "asked for", "refused because"], &rows);
+        self.stage
+            .table(&["", "who", "for", "asked for", "refused because"], &rows);
         self.act("refusals", json!(rows));
         Ok(())
     }
@@ -393,34 +475,61 @@ impl<'a> Story<'a> {
         let subject = self.families[CHILD].subject;
         let shown = self
             .node
-            .consent_show(ConsentQuery { caller: self.people.parent(subject)?, subject })
+            .consent_show(ConsentQuery {
+                caller: self.people.parent(subject)?,
+                subject,
+            })
             .await?;
-        let revoked: Vec<ConsentChange> = shown.latest.grants.iter().map(|g| ConsentChange::GrantRevoke(g.id)).collect();
+        let revoked: Vec<ConsentChange> = shown
+            .latest
+            .grants
+            .iter()
+            .map(|g| ConsentChange::GrantRevoke(g.id))
+            .collect();
         let from = Instant::now();
         self.desk(CHILD, revoked, Wait::Durable).await?;
         let accepted_ms = from.elapsed().as_secs_f64() * 1e3;
         let specialist = self.people.specialist()?;
-        let Err(Error::Denied { denial, .. }) =
-            self.fetch(specialist, Purpose::Treat, CHILD, &[Category::Phenotype]).await
+        let Err(Error::Denied { denial, .. }) = self
+            .fetch(specialist, Purpose::Treat, CHILD, &[Category::Phenotype])
+            .await
         else {
             bail!("a revoked grant was not refused at once");
         };
-        let why = denial.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let why = denial
+            .missing
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ");
         self.stage.say(&format!(
             "Revoked. Accepted in {accepted_ms:.1} ms and binding from that moment, before the ledger has finalised \
              it. {SPECIALIST} asks again: {} ({why}).",
             self.stage.good("refused"),
         ));
-        self.act("revocation", json!({"accepted_ms": accepted_ms, "because": why}));
+        self.act(
+            "revocation",
+            json!({"accepted_ms": accepted_ms, "because": why}),
+        );
         Ok(())
     }
 
     async fn emergency(&mut self) -> Result<()> {
         self.stage.heading("7  An emergency at night");
         let subject = self.families[EMERGENCY].subject;
-        self.desk(EMERGENCY, vec![ConsentChange::Restrict(true)], FINAL).await?;
+        self.desk(EMERGENCY, vec![ConsentChange::Restrict(true)], FINAL)
+            .await?;
         let doctor = self.people.emergency()?;
-        if self.fetch(doctor.clone(), Purpose::Treat, EMERGENCY, &[Category::Phenotype]).await.is_ok() {
+        if self
+            .fetch(
+                doctor.clone(),
+                Purpose::Treat,
+                EMERGENCY,
+                &[Category::Phenotype],
+            )
+            .await
+            .is_ok()
+        {
             bail!("a restricted record was read");
         }
         let opened = self
@@ -432,12 +541,20 @@ impl<'a> Story<'a> {
                 minutes: 60,
             })
             .await?;
-        let read = self.fetch(doctor, Purpose::Btg, EMERGENCY, &[Category::Phenotype]).await?;
+        let read = self
+            .fetch(doctor, Purpose::Btg, EMERGENCY, &[Category::Phenotype])
+            .await?;
         let seen = self
             .node
-            .break_glass_list(BreakGlassQuery { caller: self.people.parent(subject)?, subject: Some(subject) })
+            .break_glass_list(BreakGlassQuery {
+                caller: self.people.parent(subject)?,
+                subject: Some(subject),
+            })
             .await?;
-        let notice = seen.first().map(|s| s.notice.clone()).context("no notice was left")?;
+        let notice = seen
+            .first()
+            .map(|s| s.notice.clone())
+            .context("no notice was left")?;
         let reviewed = self
             .node
             .break_glass_review(BreakGlassReview {
@@ -452,13 +569,19 @@ impl<'a> Story<'a> {
             "Another family had restricted its record: even the hospital's own doctors are refused. Its child comes in \
              unconscious. The emergency doctor gives a reason and breaks the glass; it needs nobody's leave and no quorum.",
         );
-        self.stage.card("What that parent is told", &[notice.clone()]);
+        self.stage
+            .card("What that parent is told", &[notice.clone()]);
         self.stage.say(&format!(
             "{} record read under break-glass; reviewed by a second person: {}.",
             read.records.len(),
-            reviewed.review.map_or("not yet".to_owned(), |r| r.verdict.to_string()),
+            reviewed
+                .review
+                .map_or("not yet".to_owned(), |r| r.verdict.to_string()),
         ));
-        self.act("emergency", json!({"notice": notice, "records": read.records.len()}));
+        self.act(
+            "emergency",
+            json!({"notice": notice, "records": read.records.len()}),
+        );
         Ok(())
     }
 
@@ -466,14 +589,26 @@ impl<'a> Story<'a> {
         self.stage.heading("8  A family leaves");
         let subject = self.families[LEAVING].subject;
         let doctor = self.people.clinician()?;
-        self.fetch(doctor.clone(), Purpose::Treat, LEAVING, &[Category::Phenotype]).await?;
+        self.fetch(
+            doctor.clone(),
+            Purpose::Treat,
+            LEAVING,
+            &[Category::Phenotype],
+        )
+        .await?;
         let from = Instant::now();
         let erased = self
             .node
-            .erase(Erase { caller: self.people.parent(subject)?, subject })
+            .erase(Erase {
+                caller: self.people.parent(subject)?,
+                subject,
+            })
             .await?;
         let took_ms = from.elapsed().as_secs_f64() * 1e3;
-        let why = match self.fetch(doctor, Purpose::Treat, LEAVING, &[Category::Phenotype]).await {
+        let why = match self
+            .fetch(doctor, Purpose::Treat, LEAVING, &[Category::Phenotype])
+            .await
+        {
             Ok(_) => bail!("an erased record was read"),
             Err(error) => error.to_string(),
         };
@@ -485,7 +620,10 @@ impl<'a> Story<'a> {
             erased.handover.disclosures.len(),
             self.stage.good("refused"),
         ));
-        self.act("farewell", json!({"disclosures_handed_over": erased.handover.disclosures.len(), "refusal": why}));
+        self.act(
+            "farewell",
+            json!({"disclosures_handed_over": erased.handover.disclosures.len(), "refusal": why}),
+        );
         Ok(())
     }
 }
