@@ -237,6 +237,7 @@ fn finality(founder: &Founder, folder: &Path, count: usize) -> Result<(Measured,
 }
 
 fn verify(genesis: &Genesis, receipts: &[Receipt], count: usize) -> Result<Measured> {
+    let check = SimplexCertificates::new(&genesis.network_id());
     let encoded: Vec<Vec<u8>> = receipts.iter().map(Receipt::encode).collect();
     let from = Instant::now();
     let taken = encoded
@@ -246,7 +247,7 @@ fn verify(genesis: &Genesis, receipts: &[Receipt], count: usize) -> Result<Measu
         .map(|bytes| {
             let from = Instant::now();
             let receipt = Receipt::decode(bytes).map_err(|e| anyhow!("{e}"))?;
-            receipt::verify(&receipt, genesis, &SimplexCertificates, None)
+            receipt::verify(&receipt, genesis, &check, None)
                 .map_err(|e| anyhow!("{e}"))?;
             Ok(from.elapsed().as_secs_f64() * 1e3)
         })
