@@ -1,16 +1,20 @@
 //! The port to the world's clock and randomness, taken from the engine's runtime context.
 
 use commonware_runtime::{Clock, Supervisor};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 type Fill = dyn FnMut(&mut [u8]) + Send;
+type Sleep = dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync;
 
 /// Clock and randomness of a node. Cheap to clone; under the simulator both are seeded.
 #[derive(Clone)]
 pub struct Ambient {
     now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
     fill: Arc<Mutex<Box<Fill>>>,
+    sleep: Arc<Sleep>,
 }
 
 impl Ambient {
@@ -21,21 +25,28 @@ impl Ambient {
     {
         let clock = context.child("clock");
         let mut entropy = context.child("entropy");
-        Self::new(
-            move || millis(clock.current()),
-            move |out: &mut [u8]| rand_core::Rng::fill_bytes(&mut entropy, out),
-        )
+        let sleeper = context.child("sleep");
+        Self {
+            now_ms: Arc::new(move || millis(clock.current())),
+            fill: Arc::new(Mutex::new(Box::new(move |out: &mut [u8]| {
+                rand_core::Rng::fill_bytes(&mut entropy, out);
+            }))),
+            sleep: Arc::new(move |duration| sleeper.sleep(duration).boxed()),
+        }
     }
 
-    /// From two functions: milliseconds since the Unix epoch, and randomness fit for keys.
-    pub fn new(
-        now_ms: impl Fn() -> u64 + Send + Sync + 'static,
-        fill: impl FnMut(&mut [u8]) + Send + 'static,
-    ) -> Self {
+    /// With another clock, for simulations of clocks that are wrong.
+    #[must_use]
+    pub fn with_clock(self, now_ms: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self {
             now_ms: Arc::new(now_ms),
-            fill: Arc::new(Mutex::new(Box::new(fill))),
+            ..self
         }
+    }
+
+    /// Sleeps by the runtime's timer. Only for tasks of that runtime.
+    pub(crate) async fn sleep_ms(&self, duration_ms: u64) {
+        (self.sleep)(Duration::from_millis(duration_ms)).await;
     }
 
     /// Milliseconds since the Unix epoch.

@@ -6,9 +6,9 @@
 use crate::caller::Caller;
 use codec::id::SubjectId;
 use codec::time::Millis;
+use consent::BreakGlass;
 use consent::Reason;
 use consent::break_glass::{Review, Verdict};
-use consent::BreakGlass;
 
 pub(crate) mod session;
 

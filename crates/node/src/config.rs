@@ -1,5 +1,6 @@
 //! What an operator sets for one node. Durations in milliseconds, sizes in bytes.
 
+use codec::id::InstitutionId;
 use consent::Policy;
 use ledger::Genesis;
 use std::net::SocketAddr;
@@ -9,12 +10,18 @@ use std::net::SocketAddr;
 pub struct Config {
     /// The network.
     pub genesis: Genesis,
+    /// Which of its institutions this is.
+    pub institution: InstitutionId,
     /// Where the engine listens for its peers.
     pub listen: SocketAddr,
     /// The other validators: consensus public key and address.
     pub peers: Vec<(keys::PublicKey, SocketAddr)>,
     /// Prefix of the engine's storage partitions.
     pub partition: String,
+    /// Time after which an empty block is made.
+    pub idle_block_ms: u64,
+    /// With several validators: how long a leader may take before it is the next one's turn.
+    pub leader_timeout_ms: u64,
     /// The institution's own rules for care and law.
     pub policy: Policy,
     /// Limits.
@@ -61,13 +68,16 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// A node of that network that listens there, with no peers and the default policy.
-    pub fn new(genesis: Genesis, listen: SocketAddr) -> Self {
+    /// A node of that institution in that network, listening there, with no peers and the default policy.
+    pub fn new(genesis: Genesis, institution: InstitutionId, listen: SocketAddr) -> Self {
         Self {
             genesis,
+            institution,
             listen,
             peers: Vec::new(),
             partition: "ithaca".to_owned(),
+            idle_block_ms: 10_000,
+            leader_timeout_ms: 1_000,
             policy: Policy::default(),
             limits: Limits::default(),
         }

@@ -12,8 +12,8 @@ use crate::caller::Caller;
 use crate::subject::{Finality, Wait};
 use codec::id::{EntryId, GrantId, SubjectId};
 use codec::time::Millis;
-use keys::PublicKey;
 use consent::{ConsentState, Controller, Exception, Grantee, Purpose};
+use keys::PublicKey;
 use std::collections::BTreeSet;
 
 pub(crate) mod accept;
@@ -21,9 +21,7 @@ pub(crate) mod apply;
 mod bundle;
 mod summary;
 
-pub use bundle::{
-    BundleError, ChangeSignature, ConsentBundle, Draft, SignedChange, UpdateDraft,
-};
+pub use bundle::{BundleError, ChangeSignature, ConsentBundle, Draft, SignedChange, UpdateDraft};
 pub use consent::listing::GrantLine;
 pub use summary::GenesisNames;
 

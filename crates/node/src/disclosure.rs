@@ -55,6 +55,10 @@ pub struct DisclosureView {
     pub records: Vec<RecordId>,
     /// Why it was permitted or refused.
     pub outcome: Outcome,
+    /// The break-glass session it was made under.
+    pub session: Option<DisclosureId>,
+    /// What it was, if it was no read of records: "consent-show", "hold-set", ...
+    pub act: Option<String>,
     /// Its showing was delayed for safeguarding.
     pub delayed: bool,
 }
@@ -62,7 +66,7 @@ pub struct DisclosureView {
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Permitted on that basis.
+    /// Permitted on that basis, the first if there were several.
     Permitted(Basis),
     /// Refused.
     Refused(Vec<Missing>),

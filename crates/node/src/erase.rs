@@ -4,9 +4,17 @@
 //! crash. What outlives it, the disclosure log, is handed over with the key that proves it.
 
 use crate::caller::Caller;
+use crate::custodian::Custodian;
 use crate::disclosure::DisclosureView;
+use crate::disclosure::log::{is_visible, view};
+use crate::error::Error;
 use crate::subject::Finality;
 use codec::id::{EntryId, SubjectId};
+use codec::time::Millis;
+use consent::{ControllerRole, ErasureRefused, Purpose, Role};
+use std::collections::BTreeSet;
+use store::Store;
+use vault::LoggedDisclosure;
 
 /// Erases a subject at this custodian.
 #[derive(Debug, Clone)]
@@ -55,5 +63,137 @@ impl std::fmt::Debug for Erased {
 impl std::fmt::Debug for Handover {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Handover(<redacted>)")
+    }
+}
+
+/// The most disclosures handed over at once.
+const HANDOVER_MAX: usize = 100_000;
+
+impl<S: Store> Custodian<S> {
+    pub(crate) async fn erase(&self, input: Erase) -> Result<Erased, Error> {
+        let roles = [Role::PrivacyOfficer, Role::Controller];
+        input.caller.needs("erasing a subject", &roles)?;
+        input.caller.reaches(&input.subject)?;
+        self.own_staff(&input.caller)?;
+        if !input.caller.has(Role::PrivacyOfficer) {
+            self.controller(&input.caller, &input.subject).await?;
+        }
+        let subject = &input.subject;
+        let before = self.vault.erasure(subject).await?;
+        let entry = match before {
+            Some(_) => None,
+            None => {
+                self.in_service()?;
+                if let Some(refused) = self.erasure_held(subject).await? {
+                    return Err(held(&refused));
+                }
+                // The ledger hears of it first: a crash in between leaves a subject that takes nothing
+                // new, and an erasure that is asked for again.
+                let entry = self.close(subject).await?;
+                self.act_log(&input.caller, subject, Purpose::Patrqt, "erase")
+                    .await?;
+                Some(entry)
+            }
+        };
+        self.vault
+            .erase(subject, self.facts().at(), &mut self.ambient.entropy())
+            .await?;
+        self.counters.erasures.up();
+        Ok(Erased {
+            finality: match &entry {
+                Some(entry) => self.entry_finality(entry).await?,
+                None => self.closing_finality(subject),
+            },
+            entry,
+            already: before.is_some_and(|erasure| erasure.done.is_some()),
+            handover: self.handover(subject).await?,
+        })
+    }
+
+    /// What stands against the erasure of a subject now: legal holds, and the retention law of the policy.
+    pub(crate) async fn erasure_held(
+        &self,
+        subject: &SubjectId,
+    ) -> Result<Option<ErasureRefused>, Error> {
+        let holds = self.vault.holds(subject).await?;
+        let mut retentions = holds.retentions;
+        if self.policy.retention.is_some()
+            && let Some(last) = self.last_deposit(subject).await?
+        {
+            retentions.extend(self.policy.retention_after(last));
+        }
+        let at = self.facts().at();
+        Ok(consent::erasure_allowed(&holds.holds, &retentions, at).err())
+    }
+
+    /// When the subject's latest version was deposited.
+    async fn last_deposit(&self, subject: &SubjectId) -> Result<Option<Millis>, Error> {
+        const PAGE: usize = 512;
+        let mut last = None;
+        let mut after = None;
+        loop {
+            let page = self.vault.record_list(subject, None, after, PAGE).await?;
+            last = last.max(page.iter().map(|meta| meta.deposited).max());
+            after = page.last().map(|meta| (meta.record, meta.version));
+            if page.len() < PAGE {
+                return Ok(last);
+            }
+        }
+    }
+
+    fn closing_finality(&self, subject: &SubjectId) -> Finality {
+        let tip = self.ledger.tip();
+        let leaf = self.ledger.state_view().subject(&self.id, subject);
+        match leaf {
+            Some(leaf) if leaf.is_closed() => Finality::Final {
+                height: tip.height,
+                time_ms: tip.time_ms,
+            },
+            _ => Finality::Pending,
+        }
+    }
+
+    async fn handover(&self, subject: &SubjectId) -> Result<Handover, Error> {
+        let (logged, _) = self
+            .vault
+            .disclosure_list(subject, Millis::ZERO, Millis::new(u64::MAX), HANDOVER_MAX)
+            .await?;
+        let delays = self.vault.delays(subject).await?;
+        let at = self.facts().at();
+        // Erasure does not end a safeguarding delay.
+        let hidden = |logged: &LoggedDisclosure| {
+            !is_visible(
+                &delays,
+                &logged.disclosure.id,
+                Some(ControllerRole::Guardian),
+                at,
+            )
+        };
+        let withheld: BTreeSet<u64> = logged
+            .iter()
+            .filter(|logged| hidden(logged))
+            .map(|logged| logged.period)
+            .collect();
+        let periods: BTreeSet<u64> = logged
+            .iter()
+            .map(|logged| logged.period)
+            .filter(|period| !withheld.contains(period))
+            .collect();
+        let shown = logged.iter().filter(|logged| !hidden(logged));
+        Ok(Handover {
+            audit_key: *self.vault.audit_period_key(subject)?.expose(),
+            disclosures: shown.map(|logged| view(logged, &delays)).collect(),
+            proofs: self.period_proofs(subject, periods).await?,
+        })
+    }
+}
+
+fn held(refused: &ErasureRefused) -> Error {
+    Error::Held {
+        until: refused.until(),
+        because: match refused {
+            ErasureRefused::LegalHold(hold) => format!("a legal hold ({})", hold.reason_code),
+            ErasureRefused::Retention(law) => format!("the retention law {}", law.rule),
+        },
     }
 }

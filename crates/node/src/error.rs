@@ -43,6 +43,11 @@ pub enum Error {
     /// The caller is scoped to another subject.
     #[error("this caller may act for another subject only")]
     OutOfScope,
+    /// The controller's time is over, or the slot is nobody's.
+    #[error(
+        "the caller no longer controls this subject: the guardianship ended or the slot is vacant"
+    )]
+    ControlEnded,
     /// Consent refused; the refusal is logged.
     #[error("refused: {} (logged as disclosure {disclosure})", sentences(denial))]
     Denied {
@@ -77,7 +82,7 @@ pub enum Error {
     Held {
         /// When it ends.
         until: Millis,
-        /// "a legal hold" or "the retention period", with its code.
+        /// A legal hold or a retention law, with its code.
         because: String,
     },
     /// A consent change that the law of change refuses.
@@ -101,10 +106,8 @@ pub enum Error {
     #[error("unavailable: {0}")]
     Unavailable(String),
     /// The store or the key custody failed; nothing was acknowledged.
-    #[error("storage failed in {during}: {what}; nothing was acknowledged")]
+    #[error("storage failed: {what}; nothing was acknowledged")]
     Storage {
-        /// The step that failed.
-        during: &'static str,
         /// The failure, without any stored byte.
         what: String,
     },
@@ -120,7 +123,9 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// The same client id was used with other bytes.
-    #[error("record {record} exists with other content; send a new version with the expected version {version}")]
+    #[error(
+        "record {record} exists with other content; send a new version with the expected version {version}"
+    )]
     OtherBytes {
         /// The record first made under that id.
         record: RecordId,
@@ -196,7 +201,7 @@ impl Error {
             | Self::VersionUnknown { .. }
             | Self::Unknown(_) => Kind::NotFound,
             Self::SubjectErased | Self::SubjectClosed => Kind::Gone,
-            Self::Forbidden { .. } | Self::OutOfScope => Kind::Forbidden,
+            Self::Forbidden { .. } | Self::OutOfScope | Self::ControlEnded => Kind::Forbidden,
             Self::Denied { .. } => Kind::Denied,
             Self::Conflict(Conflict::Version { .. } | Conflict::Sequence { .. }) => {
                 Kind::PreconditionFailed
@@ -218,6 +223,58 @@ impl Error {
                 path: path.to_owned(),
                 message: message.into(),
             }],
+        }
+    }
+}
+
+impl From<vault::Error> for Error {
+    fn from(error: vault::Error) -> Self {
+        use vault::Error as E;
+        match error {
+            E::SubjectUnknown => Self::SubjectUnknown,
+            E::SubjectErased => Self::SubjectErased,
+            E::RecordUnknown(record) => Self::RecordUnknown(record),
+            E::VersionUnknown { record, version } => Self::VersionUnknown { record, version },
+            E::Unknown(what) => Self::Unknown(what),
+            E::Conflict(conflict) => Self::Conflict(conflict.into()),
+            E::Full { .. } | E::Busy => Self::Unavailable(error.to_string()),
+            E::Held { until, reason_code } => Self::Held {
+                until,
+                because: reason_code,
+            },
+            E::Store(store::Error::Corrupt { .. }) | E::Damaged { .. } | E::KeyLost => {
+                Self::Damaged(error.to_string())
+            }
+            E::Invalid { what, why } => Self::invalid(what, "", why),
+            error => Self::Storage {
+                what: error.to_string(),
+            },
+        }
+    }
+}
+
+impl From<vault::Conflict> for Conflict {
+    fn from(conflict: vault::Conflict) -> Self {
+        use vault::Conflict as C;
+        match conflict {
+            C::OtherBytes { record, version } => Self::OtherBytes { record, version },
+            C::Version { record, version } => Self::Version { record, version },
+            C::Sequence { sequence } => Self::Sequence { sequence },
+            C::SubjectOpen => Self::SubjectOpen,
+            C::Done(what) => Self::Done(what),
+        }
+    }
+}
+
+impl From<consensus::ReadError> for Error {
+    fn from(error: consensus::ReadError) -> Self {
+        use consensus::ReadError as E;
+        match error {
+            E::NotFinal => Self::Unavailable("the ledger does not hold that yet".to_owned()),
+            E::Stopped(_) => Self::Unavailable(
+                "the ledger has stopped at this node; restart it, and look at its log".to_owned(),
+            ),
+            error => Self::Damaged(error.to_string()),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::backup::{Backup, BackupMade};
 use crate::break_glass::{
     BreakGlassOpen, BreakGlassOpened, BreakGlassQuery, BreakGlassReview, BreakGlassView,
 };
+use crate::caller::Caller;
 use crate::consent_change::{
     ConsentAccepted, ConsentBundle, ConsentDesk, ConsentPrepare, ConsentQuery, ConsentShown,
     ConsentSubmit,
@@ -24,10 +25,10 @@ use crate::safeguarding::{
 };
 use crate::status::{Metrics, Readiness, Status};
 use crate::subject::{
-    RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectClose, SubjectEnrolPrepare, SubjectEntry,
-    SubjectOpen, SubjectOpenPrepare, SubjectOpenSubmit, SubjectOpened, SubjectQuery, SubjectRecover, SubjectStatus,
+    RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectClose, SubjectEnrolPrepare,
+    SubjectEntry, SubjectOpen, SubjectOpenPrepare, SubjectOpenSubmit, SubjectOpened, SubjectQuery,
+    SubjectRecover, SubjectStatus,
 };
-use crate::caller::Caller;
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
@@ -161,6 +162,11 @@ impl Handle {
             in_flight_max,
             events,
         }
+    }
+
+    /// Whether no call is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) == 0
     }
 
     /// Subscribes to events from now on.

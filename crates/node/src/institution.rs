@@ -1,8 +1,10 @@
 //! An institution's data folder: founding it, and opening it.
 //!
 //! ```text
-//! data/genesis        the network: all that a verifier of receipts needs
-//! data/custody/       sealed keys (root key under the passphrase)
+//! data/genesis.cbor   the network: all that a verifier of receipts needs
+//! data/institution    which of its institutions this is
+//! data/custody/       sealed keys (the root key under the passphrase)
+//! data/key-tables/    the subjects' sealed keys
 //! data/store/         the key-value store
 //! data/engine/        the consensus engine's journals
 //! ```
@@ -11,10 +13,16 @@
 //! its [`Card`] over; one of them runs `found` on all cards, and each runs `adopt` on the result.
 
 use crate::ambient::Ambient;
-use codec::id::InstitutionId;
-use ledger::Genesis;
+use codec::id::{InstitutionId, NetworkId};
+use codec::record;
+use keys::{HybridSecretKey, PasswordParams, PqSigningKey, PublicKey, Signature, SigningKey};
+use ledger::genesis::{GenesisError, SignedGenesis};
+use ledger::{Genesis, Institution, Kind, Parameters, Validators};
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use vault::FileCustody;
+use std::sync::Arc;
+use vault::{Custody, CustodyError, FileCustody, Identity, Keychain};
 
 /// The files of a data folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,15 +36,316 @@ pub struct Founding {
     /// Its name, public on the ledger.
     pub name: String,
     /// What it does.
-    pub kind: ledger::InstitutionKind,
+    pub kind: Kind,
+}
+
+record! {
+    /// An institution's public part, to be handed to whoever founds the network.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Card {
+        /// The institution and its public keys.
+        1 => pub institution: Institution,
+        /// Its key in the consensus engine, if it is to be a validator.
+        2 => pub validator: Option<PublicKey>,
+        /// By the institution's signing key over the rest: somebody holds it.
+        3 => pub signature: Signature,
+    }
 }
 
 /// An opened data folder: what [`crate::Node::start`] needs besides a store.
+#[derive(Debug)]
 pub struct Opened {
     /// The network.
     pub genesis: Genesis,
+    /// This institution in it.
+    pub institution: InstitutionId,
     /// The keys, unsealed in memory.
-    pub custody: FileCustody,
+    pub keychain: Keychain,
     /// Where the rest is.
     pub layout: Layout,
+}
+
+/// Why a data folder could not be made or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum InstitutionError {
+    /// The keys.
+    #[error(transparent)]
+    Custody(#[from] CustodyError),
+    /// The genesis starts no network.
+    #[error("the genesis starts no network: {0}")]
+    Genesis(#[from] GenesisError),
+    /// A file could not be read or written.
+    #[error("{doing} {} failed: {kind}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        kind: std::io::ErrorKind,
+    },
+    /// There is a network already.
+    #[error("{} belongs to a network already; choose another folder", .0.display())]
+    Exists(PathBuf),
+    /// The file is not what its name says.
+    #[error("{} is damaged or not what it should be", .0.display())]
+    Malformed(PathBuf),
+    /// Keys could not be made from a backup.
+    #[error("the backup could not be restored: {0}")]
+    Restore(String),
+    /// A card that somebody else made.
+    #[error("the card of {0} is not signed by its own key; ask for it again")]
+    Card(String),
+}
+
+impl Layout {
+    /// The layout below a folder.
+    pub fn of(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The network's genesis.
+    pub fn genesis(&self) -> PathBuf {
+        self.root.join("genesis.cbor")
+    }
+
+    /// Below it, the sealed keys.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The institution's id.
+    pub fn institution(&self) -> PathBuf {
+        self.root.join("institution")
+    }
+
+    /// The key-value store.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    /// The consensus engine's journals: the runtime's storage directory.
+    pub fn engine(&self) -> PathBuf {
+        self.root.join("engine")
+    }
+}
+
+/// Makes a data folder for the one institution of a new network.
+///
+/// # Errors
+/// [`InstitutionError::Exists`] if there is one.
+pub fn create(
+    folder: &Path,
+    founding: &Founding,
+    parameters: Parameters,
+    passphrase: &[u8],
+    params: PasswordParams,
+    ambient: &Ambient,
+) -> Result<Card, InstitutionError> {
+    let card = prepare(folder, founding, true, passphrase, params, ambient)?;
+    let genesis = found(std::slice::from_ref(&card), parameters, ambient)?;
+    adopt(folder, &codec::to_vec(&genesis))?;
+    Ok(card)
+}
+
+/// Makes a data folder with keys, without a network yet.
+///
+/// # Errors
+/// [`InstitutionError::Exists`] if there is one.
+pub fn prepare(
+    folder: &Path,
+    founding: &Founding,
+    validator: bool,
+    passphrase: &[u8],
+    params: PasswordParams,
+    ambient: &Ambient,
+) -> Result<Card, InstitutionError> {
+    let layout = Layout::of(folder);
+    if layout.genesis().exists() {
+        return Err(InstitutionError::Exists(folder.to_owned()));
+    }
+    std::fs::create_dir_all(folder).map_err(|error| io("making", folder, &error))?;
+    let custody = Arc::new(FileCustody::open(layout.root())?);
+    let (_, card) = keychain_create(custody, founding, validator, passphrase, params, ambient)?;
+    name(&layout, &card.institution.id)?;
+    Ok(card)
+}
+
+/// Writes down which institution a folder is of.
+pub(crate) fn name(layout: &Layout, id: &InstitutionId) -> Result<(), InstitutionError> {
+    write(
+        layout.root(),
+        &layout.institution(),
+        format!("{id}\n").as_bytes(),
+    )
+}
+
+/// Makes the keys of an institution in any custody, with the card that shows their public part.
+///
+/// # Errors
+/// [`CustodyError::Exists`] if there are keys already.
+pub fn keychain_create(
+    custody: Arc<dyn Custody>,
+    founding: &Founding,
+    validator: bool,
+    passphrase: &[u8],
+    params: PasswordParams,
+    ambient: &Ambient,
+) -> Result<(Keychain, Card), InstitutionError> {
+    let mut entropy = ambient.entropy();
+    let identity = Identity::generate(&mut entropy);
+    let institution = Institution {
+        id: InstitutionId::new(ambient.random()),
+        name: founding.name.clone(),
+        kind: founding.kind,
+        signing: SigningKey::from_seed(identity.signing_seed.clone()).public(),
+        governance: PqSigningKey::from_seed(identity.pq_signing_seed.clone()).public(),
+        sealing: HybridSecretKey::from_seed(identity.hybrid_seed.clone()).public(),
+    };
+    let key = validator
+        .then(|| consensus::engine::public_key(&identity.validator_seed))
+        .flatten();
+    let signing = SigningKey::from_seed(identity.signing_seed.clone());
+    let card = Card {
+        signature: signing.sign(&card_message(&institution, key.as_ref())),
+        institution,
+        validator: key,
+    };
+    let keychain = Keychain::create(custody, passphrase, params, identity, &mut entropy)?;
+    Ok((keychain, card))
+}
+
+/// The genesis of a network of these institutions.
+///
+/// # Errors
+/// [`InstitutionError::Card`], [`InstitutionError::Genesis`].
+pub fn found(
+    cards: &[Card],
+    parameters: Parameters,
+    ambient: &Ambient,
+) -> Result<Genesis, InstitutionError> {
+    let mut validators = BTreeMap::new();
+    for card in cards {
+        let message = card_message(&card.institution, card.validator.as_ref());
+        card.institution
+            .signing
+            .verify(&message, &card.signature)
+            .map_err(|_| InstitutionError::Card(card.institution.name.clone()))?;
+        if let Some(key) = card.validator {
+            validators.insert(card.institution.id, key);
+        }
+    }
+    let mut institutions: Vec<Institution> =
+        cards.iter().map(|card| card.institution.clone()).collect();
+    institutions.sort_by_key(|institution| institution.id);
+    let genesis = Genesis {
+        institutions,
+        validators: Validators::new(validators),
+        parameters,
+        time_ms: ambient.now_ms(),
+        nonce: ambient.random(),
+    };
+    genesis.check()?;
+    Ok(genesis)
+}
+
+/// Makes a network's genesis this folder's. It is the root of all trust: compare its network id with the
+/// other founders' by another way first.
+///
+/// # Errors
+/// [`InstitutionError::Exists`] if the folder has another one.
+pub fn adopt(folder: &Path, genesis: &[u8]) -> Result<NetworkId, InstitutionError> {
+    let path = Layout::of(folder).genesis();
+    let id = genesis_of(&path, genesis)?.network_id();
+    match std::fs::read(&path) {
+        Ok(there) if there == genesis => return Ok(id),
+        Ok(_) => return Err(InstitutionError::Exists(folder.to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io("reading", &path, &error)),
+    }
+    write(folder, &path, genesis)?;
+    Ok(id)
+}
+
+/// Opens a data folder.
+///
+/// # Errors
+/// [`CustodyError::WrongPassphrase`], and whatever is missing or does not fit.
+pub fn open(folder: &Path, passphrase: &[u8]) -> Result<Opened, InstitutionError> {
+    let layout = Layout::of(folder);
+    let path = layout.genesis();
+    let bytes = std::fs::read(&path).map_err(|error| io("reading", &path, &error))?;
+    let genesis = genesis_of(&path, &bytes)?;
+    let path = layout.institution();
+    let id = std::fs::read_to_string(&path).map_err(|error| io("reading", &path, &error))?;
+    let institution = id
+        .trim()
+        .parse()
+        .map_err(|_| InstitutionError::Malformed(path))?;
+    let custody = Arc::new(FileCustody::open(layout.root())?);
+    let keychain = Keychain::open(custody, passphrase)?;
+    Ok(Opened {
+        genesis,
+        institution,
+        keychain,
+        layout,
+    })
+}
+
+/// A founder's signature under the genesis, for the record of the founding.
+pub fn sign_genesis(genesis: &Genesis, keychain: &Keychain) -> Signature {
+    genesis.sign(&SigningKey::from_seed(keychain.identity().signing_seed))
+}
+
+/// Puts founders' signatures under a genesis.
+///
+/// # Errors
+/// [`GenesisError::Signature`] names who is missing.
+pub fn signed_genesis(
+    genesis: Genesis,
+    signatures: BTreeMap<InstitutionId, Signature>,
+) -> Result<SignedGenesis, GenesisError> {
+    let signed = SignedGenesis {
+        genesis,
+        signatures,
+    };
+    signed.verify()?;
+    Ok(signed)
+}
+
+fn card_message(institution: &Institution, validator: Option<&PublicKey>) -> [u8; 32] {
+    let validator = validator.map(|key| *key.as_bytes()).unwrap_or_default();
+    let digest = keys::digest(
+        codec::Domain::GenesisSignature,
+        &[b"card", &codec::to_vec(institution), &validator],
+    );
+    digest.into_bytes()
+}
+
+fn genesis_of(path: &Path, bytes: &[u8]) -> Result<Genesis, InstitutionError> {
+    let genesis: Genesis =
+        codec::from_slice(bytes).map_err(|_| InstitutionError::Malformed(path.to_owned()))?;
+    genesis.check()?;
+    Ok(genesis)
+}
+
+/// Writes a file of a folder: all of it or nothing, durable when it returns.
+fn write(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), InstitutionError> {
+    let draft = path.with_extension("draft");
+    let written = std::fs::File::create(&draft).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|error| io("writing", &draft, &error))?;
+    std::fs::rename(&draft, path).map_err(|error| io("renaming", &draft, &error))?;
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| io("syncing", folder, &error))
+}
+
+fn io(doing: &'static str, path: &Path, error: &std::io::Error) -> InstitutionError {
+    InstitutionError::Io {
+        doing,
+        path: path.to_owned(),
+        kind: error.kind(),
+    }
 }

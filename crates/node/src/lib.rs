@@ -33,17 +33,17 @@ pub mod status;
 pub mod subject;
 pub mod verify;
 
-mod chain;
 mod custodian;
 mod pump;
 mod start;
+mod wait;
 
 pub use ambient::Ambient;
 pub use caller::Caller;
 pub use config::Config;
 pub use error::{Conflict, Error, Kind, Problem};
 pub use handle::Handle;
-pub use start::{Node, Runtime};
+pub use start::{Node, Runtime, StartError};
 
 pub use codec::Category;
 pub use codec::id::{
@@ -52,7 +52,7 @@ pub use codec::id::{
 };
 pub use codec::time::{Date, Millis};
 pub use consent::{
-    Actor, Basis, ConsentState, Controller, ControllerRole, Denial, Exception, Grant, Grantee, Label,
-    Missing, Permit, Policy, PractitionerAt, PractitionerId, Purpose, Reason, RecordKind, Records, Role,
-    RuleName, Selection,
+    Actor, Basis, ConsentState, Controller, ControllerRole, Denial, Exception, Grant, Grantee,
+    Label, Missing, Permit, Policy, PractitionerAt, PractitionerId, Purpose, Reason, RecordKind,
+    Records, Role, RuleName, Selection,
 };

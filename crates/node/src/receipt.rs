@@ -2,8 +2,15 @@
 //! is in a finalised block.
 
 use crate::caller::Caller;
+use crate::custodian::Custodian;
+use crate::error::Error;
 use codec::Category;
 use codec::id::{Digest, EntryId, RecordId, SubjectId};
+use consent::Role;
+use ledger::receipt::{LeafOpening, Receipt};
+use std::collections::BTreeSet;
+use store::Store;
+use vault::{CommitmentState, Parts};
 
 /// Asks for a receipt.
 #[derive(Debug, Clone)]
@@ -69,4 +76,84 @@ impl std::fmt::Debug for ReceiptBundle {
             .field("height", &self.height)
             .finish_non_exhaustive()
     }
+}
+
+impl<S: Store> Custodian<S> {
+    pub(crate) async fn receipt(&self, input: ReceiptQuery) -> Result<ReceiptAnswer, Error> {
+        input.caller.needs("asking for a receipt", &HOLDERS)?;
+        input.caller.reaches(&input.subject)?;
+        if input.caller.actor.institution != self.id {
+            return Err(Error::OutOfScope);
+        }
+        let subject = &input.subject;
+        // The salt alone is opened: it tells nothing without the content.
+        let parts = match input.leaf {
+            ReceiptLeaf::Stored => Parts::Stored,
+            ReceiptLeaf::Projection(category) => Parts::Projections(BTreeSet::from([category])),
+        };
+        let meta = self
+            .vault
+            .record_meta(subject, &input.record, input.version)
+            .await?;
+        let state = self
+            .vault
+            .commitment_state(subject, &meta.record, meta.version)
+            .await?;
+        let CommitmentState::Final { entry, position } = state else {
+            return Ok(ReceiptAnswer::Pending);
+        };
+        let opened = self
+            .vault
+            .record_get(subject, &meta.record, Some(meta.version), &parts)
+            .await?;
+        let part = opened
+            .parts
+            .first()
+            .ok_or(Error::Unknown("part of that record"))?;
+        let (index, path) = meta
+            .leaf_path(part.label)
+            .ok_or(Error::Internal("a part without a leaf"))?;
+        let tree = self.vault.batch_tree(&entry).await?;
+        let receipt = Receipt {
+            leaves: vec![LeafOpening {
+                label: part.label,
+                rule_version: part.rule_version,
+                salt: part.salt,
+                index: small(index)?,
+                count: small(meta.parts.len())?,
+                path,
+            }],
+            commitment: meta.commitment,
+            batch: tree
+                .path(&meta.commitment)
+                .ok_or(Error::Damaged("a batch without its record".to_owned()))?,
+            logged: self.ledger.logged_entry(position.log_index).await?,
+        };
+        self.counters.receipts.up();
+        Ok(ReceiptAnswer::Ready(ReceiptBundle {
+            bytes: receipt.encode(),
+            commitment: meta.commitment,
+            entry,
+            height: position.height,
+            time_ms: position.time.get(),
+        }))
+    }
+}
+
+/// Who may have receipts: they hold ids, salts and proofs, no data.
+const HOLDERS: [Role; 10] = [
+    Role::Clinician,
+    Role::Geneticist,
+    Role::Nurse,
+    Role::EmergencyClinician,
+    Role::Laboratory,
+    Role::Device,
+    Role::Desk,
+    Role::PrivacyOfficer,
+    Role::Auditor,
+    Role::Controller,
+];
+
+fn small(number: usize) -> Result<u32, Error> {
+    u32::try_from(number).map_err(|_| Error::Internal("a record with too many parts"))
 }

@@ -32,7 +32,8 @@ pub struct Submission {
     /// The source's own id for this deposit (at most 128 bytes): the same key and bytes give the same
     /// answer again.
     pub client_key: Option<String>,
-    /// The version the source saw, for a new version. 0: it must not exist.
+    /// The version the source saw, for a new version of `record`. None or 0: it must not exist yet
+    /// (the same bytes again are answered as before, other bytes are a conflict).
     pub expect_version: Option<u32>,
     /// Where it came from.
     pub provenance: Provenance,

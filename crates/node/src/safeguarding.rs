@@ -25,7 +25,7 @@ pub struct SafeguardingPropose {
     pub ground: Ground,
     /// Why. Sealed with the log.
     pub reason: Reason,
-    /// For how long from now; the policy bounds it.
+    /// For how many days from now; the policy bounds it.
     pub days: u16,
 }
 

@@ -1,6 +1,12 @@
 //! How the node does: for operators and probes. Counts and heights, no patient data.
 
+use crate::caller::Caller;
+use crate::custodian::Custodian;
+use crate::error::Error;
 use codec::id::{InstitutionId, NetworkId};
+use consent::Role;
+use std::sync::atomic::{AtomicU64, Ordering};
+use store::Store;
 
 /// What an operator sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,4 +80,239 @@ pub struct Sample {
     pub help: &'static str,
     /// Its value.
     pub value: u64,
+}
+
+macro_rules! counters {
+    ($($(#[doc = $help:literal])+ $name:ident = $metric:literal;)*) => {
+        /// What happened since the start.
+        #[derive(Default)]
+        pub(crate) struct Counters {
+            $($(#[doc = $help])+ pub(crate) $name: Counter,)*
+        }
+
+        impl Counters {
+            fn samples(&self) -> Vec<Sample> {
+                vec![$(Sample {
+                    name: $metric,
+                    help: concat!($($help),+),
+                    value: self.$name.0.load(Ordering::Relaxed),
+                },)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Compartments opened.
+    subjects_opened = "ithaca_subjects_opened_total";
+    /// Deposits that made something new.
+    deposits = "ithaca_deposits_total";
+    /// Fetches that were permitted.
+    fetches = "ithaca_fetches_total";
+    /// Disclosures and acts logged.
+    disclosures = "ithaca_disclosures_logged_total";
+    /// Requests refused for want of consent.
+    refusals = "ithaca_refusals_total";
+    /// Consent changes accepted.
+    consents_changed = "ithaca_consent_changes_total";
+    /// Receipts handed out.
+    receipts = "ithaca_receipts_total";
+    /// Break-glass sessions opened.
+    sessions = "ithaca_break_glass_sessions_total";
+    /// Erasures asked for.
+    erasures = "ithaca_erasures_total";
+    /// Record batches made.
+    batches = "ithaca_record_batches_total";
+    /// Disclosure periods closed.
+    periods = "ithaca_disclosure_periods_total";
+    /// Own entries that became final.
+    entries_final = "ithaca_entries_final_total";
+    /// Entries signed again because they were not included in time.
+    entries_resigned = "ithaca_entries_resigned_total";
+    /// Entries that the ledger refused for good.
+    entries_dropped = "ithaca_entries_dropped_total";
+    /// Errors of the node's own pumps; they try again.
+    pump_errors = "ithaca_pump_errors_total";
+}
+
+/// A number that only grows.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn up(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Age of the oldest waiting entry from which on an operator is warned.
+const WAITING_WARN_MS: u64 = 5 * 60_000;
+/// Difference of clocks from which on an operator is warned.
+const CLOCK_WARN_MS: u64 = 60_000;
+
+impl<S: Store> Custodian<S> {
+    pub(crate) async fn status(&self, caller: Caller) -> Result<Status, Error> {
+        let roles = [Role::Operator, Role::PrivacyOfficer, Role::Auditor];
+        caller.needs("reading the node's status", &roles)?;
+        self.own_staff(&caller)?;
+        let outbox = self.outbox_view().await?;
+        let tip = self.tip_view();
+        let (name, validator) = {
+            let view = self.ledger.state_view();
+            let leaf = view.institution(&self.id);
+            let epoch = view.parameters().epoch(tip.height);
+            let set = view.validators(epoch);
+            (
+                leaf.map(|leaf| leaf.institution.name).unwrap_or_default(),
+                set.is_some_and(|set| set.by_institution().contains_key(&self.id)),
+            )
+        };
+        Ok(Status {
+            network: self.network,
+            institution: self.id,
+            name,
+            validator,
+            tip,
+            outbox,
+            restored: self.vault.restored().is_some(),
+            warnings: self.warnings(&outbox).await?,
+        })
+    }
+
+    pub(crate) async fn ready(&self, (): ()) -> Result<Readiness, Error> {
+        let mut because = Vec::new();
+        if let Some(halt) = self.ledger.halted() {
+            because.push(format!("the ledger has stopped at this node: {halt}"));
+        }
+        let restored = self.vault.restored().is_some();
+        if restored && !self.is_caught_up() {
+            because.push("restored from a backup, and not caught up with the ledger".to_owned());
+        }
+        let ready = because.is_empty();
+        let age_ms = self.ledger_age_ms();
+        let fresh = age_ms <= consent::MAX_LEDGER_AGE_MS;
+        if !fresh {
+            because.push(format!(
+                "the view of the ledger is {} s old",
+                age_ms / 1_000
+            ));
+        }
+        Ok(Readiness {
+            ready,
+            fresh: ready && fresh,
+            because,
+        })
+    }
+
+    pub(crate) async fn metrics(&self, (): ()) -> Result<Metrics, Error> {
+        let tip = self.tip_view();
+        let outbox = self.outbox_view().await?;
+        let (pending, pending_bytes) = self.ledger.pending();
+        let mut samples = self.counters.samples();
+        let gauges = [
+            (
+                "ithaca_ledger_height",
+                "Height of the last finalised block.",
+                tip.height,
+            ),
+            ("ithaca_ledger_log_size", "Leaves of the log.", tip.log_size),
+            (
+                "ithaca_ledger_age_ms",
+                "Age of the view of the ledger.",
+                tip.age_ms,
+            ),
+            (
+                "ithaca_outbox_commitments",
+                "Commitments in no batch yet.",
+                outbox.commitments,
+            ),
+            (
+                "ithaca_outbox_entries",
+                "Entries that are not final.",
+                outbox.entries,
+            ),
+            (
+                "ithaca_outbox_oldest_ms",
+                "Age of the oldest of them.",
+                outbox.oldest_ms,
+            ),
+            (
+                "ithaca_pool_entries",
+                "Entries in the pool of consensus.",
+                number(pending),
+            ),
+            ("ithaca_pool_bytes", "Their bytes.", number(pending_bytes)),
+        ];
+        samples.extend(gauges.map(|(name, help, value)| Sample { name, help, value }));
+        Ok(Metrics { samples })
+    }
+
+    pub(crate) fn tip_view(&self) -> TipView {
+        let tip = self.ledger.tip();
+        TipView {
+            height: tip.height,
+            time_ms: tip.time_ms,
+            log_size: tip.log_size,
+            age_ms: self.ledger_age_ms(),
+        }
+    }
+
+    async fn outbox_view(&self) -> Result<OutboxView, Error> {
+        let now = self.now();
+        let entry = self.vault.entries_pending(None, 1).await?;
+        let commitment = self.vault.outbox_take(1).await?;
+        let entry = entry.first().map(|(_, row)| row.queued);
+        let commitment = commitment.first().map(|queued| queued.queued);
+        let oldest = entry.into_iter().chain(commitment).min();
+        Ok(OutboxView {
+            commitments: number(self.vault.outbox_len()),
+            entries: number(self.vault.entries_len()),
+            oldest_ms: oldest.map_or(0, |oldest| now.since(oldest)),
+        })
+    }
+
+    async fn warnings(&self, outbox: &OutboxView) -> Result<Vec<String>, Error> {
+        let mut warnings = self.ready(()).await?.because;
+        if outbox.oldest_ms > WAITING_WARN_MS {
+            warnings.push(format!(
+                "something has waited {} s for the ledger; is there a quorum?",
+                outbox.oldest_ms / 1_000
+            ));
+        }
+        let tip = self.ledger.tip();
+        let apart = self.ambient.now_ms().abs_diff(tip.time_ms);
+        let explained = self
+            .quiet_ms
+            .load(Ordering::Relaxed)
+            .saturating_add(CLOCK_WARN_MS);
+        if tip.height > 0 && apart > explained {
+            warnings.push(format!(
+                "this machine's clock and the ledger's last block are {} s apart; check the clock",
+                apart / 1_000
+            ));
+        }
+        for fault in self.ledger.faults() {
+            warnings.push(format!("a validator misbehaved: {fault:?}"));
+        }
+        let now = self.now();
+        let late = self.vault.sessions_due(1).await?;
+        if late.first().is_some_and(|due| due.due < now) {
+            warnings.push("a break-glass session's review is overdue".to_owned());
+        }
+        let untold = self.vault.notices_due(1).await?;
+        if untold.first().is_some_and(|due| due.due < now) {
+            warnings.push("a notice to controllers is overdue".to_owned());
+        }
+        if self.vault.restored().is_some() {
+            warnings.push(
+                "restored from a backup: subjects whose consent changed since are not served"
+                    .to_owned(),
+            );
+        }
+        Ok(warnings)
+    }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }

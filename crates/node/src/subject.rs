@@ -5,10 +5,10 @@
 //! Enrolling a family's key turns the assisted flag off for good.
 
 use crate::caller::Caller;
+use crate::consent_change::SignedChange;
 use codec::id::{EntryId, InstitutionId, SubjectId};
 use codec::time::Millis;
 use consent::{Controller, Grant};
-use crate::consent_change::SignedChange;
 use keys::PublicKey;
 use std::collections::BTreeMap;
 

@@ -3,13 +3,21 @@
 //! Bytes in, a verdict or one sentence that names the broken link out. Never asks a node.
 
 use codec::id::{Digest, EntryId, InstitutionId, SubjectId};
+use codec::record;
+use consensus::SimplexCertificates;
+use consent::ConsentState;
+use ledger::Genesis;
+use ledger::disclosure::DisclosureProof;
+use ledger::opening::ConsentOpening;
+use ledger::receipt::Receipt;
+use vault::{LoggedDisclosure, disclosures_root};
 
 /// What a receipt proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiptVerdict {
-    /// The block's height.
+    /// The record was committed to no later than at this height.
     pub height: u64,
-    /// The block's time.
+    /// The time of that block.
     pub time_ms: u64,
     /// Who held the record.
     pub custodian: InstitutionId,
@@ -22,14 +30,20 @@ pub struct ReceiptVerdict {
 }
 
 /// What a disclosure proof proves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DisclosureVerdict {
     /// The custodian.
     pub custodian: InstitutionId,
     /// The period.
     pub period: u64,
+    /// First millisecond of the period.
+    pub from_ms: u64,
+    /// First millisecond after it.
+    pub until_ms: u64,
     /// Disclosures and refusals in it; 0: proved absence.
     pub count: u64,
+    /// The disclosures themselves: all there are, and nothing changed in them.
+    pub disclosures: Vec<LoggedDisclosure>,
     /// The block's height.
     pub height: u64,
     /// The block's time.
@@ -37,19 +51,175 @@ pub struct DisclosureVerdict {
 }
 
 /// What a consent opening proves: these are all the grants on this compartment at that block.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OpeningVerdict {
+    /// The custodian.
+    pub custodian: InstitutionId,
     /// The subject.
     pub subject: SubjectId,
     /// The state that was opened.
-    pub state: consent::ConsentState,
+    pub state: ConsentState,
     /// The block's height.
     pub height: u64,
     /// The block's time.
     pub time_ms: u64,
 }
 
+record! {
+    /// A period's proof with the disclosures that its root covers.
+    #[derive(Clone, PartialEq, Eq)]
+    pub(crate) struct PeriodBundle {
+        1 => pub(crate) proof: DisclosureProof,
+        2 => pub(crate) disclosures: Vec<LoggedDisclosure>,
+    }
+}
+
+record! {
+    /// A consent opening with the state and salt that open its commitment.
+    #[derive(Clone, PartialEq, Eq)]
+    pub(crate) struct OpeningBundle {
+        1 => pub(crate) opening: ConsentOpening,
+        2 => pub(crate) state: ConsentState,
+        3 => pub(crate) salt: [u8; 32],
+    }
+}
+
 /// Why a proof is refused, in one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub String);
+
+/// Reads a network's genesis and checks that it can start one.
+///
+/// # Errors
+/// [`Refused`].
+pub fn genesis(bytes: &[u8]) -> Result<Genesis, Refused> {
+    let genesis: Genesis =
+        codec::from_slice(bytes).map_err(|_| refused("The file is not a network's genesis."))?;
+    genesis
+        .check()
+        .map_err(|error| Refused(format!("The genesis starts no network: {error}.")))?;
+    Ok(genesis)
+}
+
+/// Checks a receipt, and the bytes of one of its leaves if given.
+///
+/// # Errors
+/// [`Refused`] names the broken link.
+pub fn receipt(
+    bytes: &[u8],
+    genesis: &Genesis,
+    leaf: Option<&[u8]>,
+) -> Result<ReceiptVerdict, Refused> {
+    let receipt = Receipt::decode(bytes).map_err(broken)?;
+    let verified =
+        ledger::receipt::verify(&receipt, genesis, &check(genesis), leaf).map_err(broken)?;
+    Ok(ReceiptVerdict {
+        height: verified.height,
+        time_ms: verified.time_ms,
+        custodian: verified.custodian,
+        commitment: verified.commitment,
+        entry: verified.entry,
+        leaf_checked: verified.label.is_some(),
+    })
+}
+
+/// Checks a period's proof. With the key handed over at erasure (or held by the custodian) it also
+/// checks that the proof is about that subject; without, only that it is about *some* subject.
+///
+/// # Errors
+/// [`Refused`] names the broken link.
+pub fn disclosure(
+    bytes: &[u8],
+    genesis: &Genesis,
+    audit_key: Option<&[u8; 32]>,
+) -> Result<DisclosureVerdict, Refused> {
+    let bundle: PeriodBundle =
+        codec::from_slice(bytes).map_err(|_| refused("The proof is not well-formed."))?;
+    let found =
+        ledger::disclosure::verify(&bundle.proof, genesis, &check(genesis)).map_err(broken)?;
+    if let Some(key) = audit_key {
+        let key = keys::Secret::from_bytes(*key);
+        if vault::map_key(&key, found.period) != bundle.proof.key {
+            return Err(refused("The proof is about another subject or period."));
+        }
+    }
+    let count = match found.value {
+        None if bundle.disclosures.is_empty() => 0,
+        Some(value)
+            if usize::try_from(value.count) == Ok(bundle.disclosures.len())
+                && disclosures_root(&bundle.disclosures) == value.root =>
+        {
+            u64::from(value.count)
+        }
+        _ => {
+            return Err(refused(
+                "The disclosures beside the proof are not those that the period commits to.",
+            ));
+        }
+    };
+    Ok(DisclosureVerdict {
+        custodian: found.custodian,
+        period: found.period,
+        from_ms: found.from_ms,
+        until_ms: found.until_ms,
+        count,
+        disclosures: bundle.disclosures,
+        height: found.height,
+        time_ms: found.time_ms,
+    })
+}
+
+/// Checks a consent opening: the state shown is the complete one on the ledger at that block.
+///
+/// # Errors
+/// [`Refused`] names the broken link.
+pub fn consent_opening(bytes: &[u8], genesis: &Genesis) -> Result<OpeningVerdict, Refused> {
+    let bundle: OpeningBundle =
+        codec::from_slice(bytes).map_err(|_| refused("The proof is not well-formed."))?;
+    let opened =
+        ledger::opening::verify(&bundle.opening, genesis, &check(genesis)).map_err(broken)?;
+    let committed = opened.leaf.map(|leaf| (leaf.sequence, leaf.consent));
+    let shown = (bundle.state.sequence, bundle.state.commitment(&bundle.salt));
+    if bundle.state.subject != opened.subject || committed != Some(shown) {
+        return Err(refused(
+            "The consent state beside the proof is not the one on the ledger.",
+        ));
+    }
+    Ok(OpeningVerdict {
+        custodian: opened.custodian,
+        subject: opened.subject,
+        state: bundle.state,
+        height: opened.height,
+        time_ms: opened.time_ms,
+    })
+}
+
+fn check(genesis: &Genesis) -> SimplexCertificates {
+    SimplexCertificates::new(&genesis.network_id())
+}
+
+fn broken(link: ledger::BrokenLink) -> Refused {
+    Refused(link.to_string())
+}
+
+fn refused(why: &str) -> Refused {
+    Refused(why.to_owned())
+}
+
+impl std::fmt::Debug for DisclosureVerdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DisclosureVerdict")
+            .field("period", &self.period)
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for OpeningVerdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpeningVerdict")
+            .field("height", &self.height)
+            .finish_non_exhaustive()
+    }
+}

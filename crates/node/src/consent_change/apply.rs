@@ -2,10 +2,10 @@
 //!
 //! Pure but for the fresh ids that come in. Whether the change is allowed is `consent`'s to say.
 
-use super::{ConsentChange, GrantDraft};
-use crate::error::Error;
+use super::{ConsentChange, Effect, GrantDraft};
+use crate::error::{Conflict, Error};
 use codec::id::GrantId;
-use consent::{ConsentState, Grant, Terms};
+use consent::{ChangeBy, ChangeKind, ChangeRefused, ConsentState, Facts, Grant, Terms};
 use keys::PublicKey;
 use std::collections::BTreeMap;
 
@@ -127,4 +127,26 @@ pub(crate) fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
         source = error.source();
     }
     text
+}
+
+/// Whether a change is allowed, and when it binds.
+pub(crate) fn allowed(
+    old: &ConsentState,
+    new: &ConsentState,
+    by: ChangeBy,
+    facts: &Facts,
+) -> Result<Effect, Error> {
+    let kind = consent::change_allowed(old, new, by, facts).map_err(|why| match why {
+        ChangeRefused::Sequence { .. } => Conflict::Sequence {
+            sequence: old.sequence,
+        }
+        .into(),
+        ChangeRefused::Closed => Error::SubjectClosed,
+        why => refused(&why.to_string()),
+    })?;
+    Ok(match kind {
+        ChangeKind::Narrowing => Effect::Narrowing,
+        ChangeKind::Widening => Effect::Widening,
+        ChangeKind::Mixed => Effect::Mixed,
+    })
 }

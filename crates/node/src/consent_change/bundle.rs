@@ -250,11 +250,19 @@ impl SignedChange {
         match (&self.bundle.draft, &self.signature) {
             (Draft::Open(terms), ChangeSignature::Inner(signature)) => {
                 let slot = terms.slots.get(usize::from(self.bundle.slot));
-                self.check_inner(slot.map(|s| s.key), &terms.id(&self.bundle.network), signature)
+                self.check_inner(
+                    slot.map(|s| s.key),
+                    &terms.id(&self.bundle.network),
+                    signature,
+                )
             }
             (Draft::Enrol(terms), ChangeSignature::Inner(signature)) => {
                 let slot = terms.slots.get(&self.bundle.slot);
-                self.check_inner(slot.map(|s| s.key), &terms.id(&self.bundle.network), signature)
+                self.check_inner(
+                    slot.map(|s| s.key),
+                    &terms.id(&self.bundle.network),
+                    signature,
+                )
             }
             (Draft::Update(draft), ChangeSignature::Entry(bytes)) => {
                 let entry = SignedEntry::decode(bytes).map_err(|_| BundleError::Signature)?;

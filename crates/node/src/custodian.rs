@@ -1,0 +1,236 @@
+//! The institution as custodian: what every use case works with.
+
+use crate::ambient::Ambient;
+use crate::config::Limits;
+use crate::error::Error;
+use crate::event::Broadcast;
+use crate::subject::{Finality, Wait};
+use crate::wait::Waits;
+use bytes::Bytes;
+use codec::id::{Digest, EntryId, InstitutionId, NetworkId, SubjectId};
+use codec::time::Millis;
+use consent::{ConsentState, Effective, Facts, Opening, Policy};
+use futures::FutureExt;
+use keys::SigningKey;
+use ledger::entry::Entry;
+use ledger::state::SubjectLeaf;
+use ledger::{KeyId, SignedEntry};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use store::Store;
+use vault::{ConsentView, QueuedCommitment, Signed, Vault};
+
+/// How far the local clock may run ahead of what the ledger makes likely before it is not believed, ms.
+const CLOCK_SLACK_MS: u64 = 60_000;
+
+/// One institution's records, rules, keys and ledger.
+pub(crate) struct Custodian<S: Store> {
+    pub(crate) id: InstitutionId,
+    pub(crate) network: NetworkId,
+    pub(crate) vault: Vault<S>,
+    pub(crate) ledger: consensus::Handle<S>,
+    pub(crate) policy: Policy,
+    pub(crate) limits: Limits,
+    pub(crate) ambient: Ambient,
+    pub(crate) signing: SigningKey,
+    pub(crate) events: Broadcast,
+    pub(crate) waits: Waits,
+    pub(crate) wakes: crate::wait::Wakes,
+    pub(crate) counters: crate::status::Counters,
+    /// By the runtime's timer, how long no block was finalised here.
+    pub(crate) quiet_ms: AtomicU64,
+    /// Commitments of batches that are on their way, for events; lost with the process.
+    pub(crate) batched: Mutex<BTreeMap<EntryId, Vec<QueuedCommitment>>>,
+}
+
+/// A subject's consent as it stands here and now.
+pub(crate) struct Standing {
+    pub(crate) view: ConsentView,
+    pub(crate) pending: Vec<ConsentState>,
+    pub(crate) leaf: Option<SubjectLeaf>,
+    pub(crate) facts: Facts,
+}
+
+impl Standing {
+    pub(crate) fn effective(&self) -> Effective<'_> {
+        Effective {
+            finalised: &self.view.finalised.state,
+            pending: &self.pending,
+        }
+    }
+
+    /// The state that the next change builds on.
+    pub(crate) fn latest(&self) -> &ConsentState {
+        &self.view.latest().state
+    }
+}
+
+impl<S: Store> Custodian<S> {
+    /// The local clock.
+    pub(crate) fn now(&self) -> Millis {
+        Millis::new(self.ambient.now_ms())
+    }
+
+    /// How old the view of the ledger is. Never younger than the runtime's timer says, so that a clock
+    /// set back does not make an old view fresh.
+    pub(crate) fn ledger_age_ms(&self) -> u64 {
+        let by_clock = self
+            .ambient
+            .now_ms()
+            .saturating_sub(self.ledger.tip().observed_at_ms);
+        by_clock.max(self.quiet_ms.load(Ordering::Relaxed))
+    }
+
+    /// The time that is written into logs: the local clock, but no earlier than the last block and no
+    /// later than what its age makes likely. A clock that jumps cannot put a disclosure far from the
+    /// period it is proved in.
+    pub(crate) fn logged_now(&self) -> Millis {
+        let block_ms = self.ledger.tip().time_ms;
+        let quiet_ms = self.quiet_ms.load(Ordering::Relaxed);
+        let latest = block_ms
+            .saturating_add(quiet_ms)
+            .saturating_add(CLOCK_SLACK_MS);
+        Millis::new(self.ambient.now_ms().clamp(block_ms, latest))
+    }
+
+    /// A subject's consent, with the facts that a decision about it needs.
+    pub(crate) async fn standing(&self, subject: &SubjectId) -> Result<Standing, Error> {
+        let view = self.vault.consent_current(subject).await?;
+        let leaf = self.ledger.state_view().subject(&self.id, subject);
+        let mut facts = self.facts();
+        facts.opening = opening(&view, leaf.as_ref());
+        facts.closed = view.closing.is_some() || leaf.as_ref().is_some_and(SubjectLeaf::is_closed);
+        let pending = view.pending.iter().map(|opening| opening.state.clone());
+        Ok(Standing {
+            pending: pending.collect(),
+            view,
+            leaf,
+            facts,
+        })
+    }
+
+    /// The facts that do not depend on a subject.
+    pub(crate) fn facts(&self) -> Facts {
+        let block_time = Millis::new(self.ledger.tip().time_ms);
+        let mut facts = Facts::new(self.id, self.now(), block_time);
+        facts.ledger_age_ms = self.ledger_age_ms();
+        facts
+    }
+
+    /// Refuses while this node was restored from a backup and has not caught up with the ledger.
+    pub(crate) fn in_service(&self) -> Result<(), Error> {
+        if self.vault.restored().is_some() && !self.is_caught_up() {
+            return Err(not_in_service());
+        }
+        Ok(())
+    }
+
+    /// After a restore, refuses also what concerns a subject whose consent states kept here are not the
+    /// ledger's.
+    pub(crate) fn in_service_for(&self, standing: &Standing) -> Result<(), Error> {
+        self.in_service()?;
+        if self.vault.restored().is_some() && standing.facts.opening != Opening::Matches {
+            return Err(not_in_service());
+        }
+        Ok(())
+    }
+
+    /// Whether the view of the ledger is as new as it can be. Where this institution alone validates,
+    /// nobody else can know of later blocks.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        let view = self.ledger.state_view();
+        let epoch = view.parameters().epoch(self.ledger.tip().height);
+        let alone = view
+            .validators(epoch)
+            .is_some_and(|set| set.len() == 1 && set.by_institution().contains_key(&self.id));
+        alone || self.ledger_age_ms() <= consent::MAX_LEDGER_AGE_MS
+    }
+
+    /// Signs an entry as the institution.
+    pub(crate) fn sign(&self, entry: &Entry) -> Result<Signed, Error> {
+        let signed = SignedEntry::sign(&self.network, entry, self.last_valid_new(), &self.signing)
+            .map_err(|_| Error::Internal("an entry exceeds the ledger's limit"))?;
+        Ok(Signed::from(&signed))
+    }
+
+    /// Whether an entry was signed by this institution, and so can be signed again.
+    pub(crate) fn signed_here(&self, entry: &SignedEntry) -> bool {
+        entry.header().signer == KeyId::of(&self.signing.public())
+    }
+
+    /// Last valid height of an entry that is signed now.
+    pub(crate) fn last_valid_new(&self) -> u64 {
+        let limit = self.ledger.state_view().parameters().max_validity_heights;
+        let ahead = self.limits.validity_heights.min(limit);
+        self.ledger.tip().height.saturating_add(ahead)
+    }
+
+    /// Where an entry of this node stands.
+    pub(crate) async fn entry_finality(&self, entry: &EntryId) -> Result<Finality, Error> {
+        Ok(match self.vault.entry(entry).await?.position() {
+            Some(position) => Finality::Final {
+                height: position.height,
+                time_ms: position.time.get(),
+            },
+            None => Finality::Pending,
+        })
+    }
+
+    /// Where an entry stands, after waiting for finality as long as the caller wants.
+    pub(crate) async fn entry_wait(&self, entry: &EntryId, wait: Wait) -> Result<Finality, Error> {
+        let Wait::Final { timeout_ms } = wait else {
+            return self.entry_finality(entry).await;
+        };
+        let signal = self.waits.on(Digest::new(*entry.as_bytes()));
+        // Registered first: an entry that becomes final from here on is heard of.
+        let now = self.entry_finality(entry).await?;
+        if now.is_final() {
+            return Ok(now);
+        }
+        self.bounded(signal, timeout_ms).await;
+        self.entry_finality(entry).await
+    }
+
+    /// Waits for a signal, at most as long as the caller wants and the node allows.
+    pub(crate) async fn bounded(&self, signal: crate::wait::Signal, timeout_ms: u64) {
+        let timeout = self.ambient.sleep_ms(timeout_ms.min(self.limits.wait_ms));
+        futures::select! {
+            () = signal.fuse() => {},
+            () = timeout.fuse() => {},
+        }
+    }
+
+    /// Hands an entry's bytes to consensus.
+    pub(crate) async fn submit(&self, bytes: &[u8]) -> Result<EntryId, consensus::SubmitError> {
+        self.ledger.submit(Bytes::copy_from_slice(bytes)).await
+    }
+}
+
+/// How the states kept here relate to the subject's leaf.
+fn opening(view: &ConsentView, leaf: Option<&SubjectLeaf>) -> Opening {
+    let Some(leaf) = leaf else {
+        return match view.finalised.position {
+            None => Opening::NoLeaf,
+            Some(_) => Opening::Mismatch,
+        };
+    };
+    // A change may be final on the ledger a moment before it is final in the vault.
+    let mut held = std::iter::once(&view.finalised).chain(&view.pending);
+    let matches = held.any(|opening| {
+        opening.state.sequence == leaf.sequence && opening.commitment() == leaf.consent
+    });
+    if matches {
+        Opening::Matches
+    } else {
+        Opening::Mismatch
+    }
+}
+
+fn not_in_service() -> Error {
+    Error::Unavailable(
+        "this node was restored from a backup and decides nothing here until its consent states match \
+         the ledger; break-glass works, and an operator sees in the status what is missing"
+            .to_owned(),
+    )
+}

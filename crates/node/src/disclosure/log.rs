@@ -1,0 +1,235 @@
+//! Logging disclosures, refusals and acts; listing them for those concerned.
+
+use super::{DisclosureList, DisclosureQuery, DisclosureView, Outcome};
+use crate::caller::Caller;
+use crate::custodian::Custodian;
+use crate::error::Error;
+use codec::Category;
+use codec::id::{DisclosureId, RecordId, SubjectId};
+use codec::time::Millis;
+use consent::safeguarding::is_shown;
+use consent::{
+    Basis, Because, ControllerRole, Denial, Missing, Purpose, Request, Role, RuleName,
+    Standing as Hold,
+};
+use std::collections::BTreeSet;
+use store::Store;
+use vault::{DelayState, Disclosure, LoggedDisclosure};
+
+/// The most disclosures of one answer.
+const LIST_MAX: usize = 1_000;
+
+/// A disclosure to be logged, before it has an id and a time.
+pub(crate) struct Logging {
+    pub(crate) request: Request,
+    pub(crate) outcome: vault::Outcome,
+    pub(crate) records: Vec<RecordId>,
+    pub(crate) stale: bool,
+    pub(crate) session: Option<DisclosureId>,
+    pub(crate) channel: Option<&'static str>,
+}
+
+/// The rule by which those whose office it is act.
+fn office() -> Result<RuleName, Error> {
+    RuleName::new("office").map_err(|_| Error::Internal("a rule's name is malformed"))
+}
+
+/// The refusal once a subject's records were erased.
+pub(crate) fn erased() -> Denial {
+    Denial {
+        missing: vec![Missing::Erased],
+    }
+}
+
+impl<S: Store> Custodian<S> {
+    /// Logs a disclosure: durable when it returns.
+    pub(crate) async fn disclosure_log(&self, logging: Logging) -> Result<DisclosureId, Error> {
+        let disclosure = Disclosure {
+            id: DisclosureId::new(self.ambient.random()),
+            at: self.logged_now(),
+            request: logging.request,
+            outcome: logging.outcome,
+            records: logging.records,
+            stale: logging.stale,
+            session: logging.session,
+            channel: logging.channel.map(str::to_owned),
+        };
+        self.vault
+            .disclosure_log(&disclosure, &mut self.ambient.entropy())
+            .await?;
+        self.counters.disclosures.up();
+        Ok(disclosure.id)
+    }
+
+    /// Logs a refusal and gives the error that tells it.
+    pub(crate) async fn refusal_log(&self, request: Request, denial: Denial, stale: bool) -> Error {
+        let shown = denial.for_asker();
+        let logged = self
+            .disclosure_log(Logging {
+                request,
+                outcome: vault::Outcome::Refused(denial.missing),
+                records: Vec::new(),
+                stale,
+                session: None,
+                channel: None,
+            })
+            .await;
+        self.counters.refusals.up();
+        match logged {
+            Ok(disclosure) => Error::Denied {
+                disclosure,
+                denial: shown,
+            },
+            Err(error) => error,
+        }
+    }
+
+    /// Logs an act that is no read of records: who did it, to which subject.
+    pub(crate) async fn act_log(
+        &self,
+        caller: &Caller,
+        subject: &SubjectId,
+        purpose: Purpose,
+        act: &'static str,
+    ) -> Result<DisclosureId, Error> {
+        self.disclosure_log(Logging {
+            request: caller.act(subject, purpose),
+            outcome: vault::Outcome::Permitted(vec![Because {
+                basis: Basis::Policy(office()?),
+                categories: BTreeSet::new(),
+            }]),
+            records: Vec::new(),
+            stale: false,
+            session: None,
+            channel: Some(act),
+        })
+        .await
+    }
+
+    pub(crate) async fn disclosure_list(
+        &self,
+        input: DisclosureQuery,
+    ) -> Result<DisclosureList, Error> {
+        let viewer = self.viewer(&input.caller, &input.subject).await?;
+        if viewer.is_none() {
+            self.act_log(
+                &input.caller,
+                &input.subject,
+                Purpose::Hcompl,
+                "disclosure-list",
+            )
+            .await?;
+        }
+        let (logged, truncated) = self
+            .vault
+            .disclosure_list(&input.subject, input.from, input.until, LIST_MAX)
+            .await?;
+        let delays = self.vault.delays(&input.subject).await?;
+        let at = self.facts().at();
+        let visible = logged
+            .into_iter()
+            .filter(|logged| is_visible(&delays, &logged.disclosure.id, viewer, at));
+        Ok(DisclosureList {
+            disclosures: visible.map(|logged| view(&logged, &delays)).collect(),
+            truncated,
+        })
+    }
+
+    /// In which right the caller looks at a subject's trail: as a controller, or (none) by office.
+    pub(crate) async fn viewer(
+        &self,
+        caller: &Caller,
+        subject: &SubjectId,
+    ) -> Result<Option<ControllerRole>, Error> {
+        let roles = [Role::Controller, Role::PrivacyOfficer, Role::Auditor];
+        caller.needs("reading disclosures", &roles)?;
+        caller.reaches(subject)?;
+        if caller.has(Role::PrivacyOfficer) || caller.has(Role::Auditor) {
+            if caller.actor.institution != self.id {
+                return Err(Error::OutOfScope);
+            }
+            return Ok(None);
+        }
+        self.controller(caller, subject).await.map(Some)
+    }
+
+    /// In which right a controller acts now.
+    pub(crate) async fn controller(
+        &self,
+        caller: &Caller,
+        subject: &SubjectId,
+    ) -> Result<ControllerRole, Error> {
+        let standing = match self.standing(subject).await {
+            Ok(standing) => standing,
+            // Whoever is bound to an erased subject may see its trail, as warily as a guardian: who
+            // they were went with the consent state.
+            Err(Error::SubjectErased) => return Ok(ControllerRole::Guardian),
+            Err(error) => return Err(error),
+        };
+        let state = standing.latest();
+        let slot = caller.actor.slot.ok_or(Error::OutOfScope)?;
+        match state.standing(slot, standing.facts.at()) {
+            Hold::InControl(role) => Ok(role),
+            Hold::Ended(_) | Hold::Matured(_) | Hold::Vacant => Err(Error::ControlEnded),
+        }
+    }
+}
+
+/// Whether a disclosure is shown now to whoever looks in that right. By office one sees all of them.
+pub(crate) fn is_visible(
+    delays: &[(DisclosureId, DelayState)],
+    id: &DisclosureId,
+    viewer: Option<ControllerRole>,
+    at: Millis,
+) -> bool {
+    let Some(viewer) = viewer else {
+        return true;
+    };
+    let approved: Vec<_> = delays
+        .iter()
+        .filter_map(|(_, state)| match state {
+            DelayState::Approved(delay) => Some(delay.clone()),
+            DelayState::Proposed(_) => None,
+        })
+        .collect();
+    is_shown(&approved, id, viewer, at)
+}
+
+pub(crate) fn view(
+    logged: &LoggedDisclosure,
+    delays: &[(DisclosureId, DelayState)],
+) -> DisclosureView {
+    let disclosure = &logged.disclosure;
+    let request = &disclosure.request;
+    let (categories, outcome) = match &disclosure.outcome {
+        vault::Outcome::Permitted(because) => {
+            let permitted: BTreeSet<Category> = because
+                .iter()
+                .flat_map(|because| because.categories.iter().copied())
+                .collect();
+            let basis = because.first().map(|because| because.basis.clone());
+            let basis = basis.unwrap_or(Basis::SystemProjection);
+            (permitted, Outcome::Permitted(basis))
+        }
+        vault::Outcome::Refused(missing) => (
+            request.selection.categories.clone(),
+            Outcome::Refused(missing.clone()),
+        ),
+    };
+    DisclosureView {
+        id: disclosure.id,
+        at: disclosure.at,
+        period: logged.period,
+        institution: request.actor.institution,
+        practitioner: request.actor.practitioner.clone(),
+        purpose: request.purpose,
+        categories: categories.into_iter().collect(),
+        records: disclosure.records.clone(),
+        outcome,
+        session: disclosure.session,
+        act: disclosure.channel.clone(),
+        delayed: delays
+            .iter()
+            .any(|(id, state)| *id == disclosure.id && matches!(state, DelayState::Approved(_))),
+    }
+}

@@ -1,0 +1,78 @@
+//! Proofs that a subject's disclosures of a period are all there are, or that there were none.
+
+use super::log::is_visible;
+use super::{DisclosureProofQuery, PeriodProof};
+use crate::custodian::Custodian;
+use crate::error::Error;
+use crate::verify::PeriodBundle;
+use codec::id::SubjectId;
+use ledger::batch::Lookup;
+use ledger::disclosure::DisclosureProof;
+use store::Store;
+
+impl<S: Store> Custodian<S> {
+    pub(crate) async fn disclosure_proof(
+        &self,
+        input: DisclosureProofQuery,
+    ) -> Result<PeriodProof, Error> {
+        let viewer = self.viewer(&input.caller, &input.subject).await?;
+        let Some(proof) = self
+            .vault
+            .period_proof(&input.subject, input.period)
+            .await?
+        else {
+            return Ok(PeriodProof::Pending);
+        };
+        let delays = self.vault.delays(&input.subject).await?;
+        let at = self.facts().at();
+        let shown = |logged: &vault::LoggedDisclosure| {
+            is_visible(&delays, &logged.disclosure.id, viewer, at)
+        };
+        // A proof tells how many disclosures there were: while one of them is not shown, the period
+        // looks as if it were not final yet.
+        if !proof.disclosures.iter().all(shown) {
+            return Ok(PeriodProof::Pending);
+        }
+        self.period_proof(proof).await
+    }
+
+    /// Every proof of a period with disclosures of the subject that can be had now.
+    pub(crate) async fn period_proofs(
+        &self,
+        subject: &SubjectId,
+        periods: impl IntoIterator<Item = u64>,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let mut proofs = Vec::new();
+        for period in periods {
+            let Some(proof) = self.vault.period_proof(subject, period).await? else {
+                continue;
+            };
+            if let PeriodProof::Ready { bytes, .. } = self.period_proof(proof).await? {
+                proofs.push(bytes);
+            }
+        }
+        Ok(proofs)
+    }
+
+    async fn period_proof(&self, proof: vault::PeriodProof) -> Result<PeriodProof, Error> {
+        let Some(position) = proof.position else {
+            return Ok(PeriodProof::Pending);
+        };
+        let count = match &proof.lookup {
+            Lookup::Present((_, value, _)) => u64::from(value.count),
+            Lookup::Absent(_) => 0,
+        };
+        let bundle = PeriodBundle {
+            proof: DisclosureProof {
+                key: proof.key,
+                lookup: proof.lookup,
+                logged: self.ledger.logged_entry(position.log_index).await?,
+            },
+            disclosures: proof.disclosures,
+        };
+        Ok(PeriodProof::Ready {
+            count,
+            bytes: codec::to_vec(&bundle),
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Disclosure periods: one entry for each, also an empty one, one after the other without a gap.
+//!
+//! Periods end by the ledger's time, never by this machine's clock alone. And what else is due from time
+//! to time: going on after a restore, ending audit compartments whose retention is over.
+
+use crate::custodian::Custodian;
+use crate::error::Error;
+use codec::time::Millis;
+use ledger::entry::{DisclosurePeriod, Entry};
+use store::Store;
+
+/// Periods closed in one go: a node that was away makes up for them without holding up the rest.
+const AT_ONCE: usize = 16;
+/// Entries on their way above which no further period is closed.
+const BACKLOG: usize = 2_048;
+/// Ticks between looks at audit compartments whose retention is over.
+const HOUSEKEEPING_TICKS: u64 = 1_000;
+/// Audit compartments ended at once.
+const AUDITS_AT_ONCE: usize = 64;
+
+pub(super) async fn run<S: Store>(custodian: &Custodian<S>) {
+    let period_ms = custodian
+        .ledger
+        .state_view()
+        .parameters()
+        .disclosure_period_ms;
+    let tick_ms = (period_ms / 8).clamp(100, 5_000);
+    let mut continued = false;
+    let mut ticks = 0_u64;
+    loop {
+        match turn(custodian, &mut continued, ticks).await {
+            Ok(()) => {}
+            Err(error) => custodian.trouble("periods", &error).await,
+        }
+        ticks = ticks.wrapping_add(1);
+        custodian.ambient.sleep_ms(tick_ms).await;
+    }
+}
+
+async fn turn<S: Store>(
+    custodian: &Custodian<S>,
+    continued: &mut bool,
+    ticks: u64,
+) -> Result<(), Error> {
+    if ticks.is_multiple_of(HOUSEKEEPING_TICKS) {
+        audits_end(custodian).await?;
+    }
+    if custodian.vault.restored().is_some() && !*continued {
+        if !custodian.is_caught_up() {
+            return Ok(());
+        }
+        let last = custodian.ledger.state_view().last_period(&custodian.id);
+        if let Some(last) = last {
+            custodian
+                .vault
+                .periods_continue_after(last.period, &mut custodian.ambient.entropy())
+                .await?;
+        }
+        *continued = true;
+    }
+    // Before the first block the ledger's time is only the genesis'.
+    if custodian.ledger.tip().height == 0 {
+        return Ok(());
+    }
+    for _ in 0..AT_ONCE {
+        if custodian.vault.entries_len() > BACKLOG {
+            return Ok(());
+        }
+        let time = Millis::new(custodian.ledger.tip().time_ms);
+        let Some(period) = custodian.vault.period_due(time).await? else {
+            return Ok(());
+        };
+        close(custodian, period).await?;
+    }
+    Ok(())
+}
+
+async fn close<S: Store>(custodian: &Custodian<S>, period: u64) -> Result<(), Error> {
+    let mut entropy = custodian.ambient.entropy();
+    let closed = custodian.vault.period_close(period, &mut entropy).await?;
+    let signed = custodian.sign(&Entry::DisclosurePeriod(DisclosurePeriod {
+        custodian: custodian.id,
+        period,
+        root: closed.map.root(),
+    }))?;
+    custodian
+        .vault
+        .period_assign(&closed, &signed, custodian.now(), &mut entropy)
+        .await?;
+    custodian.counters.periods.up();
+    custodian.wakes.courier.wake();
+    Ok(())
+}
+
+async fn audits_end<S: Store>(custodian: &Custodian<S>) -> Result<(), Error> {
+    // By the ledger's time: a clock that runs ahead ends no retention.
+    let at = Millis::new(custodian.ledger.tip().time_ms);
+    for subject in custodian.vault.audit_due(at, AUDITS_AT_ONCE).await? {
+        custodian
+            .vault
+            .audit_erase(&subject, at, &mut custodian.ambient.entropy())
+            .await?;
+    }
+    Ok(())
+}

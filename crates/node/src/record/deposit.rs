@@ -1,0 +1,273 @@
+//! Depositing records: authorise the source, validate, form, put durably, answer.
+
+use super::form::{Draft, Target, drafts, payload_digest};
+use super::{Deposited, DepositedRecord, Provenance, Submission};
+use crate::caller::Caller;
+use crate::custodian::Custodian;
+use crate::error::{Conflict, Error};
+use crate::subject::open::client_key;
+use crate::subject::{Finality, Wait};
+use codec::id::RecordId;
+use codec::record;
+use codec::time::Millis;
+use consent::{Actor, RecordKind, Role};
+use keys::Zeroizing;
+use std::collections::BTreeSet;
+use store::Store;
+use vault::{CommitmentState, NewRecord, PUT_MAX_BYTES, PutRecord, RecordPut};
+
+/// Who may put records in.
+const SOURCES: [Role; 8] = [
+    Role::Clinician,
+    Role::Geneticist,
+    Role::Nurse,
+    Role::EmergencyClinician,
+    Role::Laboratory,
+    Role::Device,
+    Role::Desk,
+    Role::Controller,
+];
+
+record! {
+    /// Where a record came from, as it is kept with it.
+    pub(crate) struct Origin {
+        1 => pub(crate) actor: Actor,
+        2 => pub(crate) source: String,
+        3 => pub(crate) note: String,
+    }
+}
+
+/// Longest source and note of a provenance, in bytes.
+const PROVENANCE_MAX_BYTES: usize = 4_096;
+/// How often a version that did not say what it builds on is put on top of a newer one.
+const REBASES: usize = 4;
+
+impl<S: Store> Custodian<S> {
+    pub(crate) async fn record_deposit(&self, input: Submission) -> Result<Deposited, Error> {
+        input.caller.needs("depositing a record", &SOURCES)?;
+        input.caller.reaches(&input.subject)?;
+        if input.caller.actor.institution != self.id {
+            return Err(Error::OutOfScope);
+        }
+        self.in_service()?;
+        let standing = self.standing(&input.subject).await?;
+        if standing.facts.closed {
+            return Err(Error::SubjectClosed);
+        }
+        let size_bytes = input.payload.size_bytes();
+        if size_bytes > self.limits.payload_bytes {
+            return Err(too_large(
+                "a payload",
+                size_bytes,
+                self.limits.payload_bytes,
+            ));
+        }
+        let received = payload_digest(&input.payload);
+        let client = client_key(input.client_key.as_deref(), b"deposit", received.as_bytes())?;
+        let provenance = origin(&input.caller, &input.provenance)?;
+        let target = Target {
+            record: input.record,
+            expect_version: input.expect_version,
+            bundle_entries_max: self.limits.bundle_entries.min(vault::PUT_MAX_RECORDS),
+        };
+        let drafts = drafts(input.payload, &target, || {
+            RecordId::new(self.ambient.random())
+        })?;
+        let distinct: BTreeSet<RecordId> = drafts.iter().map(|draft| draft.record).collect();
+        if distinct.len() < drafts.len() {
+            return Err(Error::invalid(
+                "FHIR Bundle",
+                "",
+                "it writes a record twice",
+            ));
+        }
+        let rebase = drafts.iter().any(|draft| draft.expect_version.is_none());
+        let mut attempt = 0;
+        let put = loop {
+            let now = self.now();
+            let mut records = Vec::with_capacity(drafts.len());
+            for draft in &drafts {
+                records.push(
+                    self.version(&input.subject, draft, &provenance, now)
+                        .await?,
+                );
+            }
+            check_size(&records)?;
+            let put = RecordPut {
+                subject: input.subject,
+                client: client.clone(),
+                records,
+            };
+            let done = self
+                .vault
+                .record_put(&put, now, &mut self.ambient.entropy())
+                .await;
+            match done {
+                Err(vault::Error::Conflict(vault::Conflict::Version { .. }))
+                    if rebase && attempt < REBASES =>
+                {
+                    attempt += 1;
+                }
+                done => break done?,
+            }
+        };
+        if put.created {
+            self.counters.deposits.up();
+            self.wakes.records.wake();
+        }
+        let kinds = drafts.iter().map(|draft| draft.kind.as_str());
+        let records = answered(&put.records, kinds, put.created)?;
+        Ok(Deposited {
+            finality: self
+                .deposit_wait(&input.subject, &put.records, input.wait)
+                .await?,
+            records,
+        })
+    }
+
+    /// A draft as the version after the one it builds on.
+    async fn version(
+        &self,
+        subject: &codec::SubjectId,
+        draft: &Draft,
+        provenance: &Zeroizing<Vec<u8>>,
+        now: Millis,
+    ) -> Result<NewRecord, Error> {
+        let expect_version = match draft.expect_version {
+            Some(expected) => expected,
+            None => match self.vault.record_meta(subject, &draft.record, None).await {
+                // The source names a record but no version: the same kind of thing, once more.
+                Ok(meta) if meta.kind == draft.kind => meta.version,
+                Ok(meta) => {
+                    return Err(Conflict::OtherBytes {
+                        record: draft.record,
+                        version: meta.version,
+                    }
+                    .into());
+                }
+                Err(vault::Error::RecordUnknown(_)) => 0,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let version = expect_version.checked_add(1).ok_or(Conflict::Version {
+            record: draft.record,
+            version: expect_version,
+        })?;
+        let formed = draft.formed(version, now)?;
+        Ok(NewRecord {
+            record: draft.record,
+            expect_version,
+            kind: draft.kind.clone(),
+            received: draft.received,
+            stored_form: formed.stored_form,
+            projections: formed.projections,
+            provenance: provenance.clone(),
+            tokens: BTreeSet::new(),
+        })
+    }
+
+    async fn deposit_wait(
+        &self,
+        subject: &codec::SubjectId,
+        records: &[PutRecord],
+        wait: Wait,
+    ) -> Result<Finality, Error> {
+        // The records of a put are batched in order: the last one is final last.
+        let Some(last) = records.last() else {
+            return Ok(Finality::Pending);
+        };
+        let Wait::Final { timeout_ms } = wait else {
+            return self.record_finality(subject, last).await;
+        };
+        let signal = self.waits.on(last.commitment);
+        let now = self.record_finality(subject, last).await?;
+        if now.is_final() {
+            return Ok(now);
+        }
+        self.bounded(signal, timeout_ms).await;
+        self.record_finality(subject, last).await
+    }
+
+    async fn record_finality(
+        &self,
+        subject: &codec::SubjectId,
+        record: &PutRecord,
+    ) -> Result<Finality, Error> {
+        let state = self
+            .vault
+            .commitment_state(subject, &record.record, record.version)
+            .await?;
+        Ok(finality(&state))
+    }
+}
+
+pub(crate) fn finality(state: &CommitmentState) -> Finality {
+    match state {
+        CommitmentState::Final { position, .. } => Finality::Final {
+            height: position.height,
+            time_ms: position.time.get(),
+        },
+        CommitmentState::Queued | CommitmentState::Assigned { .. } => Finality::Pending,
+    }
+}
+
+/// A kind as the vault keeps it.
+pub(crate) fn kind(text: &str) -> Result<RecordKind, Error> {
+    RecordKind::new(text).map_err(|_| Error::Damaged("a record's kind".to_owned()))
+}
+
+fn answered<'a>(
+    records: &[PutRecord],
+    kinds: impl Iterator<Item = &'a str>,
+    created: bool,
+) -> Result<Vec<DepositedRecord>, Error> {
+    let answers = records.iter().zip(kinds).map(|(put, of)| {
+        Ok(DepositedRecord {
+            record: put.record,
+            version: put.version,
+            kind: kind(of)?,
+            commitment: put.commitment,
+            created,
+        })
+    });
+    answers.collect()
+}
+
+fn origin(caller: &Caller, provenance: &Provenance) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let size = provenance
+        .source
+        .len()
+        .saturating_add(provenance.note.len());
+    if size > PROVENANCE_MAX_BYTES {
+        return Err(too_large("a provenance", size, PROVENANCE_MAX_BYTES));
+    }
+    Ok(Zeroizing::new(codec::to_vec(&Origin {
+        actor: caller.actor.clone(),
+        source: provenance.source.clone(),
+        note: provenance.note.clone(),
+    })))
+}
+
+fn check_size(records: &[NewRecord]) -> Result<(), Error> {
+    let size = |new: &NewRecord| {
+        let projected: usize = new.projections.iter().map(|p| p.bytes.len()).sum();
+        projected.saturating_add(new.stored_form.len())
+    };
+    let size_bytes = records.iter().map(size).sum();
+    if size_bytes > PUT_MAX_BYTES {
+        return Err(too_large(
+            "a deposit with its projections",
+            size_bytes,
+            PUT_MAX_BYTES,
+        ));
+    }
+    Ok(())
+}
+
+fn too_large(what: &'static str, size_bytes: usize, limit_bytes: usize) -> Error {
+    Error::TooLarge {
+        what,
+        size_bytes: u64::try_from(size_bytes).unwrap_or(u64::MAX),
+        limit_bytes: u64::try_from(limit_bytes).unwrap_or(u64::MAX),
+    }
+}

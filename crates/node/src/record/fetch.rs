@@ -1,0 +1,382 @@
+//! Fetching and listing: decide, log the disclosure durably, then open what is permitted.
+
+use super::deposit::{finality, kind};
+use super::{Content, Fetch, Fetched, FetchedProjection, FetchedRecord, List, Listed, RecordMeta};
+use crate::caller::Caller;
+use crate::custodian::Custodian;
+use crate::disclosure::log::{Logging, erased};
+use crate::error::Error;
+use codec::Category;
+use codec::id::{DisclosureId, RecordId, SubjectId};
+use codec::time::Millis;
+use consent::{
+    Actor, BreakGlass, Decision, Facts, Permit, Purpose, RecordKind, Records, Request, Selection,
+};
+use keys::commitment::Label;
+use std::collections::{BTreeMap, BTreeSet};
+use store::Store;
+use vault::{CommitmentState, Parts};
+
+/// What is to be opened of one version.
+struct Plan {
+    meta: vault::RecordMeta,
+    kind: RecordKind,
+    permitted: BTreeSet<Category>,
+}
+
+impl Plan {
+    /// Whether all of it is permitted, so that the stored form may be served.
+    fn is_whole(&self) -> bool {
+        self.permitted == self.meta.categories()
+    }
+}
+
+/// What was asked of a subject, decided.
+struct Decided {
+    permit: Permit,
+    at: Millis,
+    session: Option<DisclosureId>,
+    request: Request,
+}
+
+impl<S: Store> Custodian<S> {
+    pub(crate) async fn record_fetch(&self, input: Fetch) -> Result<Fetched, Error> {
+        input.caller.reaches(&input.subject)?;
+        self.check_selection(&input.selection, input.version)?;
+        let request = Request {
+            actor: input.caller.actor.clone(),
+            purpose: input.purpose,
+            subject: input.subject,
+            selection: input.selection,
+            study: input.study,
+            partial: input.partial,
+        };
+        let metas = self
+            .selected(&input.subject, &request.selection.records, input.version)
+            .await;
+        let decided = self
+            .decide(request, metas.as_deref().unwrap_or_default())
+            .await?;
+        // Unknown records are told only to those who may read.
+        let metas = match metas {
+            Ok(metas) => metas,
+            Err(error) => {
+                self.permit_log(&decided, Vec::new()).await?;
+                return Err(error);
+            }
+        };
+        let plans = plans(metas, &decided)?;
+        let records = plans.iter().map(|plan| plan.meta.record).collect();
+        let disclosure = self.permit_log(&decided, records).await?;
+        // INVARIANT: nothing is opened before this line.
+        let mut opened = Vec::with_capacity(plans.len());
+        for plan in plans {
+            opened.push(self.open(&input.subject, plan).await?);
+        }
+        self.counters.fetches.up();
+        Ok(Fetched {
+            disclosure,
+            permit: decided.permit,
+            records: opened,
+        })
+    }
+
+    pub(crate) async fn record_list(&self, input: List) -> Result<Listed, Error> {
+        input.caller.reaches(&input.subject)?;
+        let request = Request {
+            actor: input.caller.actor.clone(),
+            purpose: input.purpose,
+            subject: input.subject,
+            selection: Selection {
+                categories: Category::ALL.iter().copied().collect(),
+                records: match input.record {
+                    Some(record) => Records::Only(BTreeSet::from([record])),
+                    None => Records::All,
+                },
+            },
+            study: input.study,
+            partial: true,
+        };
+        let metas = match &input.record {
+            Some(record) => self.versions(&input.subject, record).await,
+            None => self.selected(&input.subject, &Records::All, None).await,
+        };
+        let decided = self
+            .decide(request, metas.as_deref().unwrap_or_default())
+            .await?;
+        let disclosure = self.permit_log(&decided, Vec::new()).await?;
+        let mut listed = Vec::new();
+        for plan in plans(metas?, &decided)? {
+            listed.push(self.shown(&input.subject, &plan).await?);
+        }
+        Ok(Listed {
+            disclosure,
+            permit: decided.permit,
+            records: listed,
+        })
+    }
+
+    /// Decides a request with everything that is known now; a refusal is logged before it is told.
+    async fn decide(
+        &self,
+        request: Request,
+        metas: &[vault::RecordMeta],
+    ) -> Result<Decided, Error> {
+        let subject = request.subject;
+        let standing = match self.standing(&subject).await {
+            Ok(standing) => standing,
+            Err(Error::SubjectErased) => {
+                return Err(self.refusal_log(request, erased(), false).await);
+            }
+            Err(error) => return Err(error),
+        };
+        if request.purpose != Purpose::Btg {
+            self.in_service_for(&standing)?;
+        }
+        let mut facts = standing.facts.clone();
+        for meta in metas {
+            facts.record_kinds.insert(meta.record, kind(&meta.kind)?);
+        }
+        if let Some(study) = request.study {
+            let open = self.ledger.state_view().study(&study);
+            if open.is_some_and(|leaf| leaf.institution == request.actor.institution) {
+                facts.active_studies.insert(study);
+            }
+        }
+        let session = self.session_of(&request, &facts).await?;
+        facts.break_glass = session.as_ref().map(|(_, opened)| opened.clone());
+        let at = facts.at();
+        match consent::decide(&self.policy, &standing.effective(), &request, &facts) {
+            Decision::Permit(permit) => Ok(Decided {
+                permit,
+                at,
+                session: session.map(|(id, _)| id),
+                request,
+            }),
+            Decision::Deny(denial) => {
+                let stale = facts.is_stale();
+                Err(self.refusal_log(request, denial, stale).await)
+            }
+        }
+    }
+
+    /// The asker's break-glass session for the subject, if the request is made under one. One that is
+    /// over is named only if there is no other.
+    async fn session_of(
+        &self,
+        request: &Request,
+        facts: &Facts,
+    ) -> Result<Option<(DisclosureId, BreakGlass)>, Error> {
+        if request.purpose != Purpose::Btg {
+            return Ok(None);
+        }
+        let sessions = self.vault.sessions(&request.subject).await?;
+        let own = sessions
+            .into_iter()
+            .map(|(id, session)| (id, session.opened))
+            .filter(|(_, opened)| is_of(opened, &request.actor));
+        let latest =
+            own.max_by_key(|(id, opened)| (opened.ends() > facts.at(), opened.ends(), *id));
+        Ok(latest)
+    }
+
+    async fn permit_log(
+        &self,
+        decided: &Decided,
+        records: Vec<RecordId>,
+    ) -> Result<DisclosureId, Error> {
+        self.disclosure_log(Logging {
+            request: decided.request.clone(),
+            outcome: vault::Outcome::Permitted(decided.permit.because.clone()),
+            records,
+            stale: decided.permit.stale,
+            session: decided.session,
+            channel: None,
+        })
+        .await
+    }
+
+    fn check_selection(&self, selection: &Selection, version: Option<u32>) -> Result<(), Error> {
+        let named = match &selection.records {
+            Records::All => None,
+            Records::Only(records) => Some(records.len()),
+        };
+        if version.is_some() && named != Some(1) {
+            return Err(Error::invalid(
+                "request",
+                "version",
+                "a version goes with exactly one record",
+            ));
+        }
+        let limit = self.limits.fetch_records.min(vault::MAX_DISCLOSED);
+        match named {
+            Some(named) if named > limit => Err(Error::invalid(
+                "request",
+                "records",
+                format!("at most {limit} records are fetched at once"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The selected versions: of each record the latest, unless one is named.
+    async fn selected(
+        &self,
+        subject: &SubjectId,
+        records: &Records,
+        version: Option<u32>,
+    ) -> Result<Vec<vault::RecordMeta>, Error> {
+        match records {
+            Records::All => self.latest(subject).await,
+            Records::Only(records) => {
+                let mut metas = Vec::with_capacity(records.len());
+                for record in records {
+                    metas.push(self.vault.record_meta(subject, record, version).await?);
+                }
+                Ok(metas)
+            }
+        }
+    }
+
+    /// The latest version of every record.
+    async fn latest(&self, subject: &SubjectId) -> Result<Vec<vault::RecordMeta>, Error> {
+        const PAGE: usize = 256;
+        let limit = self.limits.fetch_records.min(vault::MAX_DISCLOSED);
+        let mut latest: BTreeMap<RecordId, vault::RecordMeta> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.vault.record_list(subject, None, after, PAGE).await?;
+            let full = page.len() == PAGE;
+            after = page.last().map(|meta| (meta.record, meta.version));
+            for meta in page {
+                latest.insert(meta.record, meta);
+            }
+            if latest.len() > limit {
+                return Err(Error::invalid(
+                    "request",
+                    "records",
+                    format!("the subject has more than {limit} records; name some of them"),
+                ));
+            }
+            if !full {
+                return Ok(latest.into_values().collect());
+            }
+        }
+    }
+
+    async fn versions(
+        &self,
+        subject: &SubjectId,
+        record: &RecordId,
+    ) -> Result<Vec<vault::RecordMeta>, Error> {
+        let limit = self.limits.fetch_records;
+        let versions = self.vault.record_list(subject, Some(record), None, limit);
+        let versions = versions.await?;
+        if versions.is_empty() {
+            return Err(Error::RecordUnknown(*record));
+        }
+        Ok(versions)
+    }
+
+    async fn open(&self, subject: &SubjectId, plan: Plan) -> Result<FetchedRecord, Error> {
+        let parts = if plan.is_whole() {
+            Parts::All
+        } else {
+            Parts::Projections(plan.permitted.clone())
+        };
+        let meta = self.shown(subject, &plan).await?;
+        let opened = self
+            .vault
+            .record_get(subject, &meta.record, Some(meta.version), &parts)
+            .await?;
+        let mut stored_form = None;
+        let mut projections = Vec::new();
+        for part in opened.parts {
+            let (label, rule_version) = (part.label, part.rule_version);
+            let bytes = Content::from(part.into_bytes());
+            match label {
+                Label::Stored => stored_form = Some(bytes),
+                Label::Projection(category) => projections.push(FetchedProjection {
+                    category,
+                    rule_version,
+                    bytes,
+                }),
+            }
+        }
+        Ok(FetchedRecord {
+            meta,
+            stored_form,
+            projections,
+        })
+    }
+
+    async fn shown(&self, subject: &SubjectId, plan: &Plan) -> Result<RecordMeta, Error> {
+        let meta = &plan.meta;
+        let state = self
+            .vault
+            .commitment_state(subject, &meta.record, meta.version)
+            .await?;
+        Ok(RecordMeta {
+            record: meta.record,
+            version: meta.version,
+            kind: plan.kind.clone(),
+            deposited_ms: meta.deposited.get(),
+            commitment: meta.commitment,
+            categories: plan.permitted.iter().copied().collect(),
+            size_bytes: if plan.is_whole() {
+                meta.size_bytes()
+            } else {
+                0
+            },
+            entry: match &state {
+                CommitmentState::Queued => None,
+                CommitmentState::Assigned { entry } | CommitmentState::Final { entry, .. } => {
+                    Some(*entry)
+                }
+            },
+            finality: finality(&state),
+        })
+    }
+}
+
+/// What is permitted of each version; versions of which nothing is are left out.
+fn plans(metas: Vec<vault::RecordMeta>, decided: &Decided) -> Result<Vec<Plan>, Error> {
+    let mut plans = Vec::new();
+    for meta in metas {
+        let kind = kind(&meta.kind)?;
+        let covered = |category: &Category| {
+            let permit = &decided.permit;
+            permit.covers(*category, &meta.record, Some(&kind), decided.at)
+        };
+        let permitted: BTreeSet<Category> = meta.categories().into_iter().filter(covered).collect();
+        if !permitted.is_empty() {
+            plans.push(Plan {
+                meta,
+                kind,
+                permitted,
+            });
+        }
+    }
+    Ok(plans)
+}
+
+fn is_of(session: &BreakGlass, actor: &Actor) -> bool {
+    session.opened_by == actor.practitioner && session.institution == actor.institution
+}
+
+impl Caller {
+    /// The request that stands for an act which is no read of records.
+    pub(crate) fn act(&self, subject: &SubjectId, purpose: Purpose) -> Request {
+        Request {
+            actor: self.actor.clone(),
+            purpose,
+            subject: *subject,
+            selection: Selection {
+                categories: BTreeSet::new(),
+                records: Records::All,
+            },
+            study: None,
+            partial: false,
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! From received payloads to what the vault keeps: stored form, projections, kind.
+//!
+//! Pure. A FHIR resource's stored form is the received bytes with the server's id, version and time
+//! spliced in, and references between a Bundle's entries resolved; a phenopacket's and a document's are
+//! the received bytes. Projections are made from the stored form, so that they show what is served.
+
+use super::{Content, Payload};
+use crate::error::{Error, Problem};
+use codec::Category;
+use codec::Domain;
+use codec::id::{Digest, RecordId};
+use codec::time::Millis;
+use fhir::{Assigned, BundleKind, Method};
+use keys::Zeroizing;
+use std::collections::BTreeMap;
+use vault::Projection;
+
+/// Rule by which a document's projection (its media type and size) is made.
+const DOCUMENT_RULE_VERSION: u16 = 1;
+const MEDIA_TYPE_MAX_BYTES: usize = 128;
+
+/// A record in the making.
+pub(crate) struct Draft {
+    pub(crate) record: RecordId,
+    /// The version that it replaces; none: whichever is the latest.
+    pub(crate) expect_version: Option<u32>,
+    pub(crate) kind: String,
+    /// Digest of what was received for it.
+    pub(crate) received: Digest,
+    source: Source,
+}
+
+enum Source {
+    Phenopacket(Content),
+    Fhir { bytes: Content, links: Links },
+    Document { bytes: Content, media_type: String },
+}
+
+/// Where references between the entries of a Bundle lead.
+type Links = std::sync::Arc<BTreeMap<String, String>>;
+
+/// A record's parts.
+pub(crate) struct Formed {
+    pub(crate) stored_form: Zeroizing<Vec<u8>>,
+    pub(crate) projections: Vec<Projection>,
+}
+
+/// What the source said about which record it means.
+pub(crate) struct Target {
+    pub(crate) record: Option<RecordId>,
+    pub(crate) expect_version: Option<u32>,
+    pub(crate) bundle_entries_max: usize,
+}
+
+/// Checks a payload and takes it apart.
+pub(crate) fn drafts(
+    payload: Payload,
+    target: &Target,
+    mut fresh: impl FnMut() -> RecordId,
+) -> Result<Vec<Draft>, Error> {
+    let one = |source: Source, kind: String, received: Digest, fresh: RecordId| {
+        vec![Draft {
+            record: target.record.unwrap_or(fresh),
+            // Without an expected version it must be new: other bytes under its id are a conflict.
+            expect_version: Some(target.expect_version.unwrap_or(0)),
+            kind,
+            received,
+            source,
+        }]
+    };
+    match payload {
+        Payload::Phenopacket(bytes) => {
+            phenopacket::Parsed::parse(bytes.as_bytes())
+                .map_err(|error| invalid("phenopacket", &error))?;
+            let received = received(b"phenopacket", bytes.as_bytes());
+            let source = Source::Phenopacket(bytes);
+            Ok(one(source, "phenopacket".to_owned(), received, fresh()))
+        }
+        Payload::FhirResource(bytes) => {
+            let parsed = fhir::Parsed::parse(bytes.as_bytes())
+                .map_err(|error| invalid("FHIR resource", &error))?;
+            let kind = parsed.resource_type().to_owned();
+            let received = received(b"fhir", bytes.as_bytes());
+            let links = Links::default();
+            let source = Source::Fhir { bytes, links };
+            Ok(one(source, kind, received, fresh()))
+        }
+        Payload::FhirBundle(bytes) => {
+            if target.record.is_some() || target.expect_version.is_some() {
+                return Err(bundle("", "a Bundle names its records in its entries"));
+            }
+            bundle_drafts(&bytes, target.bundle_entries_max, fresh)
+        }
+        Payload::Document { bytes, media_type } => {
+            let plain = media_type
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+            if !media_type.contains('/') || media_type.len() > MEDIA_TYPE_MAX_BYTES || !plain {
+                return Err(Error::invalid(
+                    "document",
+                    "",
+                    "its media type is malformed",
+                ));
+            }
+            if bytes.is_empty() {
+                return Err(Error::invalid("document", "", "it is empty"));
+            }
+            let received = keys::digest(
+                Domain::IdempotencyKey,
+                &[b"document", media_type.as_bytes(), bytes.as_bytes()],
+            );
+            let source = Source::Document { bytes, media_type };
+            Ok(one(source, "document".to_owned(), received, fresh()))
+        }
+    }
+}
+
+/// The digest by which a whole payload is recognised when it is sent again.
+pub(crate) fn payload_digest(payload: &Payload) -> Digest {
+    let (what, bytes): (&[u8], _) = match payload {
+        Payload::Phenopacket(bytes) => (b"phenopacket", bytes),
+        Payload::FhirResource(bytes) => (b"fhir", bytes),
+        Payload::FhirBundle(bytes) => (b"fhir-bundle", bytes),
+        Payload::Document { bytes, .. } => (b"document", bytes),
+    };
+    received(what, bytes.as_bytes())
+}
+
+impl Payload {
+    /// Its size.
+    pub(crate) fn size_bytes(&self) -> usize {
+        match self {
+            Self::Phenopacket(bytes)
+            | Self::FhirResource(bytes)
+            | Self::FhirBundle(bytes)
+            | Self::Document { bytes, .. } => bytes.len(),
+        }
+    }
+}
+
+impl Draft {
+    /// The parts of the record as this version.
+    pub(crate) fn formed(&self, version: u32, now: Millis) -> Result<Formed, Error> {
+        match &self.source {
+            Source::Phenopacket(bytes) => {
+                let parsed = phenopacket::Parsed::parse(bytes.as_bytes())
+                    .map_err(|error| invalid("phenopacket", &error))?;
+                let stored_form = parsed.stored_form().to_vec();
+                let projections = parsed.projections();
+                Ok(formed(stored_form, projections, phenopacket::RULE_VERSION))
+            }
+            Source::Fhir { bytes, links } => {
+                let refused = |error: fhir::Error| invalid("FHIR resource", &error);
+                let parsed = fhir::Parsed::parse(bytes.as_bytes()).map_err(refused)?;
+                let assigned = Assigned {
+                    id: &self.record.to_string(),
+                    version_id: &version.to_string(),
+                    last_updated: now,
+                };
+                let resolve = |reference: &str| links.get(reference).cloned();
+                let stored_form = parsed.stored_form(&assigned, &resolve).map_err(refused)?;
+                let projections = fhir::Parsed::parse(&stored_form)
+                    .map_err(refused)?
+                    .projections();
+                Ok(formed(stored_form, projections, fhir::RULE_VERSION))
+            }
+            Source::Document { bytes, media_type } => {
+                let about = format!(
+                    "{{\"mediaType\":{},\"sizeBytes\":{}}}",
+                    quoted(media_type),
+                    bytes.len()
+                );
+                let projections = vec![(Category::Documents, about.into_bytes())];
+                let stored_form = bytes.as_bytes().to_vec();
+                Ok(formed(stored_form, projections, DOCUMENT_RULE_VERSION))
+            }
+        }
+    }
+}
+
+fn formed(stored: Vec<u8>, projections: Vec<(Category, Vec<u8>)>, rule_version: u16) -> Formed {
+    let projections = projections.into_iter().map(|(category, bytes)| Projection {
+        category,
+        rule_version,
+        bytes: Zeroizing::new(bytes),
+    });
+    Formed {
+        stored_form: Zeroizing::new(stored),
+        projections: projections.collect(),
+    }
+}
+
+fn bundle_drafts(
+    bytes: &Content,
+    entries_max: usize,
+    mut fresh: impl FnMut() -> RecordId,
+) -> Result<Vec<Draft>, Error> {
+    let parsed =
+        fhir::Bundle::parse(bytes.as_bytes()).map_err(|error| invalid("FHIR Bundle", &error))?;
+    let count = parsed.entries().len();
+    if count == 0 {
+        return Err(bundle("Bundle.entry", "it has no entries"));
+    }
+    if count > entries_max {
+        return Err(bundle(
+            "Bundle.entry",
+            format!("it has {count} entries; the limit is {entries_max}"),
+        ));
+    }
+    let dangling = parsed.dangling();
+    if !dangling.is_empty() {
+        let problems_found = dangling.into_iter().map(|(position, element)| Problem {
+            path: format!("Bundle.entry[{position}].resource: {element}"),
+            message: "it refers to an entry that the Bundle does not have".to_owned(),
+        });
+        return Err(Error::Invalid {
+            what: "FHIR Bundle",
+            problems_found: problems_found.collect(),
+        });
+    }
+    let mut links = BTreeMap::new();
+    let mut found = Vec::with_capacity(count);
+    for (position, entry) in parsed.entries().iter().enumerate() {
+        let path = format!("Bundle.entry[{position}]");
+        let Some(resource) = entry.resource() else {
+            return Err(bundle(
+                &path,
+                "only entries that put a resource in are taken",
+            ));
+        };
+        let (record, expect_version) = match (parsed.kind(), entry.request()) {
+            (BundleKind::Collection, _) | (_, None) => (fresh(), Some(0)),
+            (_, Some(request)) => {
+                entry_target(request, resource.resource_type(), &path, &mut fresh)?
+            }
+        };
+        let kind = resource.resource_type().to_owned();
+        if let Some(full_url) = entry.full_url() {
+            links.insert(full_url.to_owned(), format!("{kind}/{record}"));
+        }
+        found.push((record, expect_version, kind, resource.received().to_vec()));
+    }
+    let links = Links::new(links);
+    let drafts = found
+        .into_iter()
+        .map(|(record, expect_version, kind, bytes)| Draft {
+            record,
+            expect_version,
+            kind,
+            received: received(b"fhir", &bytes),
+            source: Source::Fhir {
+                bytes: Content::new(bytes),
+                links: links.clone(),
+            },
+        });
+    Ok(drafts.collect())
+}
+
+/// Which record an entry's request means, and which version it builds on.
+fn entry_target(
+    request: &fhir::Request<'_>,
+    resource_type: &str,
+    path: &str,
+    fresh: &mut impl FnMut() -> RecordId,
+) -> Result<(RecordId, Option<u32>), Error> {
+    if request.if_none_exist.is_some() {
+        return Err(bundle(
+            path,
+            "conditional creation is not supported here; send it without",
+        ));
+    }
+    match request.method {
+        Method::Post if request.url == resource_type => Ok((fresh(), Some(0))),
+        Method::Put => {
+            let id = request
+                .url
+                .strip_prefix(resource_type)
+                .and_then(|rest| rest.strip_prefix('/'));
+            let record = id.and_then(|id| id.parse().ok()).ok_or_else(|| {
+                bundle(
+                    path,
+                    "an update names a record of this server: Type/id, without a search",
+                )
+            })?;
+            let expected = request.if_match.as_deref().map(if_match).transpose();
+            let expected = expected
+                .map_err(|()| bundle(path, "ifMatch is not an ETag of the form W/\"3\""))?;
+            Ok((record, expected))
+        }
+        _ => Err(bundle(
+            path,
+            "only creation (POST Type) and update (PUT Type/id) are taken; send others by themselves",
+        )),
+    }
+}
+
+fn if_match(text: &str) -> Result<u32, ()> {
+    let text = text.strip_prefix("W/").unwrap_or(text);
+    text.trim_matches('"').parse().map_err(|_| ())
+}
+
+fn received(what: &[u8], bytes: &[u8]) -> Digest {
+    keys::digest(Domain::IdempotencyKey, &[what, bytes])
+}
+
+fn bundle(path: &str, message: impl Into<String>) -> Error {
+    Error::invalid("FHIR Bundle", path, message)
+}
+
+/// The errors of the formats name places and rules, never values.
+fn invalid(what: &'static str, error: &impl std::error::Error) -> Error {
+    Error::invalid(what, "", error.to_string())
+}
+
+/// A JSON string; what is quoted holds printable ASCII only.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

@@ -1,0 +1,251 @@
+//! Starting and stopping a node.
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::custodian::Custodian;
+use crate::event::Broadcast;
+use crate::handle::{Handle, Job};
+use crate::wait::{Waits, Wakes};
+use codec::time::Millis;
+use commonware_runtime as runtime;
+use consensus::network::{Lookup, Network};
+use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, select};
+use futures::{FutureExt, StreamExt};
+use keys::SigningKey;
+use std::sync::Arc;
+use store::Store;
+use vault::{Keychain, Settings, Vault};
+
+/// What a node needs of its runtime; both of the engine's runtimes have it.
+pub trait Runtime: consensus::Runtime + runtime::Network + runtime::Resolver {}
+
+impl<T: consensus::Runtime + runtime::Network + runtime::Resolver> Runtime for T {}
+
+/// How long a stopping node waits for use cases in flight.
+const STOP_MS: u64 = 10_000;
+
+/// A running node.
+pub struct Node {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    task: runtime::Handle<()>,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The vault could not be opened.
+    #[error("the vault could not be opened")]
+    Vault(#[from] vault::Error),
+    /// Consensus could not be started.
+    #[error("consensus could not be started")]
+    Consensus(#[from] consensus::StartError),
+    /// The validator's seed is malformed.
+    #[error("the validator key is malformed")]
+    Validator,
+    /// The runtime ended while the node was starting.
+    #[error("the node was stopped while it started")]
+    Stopped,
+}
+
+impl Node {
+    /// Starts a node over TCP to its configured peers. It runs until [`Node::stop`] or the end of the
+    /// task that owns `context`.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start<E: Runtime, S: Store>(
+        context: E,
+        config: Config,
+        store: S,
+        keychain: Keychain,
+    ) -> Result<Self, StartError> {
+        let seed = keychain.identity().validator_seed;
+        let network =
+            Lookup::new(&seed, config.listen, config.peers.clone()).ok_or(StartError::Validator)?;
+        Self::start_over(context, config, network, store, keychain).await
+    }
+
+    /// Starts a node over any network.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start_over<E, S, N>(
+        context: E,
+        config: Config,
+        network: N,
+        store: S,
+        keychain: Keychain,
+    ) -> Result<Self, StartError>
+    where
+        E: consensus::Runtime,
+        S: Store,
+        N: Network<E>,
+    {
+        Self::start_with(
+            Ambient::of(&context),
+            context,
+            config,
+            network,
+            store,
+            keychain,
+        )
+        .await
+    }
+
+    /// Starts a node whose clock and randomness are not its runtime's: for simulations of clocks that are
+    /// wrong.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start_with<E, S, N>(
+        ambient: Ambient,
+        context: E,
+        config: Config,
+        network: N,
+        store: S,
+        keychain: Keychain,
+    ) -> Result<Self, StartError>
+    where
+        E: consensus::Runtime,
+        S: Store,
+        N: Network<E>,
+    {
+        let (stop, stopped) = oneshot::channel();
+        let (started, start) = oneshot::channel();
+        // One task owns everything: when it ends, so does all that it started.
+        let task = context.child("node").spawn(move |context| async move {
+            let opened = open(&context, ambient, config, network, store, keychain).await;
+            let (custodian, handle, jobs) = match opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    started.send(Err(error)).ok();
+                    return;
+                }
+            };
+            crate::pump::start(&context, &custodian);
+            started.send(Ok(handle.clone())).ok();
+            serve(&context, jobs, stopped).await;
+            drain(&custodian, &handle).await;
+        });
+        let handle = start.await.map_err(|_| StartError::Stopped)??;
+        Ok(Self {
+            handle,
+            stop: Some(stop),
+            task,
+        })
+    }
+
+    /// Calls this node's use cases.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Takes no more calls, lets those in flight end, and ends everything else. What is durable goes on
+    /// from there at the next start.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).ok();
+        }
+        self.task.await.ok();
+    }
+
+    /// Ends everything at once, as a crash would.
+    pub async fn crash(self) {
+        self.task.abort();
+        self.task.await.ok();
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Node")
+    }
+}
+
+type Opened<S> = (Arc<Custodian<S>>, Handle, mpsc::UnboundedReceiver<Job>);
+
+async fn open<E, S, N>(
+    context: &E,
+    ambient: Ambient,
+    config: Config,
+    network: N,
+    store: S,
+    keychain: Keychain,
+) -> Result<Opened<S>, StartError>
+where
+    E: consensus::Runtime,
+    S: Store,
+    N: Network<E>,
+{
+    let identity = keychain.identity();
+    let mut settings = Settings::new(config.institution);
+    settings.period_ms = config.genesis.parameters.disclosure_period_ms;
+    let vault = Vault::open(store.clone(), keychain, settings).await?;
+    vault
+        .erasures_resume(Millis::new(ambient.now_ms()), &mut ambient.entropy())
+        .await?;
+    let id = config.institution;
+    let ledger = consensus::start(
+        context.child("consensus"),
+        network,
+        store,
+        consensus::Config {
+            partition: config.partition,
+            idle_block_ms: config.idle_block_ms,
+            leader_timeout_ms: config.leader_timeout_ms,
+            ..consensus::Config::new(config.genesis, identity.validator_seed)
+        },
+    )
+    .await?;
+    let events = Broadcast::new(config.limits.event_backlog);
+    let in_flight = config.limits.in_flight;
+    let custodian = Arc::new(Custodian {
+        id,
+        network: ledger.network(),
+        vault,
+        ledger,
+        policy: config.policy,
+        limits: config.limits,
+        ambient,
+        signing: SigningKey::from_seed(identity.signing_seed),
+        events: events.clone(),
+        waits: Waits::default(),
+        wakes: Wakes::default(),
+        counters: crate::status::Counters::default(),
+        quiet_ms: std::sync::atomic::AtomicU64::new(0),
+        batched: std::sync::Mutex::default(),
+    });
+    let (sender, jobs) = mpsc::unbounded();
+    let handle = Handle::new(&custodian, sender, in_flight, events);
+    Ok((custodian, handle, jobs))
+}
+
+/// Runs each call as a task of its own until the node is to stop.
+async fn serve<E: consensus::Runtime>(
+    context: &E,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let mut stopped = stopped.fuse();
+    loop {
+        match select(jobs.next(), &mut stopped).await {
+            Either::Left((Some(job), _)) => {
+                context.child("case").spawn(|_| job);
+            }
+            Either::Left((None, _)) | Either::Right(_) => return,
+        }
+    }
+}
+
+/// Waits for the calls in flight, within reason.
+async fn drain<S: Store>(custodian: &Custodian<S>, handle: &Handle) {
+    const STEP_MS: u64 = 10;
+    for _ in 0..STOP_MS / STEP_MS {
+        if handle.is_idle() {
+            return;
+        }
+        custodian.ambient.sleep_ms(STEP_MS).await;
+    }
+}

@@ -1,0 +1,127 @@
+//! Recovery of lost controller keys: drafted by the custodian, countersigned by a second institution.
+//!
+//! Nothing of it is stored until it is submitted: the draft travels as bytes between the two.
+
+use super::{RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectEntry, SubjectRecover};
+use crate::consent_change::apply::refused;
+use crate::custodian::Custodian;
+use crate::error::Error;
+use codec::id::NetworkId;
+use codec::record;
+use consent::Role;
+use keys::Signature;
+use ledger::entry::{self, Entry, RecoverTerms};
+use store::Store;
+use vault::EntryPurpose;
+
+record! {
+    /// A recovery between the two institutions.
+    struct Travelling {
+        1 => network: NetworkId,
+        2 => terms: RecoverTerms,
+        3 => witness: Option<Signature>,
+    }
+}
+
+impl<S: Store> Custodian<S> {
+    pub(crate) async fn subject_recover(
+        &self,
+        input: SubjectRecover,
+    ) -> Result<RecoveryDraft, Error> {
+        input.caller.needs("recovering a subject", &[Role::Desk])?;
+        input.caller.reaches(&input.subject)?;
+        self.in_service()?;
+        let standing = self.standing(&input.subject).await?;
+        if standing.facts.closed {
+            return Err(Error::SubjectClosed);
+        }
+        if standing.latest().assisted {
+            return Err(refused(
+                "the desk acts for this subject; enrol the family's keys instead",
+            ));
+        }
+        let member = self.ledger.state_view().institution(&input.witness);
+        if input.witness == self.id || member.is_none_or(|leaf| leaf.retired.is_some()) {
+            return Err(refused("the second institution must be another member"));
+        }
+        if input.keys.is_empty() || !input.keys.values().all(keys::PublicKey::is_point) {
+            return Err(refused("a recovery needs the new controllers' public keys"));
+        }
+        let terms = RecoverTerms {
+            custodian: self.id,
+            subject: input.subject,
+            slots: self.slots(&input.keys),
+            witness: input.witness,
+        };
+        Ok(draft(self.network, terms, None))
+    }
+
+    pub(crate) async fn subject_recover_endorse(
+        &self,
+        input: RecoveryEndorse,
+    ) -> Result<RecoveryDraft, Error> {
+        input.caller.needs("endorsing a recovery", &[Role::Desk])?;
+        let Travelling { network, terms, .. } = self.recovery(&input.draft)?;
+        if terms.witness != self.id {
+            return Err(refused("it names another institution as its witness"));
+        }
+        let signature = terms.sign(&network, &self.signing);
+        Ok(draft(network, terms, Some(signature)))
+    }
+
+    pub(crate) async fn subject_recover_submit(
+        &self,
+        input: RecoverySubmit,
+    ) -> Result<SubjectEntry, Error> {
+        input.caller.needs("recovering a subject", &[Role::Desk])?;
+        self.in_service()?;
+        let Travelling { terms, witness, .. } = self.recovery(&input.draft)?;
+        if terms.custodian != self.id {
+            return Err(refused("it is for another custodian"));
+        }
+        input.caller.reaches(&terms.subject)?;
+        let witness_signature = witness.ok_or(Error::Signature {
+            what: "the recovery",
+            why: "the second institution has not countersigned it",
+        })?;
+        let standing = self.standing(&terms.subject).await?;
+        if standing.facts.closed {
+            return Err(Error::SubjectClosed);
+        }
+        let subject = terms.subject;
+        let signed = self.sign(&Entry::SubjectRecover(Box::new(entry::SubjectRecover {
+            terms,
+            witness_signature,
+        })))?;
+        let purpose = EntryPurpose::SubjectRecover(subject);
+        self.vault
+            .entry_queue(purpose, &signed, self.now(), &mut self.ambient.entropy())
+            .await?;
+        self.wakes.courier.wake();
+        Ok(SubjectEntry {
+            entry: signed.id,
+            finality: self.entry_wait(&signed.id, input.wait).await?,
+            custodian: self.id,
+        })
+    }
+
+    fn recovery(&self, draft: &RecoveryDraft) -> Result<Travelling, Error> {
+        let found: Travelling = codec::from_slice(&draft.bytes)
+            .map_err(|_| refused("the bytes are no recovery draft"))?;
+        if found.network == self.network {
+            Ok(found)
+        } else {
+            Err(refused("it was made for another network"))
+        }
+    }
+}
+
+fn draft(network: NetworkId, terms: RecoverTerms, witness: Option<Signature>) -> RecoveryDraft {
+    RecoveryDraft {
+        bytes: codec::to_vec(&Travelling {
+            network,
+            terms,
+            witness,
+        }),
+    }
+}
