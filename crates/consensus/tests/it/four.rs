@@ -45,7 +45,7 @@ impl Four {
             let at = running[turn % running.len()];
             let entry = self.cluster.fixture.entry(at, number);
             ids.push(self.node(at).submit(&entry).await);
-            context.sleep(Duration::from_millis(3)).await;
+            context.sleep(Duration::from_millis(45)).await;
         }
         for at in running {
             for id in &ids {
@@ -91,7 +91,7 @@ fn run(seed: u64) -> (u64, Digest, String) {
         let took = millis(&context) - before;
         assert!(took < 10_000, "caught up in {took} ms");
 
-        four.finalise(200..220, &context).await;
+        four.finalise(200..225, &context).await;
         let (height, digest) = four.agree().await;
         assert!(height > 20, "no epoch was crossed");
         for node in four.nodes.iter().flatten() {
