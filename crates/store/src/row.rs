@@ -41,7 +41,9 @@ pub fn is_intact(table: &str, key: &[u8], stored: &[u8]) -> bool {
         .is_some_and(|(value, sum)| u64::from_be_bytes(*sum) == checksum(table, key, value))
 }
 
-fn checksum(table: &str, key: &[u8], value: &[u8]) -> u64 {
+/// The checksum itself.
+#[must_use]
+pub fn checksum(table: &str, key: &[u8], value: &[u8]) -> u64 {
     let mut digest = Digest::new(CrcAlgorithm::Crc64Nvme);
     // Names and keys are far shorter than these lengths hold; a saturated length still binds.
     digest.update(&[u8::try_from(table.len()).unwrap_or(u8::MAX)]);
