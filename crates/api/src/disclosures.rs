@@ -12,7 +12,7 @@ use consent::{
     safeguarding::{Audience, Ground},
 };
 use node::{
-    Basis, Category, DisclosureId, Millis, Missing, SubjectId,
+    Category, DisclosureId, Millis, Missing, SubjectId,
     disclosure::{DisclosureProofQuery, DisclosureQuery, DisclosureView, Outcome, PeriodProof},
     safeguarding::{
         Safeguarding, SafeguardingApprove, SafeguardingLift, SafeguardingPropose, SafeguardingQuery,
@@ -35,8 +35,14 @@ pub(crate) struct Disclosure {
     categories: Vec<Category>,
     records: Vec<String>,
     permitted: bool,
-    /// Each basis, or everything that was missing.
+    /// The basis, or everything that was missing.
     because: Vec<String>,
+    /// The break-glass session it was made under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    /// What was done, where it was no read of records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<String>,
     /// Its showing was delayed for safeguarding.
     delayed: bool,
 }
@@ -44,7 +50,7 @@ pub(crate) struct Disclosure {
 impl From<DisclosureView> for Disclosure {
     fn from(view: DisclosureView) -> Self {
         let (permitted, because) = match &view.outcome {
-            Outcome::Permitted(bases) => (true, bases.iter().map(Basis::to_string).collect()),
+            Outcome::Permitted(basis) => (true, vec![basis.to_string()]),
             Outcome::Refused(missing) => (false, missing.iter().map(Missing::to_string).collect()),
         };
         Self {
@@ -58,6 +64,8 @@ impl From<DisclosureView> for Disclosure {
             records: view.records.iter().map(ToString::to_string).collect(),
             permitted,
             because,
+            session: view.session.map(|session| session.to_string()),
+            act: view.act,
             delayed: view.delayed,
         }
     }
@@ -99,7 +107,7 @@ pub(crate) struct Propose {
     /// Kept with the log.
     #[schemars(with = "String")]
     reason: Reason,
-    /// For how long from now; the policy bounds it.
+    /// For how many days from now; the policy bounds it.
     days: u16,
 }
 

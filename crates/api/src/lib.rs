@@ -30,10 +30,14 @@ pub use problem::Problem;
 pub use token::{NewToken, TokenError, Tokens};
 
 use axum::Router;
-use std::{future::Future, io};
-use tokio::net::TcpListener;
+use std::{
+    future::{self, Future, IntoFuture},
+    io,
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::oneshot};
 
-/// Serves until `shutdown` resolves, then lets requests in flight end.
+/// Serves until `shutdown` resolves, then lets requests in flight end, for at most `grace`.
 ///
 /// # Errors
 /// When the listener fails.
@@ -41,8 +45,22 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
+    grace: Duration,
 ) -> io::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown)
-        .await
+    let (stopping, stopped) = oneshot::channel();
+    let served = axum::serve(listener, router).with_graceful_shutdown(async {
+        shutdown.await;
+        // The other side goes away only together with this future.
+        stopping.send(()).ok();
+    });
+    let over = async {
+        match stopped.await {
+            Ok(()) => tokio::time::sleep(grace).await,
+            Err(_) => future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = served.into_future() => ended,
+        () = over => Ok(()),
+    }
 }
