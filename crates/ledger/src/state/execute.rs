@@ -264,7 +264,8 @@ impl<'a> Work<'a> {
     }
 
     fn commit(&mut self) {
-        self.changes.append(&mut self.scratch);
+        // Not `append`, which would copy all earlier changes for each entry.
+        self.changes.extend(std::mem::take(&mut self.scratch));
     }
 
     fn finish(mut self) -> Result<Executed, Rejection> {

@@ -9,20 +9,45 @@ use jmt::storage::{LeafNode, Node, NodeBatch, NodeKey, TreeReader};
 use jmt::{JellyfishMerkleTree, KeyHash, OwnedValue, SimpleHasher, Version};
 use std::collections::{BTreeMap, HashMap};
 
-/// SHA-256 from `keys` for `jmt`.
-pub(super) struct Hasher(keys::Sha256Hasher);
+/// SHA-256 from `keys` for `jmt`, which hashes mostly 77 and 80 bytes in pieces: those are gathered
+/// and hashed at once, which spares a streaming state for each node.
+pub(super) struct Hasher {
+    short: [u8; 96],
+    len: usize,
+    long: Option<keys::Sha256Hasher>,
+}
 
 impl SimpleHasher for Hasher {
     fn new() -> Self {
-        Self(keys::Sha256Hasher::new())
+        Self {
+            short: [0; 96],
+            len: 0,
+            long: None,
+        }
     }
 
     fn update(&mut self, data: &[u8]) {
-        self.0.update(data);
+        if let Some(long) = &mut self.long {
+            long.update(data);
+            return;
+        }
+        let end = self.len + data.len();
+        if let Some(rest) = self.short.get_mut(self.len..end) {
+            rest.copy_from_slice(data);
+            self.len = end;
+        } else {
+            let mut long = keys::Sha256Hasher::new();
+            long.update(&self.short[..self.len]);
+            long.update(data);
+            self.long = Some(long);
+        }
     }
 
     fn finalize(self) -> [u8; 32] {
-        self.0.finalize()
+        match self.long {
+            Some(long) => long.finalize(),
+            None => keys::sha256(&[&self.short[..self.len]]).into_bytes(),
+        }
     }
 }
 
@@ -36,10 +61,8 @@ impl Nodes {
     }
 
     /// Makes a newer version the finalised one: what it replaced is gone.
-    pub(super) fn fold(&mut self, update: &Update) {
-        for (key, node) in &update.nodes {
-            self.0.insert(key.clone(), node.clone());
-        }
+    pub(super) fn fold(&mut self, update: Update) {
+        self.0.extend(update.nodes);
         for key in &update.stale {
             self.0.remove(key);
         }

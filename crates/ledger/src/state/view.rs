@@ -37,6 +37,7 @@ pub struct View {
 }
 
 /// What one block does to the state.
+#[derive(Clone)]
 pub struct Executed {
     pub(super) tip: Tip,
     pub(super) parent: Tip,
@@ -157,7 +158,8 @@ impl State {
         let update = tree::update(&|_: &NodeKey| None, (None, empty), puts, Vec::new())
             .map_err(|error| LoadError::Tree(error.to_string()))?;
         let mut nodes = Nodes::default();
-        nodes.fold(&update);
+        let (version, root) = (update.version, update.root);
+        nodes.fold(update);
         let mut dues = BTreeSet::new();
         for (key, value) in &values {
             if let Some(due) = due(key, value).map_err(LoadError::Row)? {
@@ -169,9 +171,9 @@ impl State {
             tip: Tip {
                 height,
                 time_ms,
-                state_root: update.root,
+                state_root: root,
             },
-            version: (!values.is_empty()).then_some(update.version),
+            version: (!values.is_empty()).then_some(version),
             values,
             due: dues,
             nodes,
@@ -204,7 +206,7 @@ impl State {
             let Some(base) = Arc::get_mut(&mut self.view.base) else {
                 break;
             };
-            base.fold(&self.view.overlays.remove(0));
+            base.fold(Arc::unwrap_or_clone(self.view.overlays.remove(0)));
         }
         Ok(rows.unwrap_or_default())
     }
@@ -234,21 +236,21 @@ impl State {
 }
 
 impl Base {
-    fn fold(&mut self, executed: &Executed) {
-        for (key, value) in &executed.changes {
+    fn fold(&mut self, executed: Executed) {
+        for (key, value) in executed.changes {
             let old = match value {
-                Some(value) => self.values.insert(key.clone(), Arc::clone(value)),
-                None => self.values.remove(key),
+                Some(value) => self.values.insert(key.clone(), value),
+                None => self.values.remove(&key),
             };
             // INVARIANT: values in the state are well-formed.
-            if let Some(Ok(Some(due))) = old.map(|old| due(key, &old)) {
-                self.due.remove(&(due, key.clone()));
+            if let Some(Ok(Some(due))) = old.map(|old| due(&key, &old)) {
+                self.due.remove(&(due, key));
             }
         }
-        self.due.extend(executed.due.iter().cloned());
-        self.nodes.fold(&executed.update);
+        self.due.extend(executed.due);
         self.version = Some(executed.update.version);
         self.tip = executed.tip;
+        self.nodes.fold(executed.update);
     }
 }
 

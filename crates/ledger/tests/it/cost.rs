@@ -3,9 +3,11 @@
 
 use crate::golden::proofs;
 use crate::support::{Chain, Seeded, Signatures};
+use codec::Digest;
+use keys::PublicKey;
 use ledger::receipt::{verify, verify_from};
 use ledger::state::{BlockContext, execute, preverify};
-use ledger::{Anchor, SignedEntry};
+use ledger::{Anchor, CertificateCheck, SignedEntry};
 use std::time::Duration;
 
 #[expect(clippy::disallowed_methods, reason = "measures")]
@@ -22,22 +24,31 @@ fn report(what: &str, took: Duration) {
     eprintln!("{what}: {took:?}");
 }
 
+/// Leaves out the engine's own work.
+struct Any;
+
+impl CertificateCheck for Any {
+    fn check(&self, _: &[PublicKey], _: u64, _: &Digest, _: &[u8]) -> bool {
+        true
+    }
+}
+
 #[test]
 #[ignore = "measures time"]
 fn a_receipt_verifies_within_a_millisecond() {
     let proofs = proofs();
     let genesis = &proofs.chain.genesis;
-    let leaf = Some(proofs.content.as_slice());
+    let (receipt, leaf) = (&proofs.receipt, Some(proofs.content.as_slice()));
     let took = each(200, || {
-        drop(verify(&proofs.receipt, genesis, &Signatures, leaf).unwrap())
+        assert!(verify(receipt, genesis, &Signatures, leaf).is_ok())
     });
     report("receipt from the genesis, one boundary", took);
     assert!(took < Duration::from_millis(1));
     let mut anchor = Anchor::genesis(genesis);
-    let boundary = &proofs.receipt.logged.finality.boundaries[0];
+    let boundary = &receipt.logged.finality.boundaries[0];
     anchor.advance(boundary, &Signatures).unwrap();
     let took = each(200, || {
-        drop(verify_from(&proofs.receipt, &anchor, &Signatures, leaf).unwrap())
+        assert!(verify_from(receipt, &anchor, &Signatures, leaf).is_ok());
     });
     report("receipt within the trusted epoch", took);
     assert!(took < Duration::from_millis(1));
@@ -46,9 +57,12 @@ fn a_receipt_verifies_within_a_millisecond() {
     chain.advance_to(80);
     let finality = chain.finality(80, 80);
     let anchor = Anchor::genesis(&chain.genesis);
-    let took = each(20, || drop(finality.verify(&anchor, &Signatures).unwrap())) / 21;
-    report("boundary of four validators", took);
-    assert!(took < Duration::from_micros(200) * 2);
+    let took = each(20, || assert!(finality.verify(&anchor, &Any).is_ok())) / 21;
+    report(
+        "boundary of four validators, without their signatures",
+        took,
+    );
+    assert!(took < Duration::from_micros(50));
 }
 
 #[test]
@@ -80,12 +94,12 @@ fn report_block(chain: &Chain, what: &str, from: u64) {
         height: chain.height() + 1,
         time_ms: view.tip().time_ms + 1,
     };
-    let run = || drop(execute(&view, &context, &entries).unwrap());
+    let run = || assert!(execute(&view, &context, &entries).is_ok());
     let took = each(1, || preverify(&view, &entries, &mut Seeded::new(1)));
     report("1,000 signatures together", took);
     assert!(entries.iter().all(SignedEntry::is_verified));
     report(what, each(10, run));
-    let load = each(1, || drop(chain.reload().unwrap()));
+    let load = each(1, || assert!(chain.reload().is_ok()));
     report(
         &format!("loading {:?} values and nodes", chain.state.footprint()),
         load,
