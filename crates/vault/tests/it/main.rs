@@ -1,0 +1,10 @@
+//! The vault's promises, in memory and on disk.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(unreachable_pub, reason = "modules of one test binary")]
+#![allow(missing_docs, reason = "a test's name says what it checks")]
+
+mod attacker;
+mod erasure;
+mod memory;
+mod records;
+mod world;
