@@ -89,6 +89,9 @@ pub enum Halt {
     /// The engine or its network ended.
     #[error("the engine stopped: {0}")]
     Engine(&'static str),
+    /// The runtime was asked to stop.
+    #[error("the node was shut down")]
+    Shutdown,
 }
 
 /// An [`Application`] in the shape the engine's wrapper asks for.

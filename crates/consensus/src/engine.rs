@@ -60,6 +60,7 @@ const PAGE_BYTES: NonZeroU16 = match NonZeroU16::new(4_096) {
 const PAGES: NonZeroUsize = non_zero(2_048);
 const MAX_PENDING_ACKS: NonZeroUsize = non_zero(4);
 const MAX_REPAIR: NonZeroUsize = non_zero(32);
+const REWOUND_BLOCKS: u64 = 16;
 const BLOCKS_KEPT_PER_SENDER: usize = 16;
 const ARCHIVE_SECTION: NonZeroU64 = match NonZeroU64::new(1_024) {
     Some(items) => items,
@@ -156,6 +157,17 @@ pub enum StartError {
     /// The application cannot say who validates an epoch it has reached.
     #[error("the application does not know the validators of epoch {0}")]
     Validators(u64),
+    /// The engine's storage is older than the ledger.
+    #[error(
+        "the ledger is at height {applied}, the engine's storage at {held}: it was lost or restored, \
+         and voting on could contradict earlier votes; give this node a new validator key"
+    )]
+    Rewound {
+        /// Height of the ledger.
+        applied: u64,
+        /// Height the engine's storage holds.
+        held: u64,
+    },
     /// The application's durable state could not be read.
     #[error("the stored ledger could not be opened")]
     Ledger(#[source] Halt),
@@ -209,7 +221,7 @@ pub async fn start<E: Runtime, N: Network<E>>(
 
     let partition = settings.partition.clone();
     let archives = Archives::<E>::open(&context, &partition, &page_cache).await?;
-    let (keeper, marshal, _) = Actor::<_, Standard<Block>, _, _, _, _, _>::init(
+    let (keeper, marshal, floor) = Actor::<_, Standard<Block>, _, _, _, _, _>::init(
         context.child("marshal"),
         archives.finalizations,
         archives.blocks,
@@ -232,6 +244,8 @@ pub async fn start<E: Runtime, N: Network<E>>(
         },
     )
     .await;
+    let held = floor.processed().map_or(0, |processed| processed.height().get());
+    check_not_rewound(application.applied_height(), held)?;
     let (reporter, deliveries) = Deliveries::channel();
     keeper.start(reporter, buffer, resolver);
 
@@ -303,6 +317,15 @@ fn schemes(
         schemes.enter(Epoch::new(epoch), &validators);
     }
     Ok(schemes)
+}
+
+/// A block is acknowledged right after it is applied, so the engine's disk is never far behind the
+/// ledger, unless it was lost or restored: then this node may have cast votes it has forgotten.
+fn check_not_rewound(applied: u64, held: u64) -> Result<(), StartError> {
+    if applied > held.saturating_add(REWOUND_BLOCKS) {
+        return Err(StartError::Rewound { applied, held });
+    }
+    Ok(())
 }
 
 fn digested(block: Arc<Block>) -> Digested<Block> {

@@ -134,65 +134,75 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
         context.spawn(move |_| async move {
             let application = self.application.clone();
             let why = self.run(votes, certificates, resolver).await;
-            if let Some(why) = why {
+            if why == Halt::Shutdown {
+                tracing::info!("consensus shut down");
+            } else {
                 tracing::error!(%why, "consensus stopped");
-                application.halted(&why);
             }
+            application.halted(&why);
         })
     }
 
-    /// Why it stopped; none at an orderly shutdown.
     async fn run(
         mut self,
         votes: Link<E, N>,
         certificates: Link<E, N>,
         resolver: Link<E, N>,
-    ) -> Option<Halt> {
+    ) -> Halt {
         let mut channels = self.split(votes, certificates, resolver);
+        let mut running = match self.begin(&mut channels).await {
+            Ok(running) => running,
+            Err(why) => return why,
+        };
+        let mut shutdown = self.context.stopped();
+        loop {
+            let step = select! {
+                _ = &mut shutdown => {
+                    return Halt::Shutdown;
+                },
+                message = channels.late_votes.recv() => self.later(&running, message),
+                message = channels.late_certificates.recv() => self.later(&running, message),
+                _ = &mut running.engine => Err(Halt::Engine("the epoch's engine ended")),
+                delivery = self.deliveries.recv() => {
+                    self.take(delivery, &mut running, &mut channels).await
+                },
+            };
+            if let Err(why) = step {
+                return why;
+            }
+        }
+    }
+
+    /// Starts the epoch of the next block to be delivered.
+    async fn begin(&mut self, channels: &mut Channels<N::Sender>) -> Result<Running, Halt> {
         let next = self
             .marshal
             .get_processed()
             .await
             .map_or(Height::zero(), |processed| processed.height().next());
-        let epoch = self.epocher.containing(next)?.epoch();
-        if let Err(why) = self.catch_up(next).await {
-            return Some(why);
-        }
-        let mut running = match self.enter(epoch, &mut channels).await {
-            Ok(running) => running,
-            Err(why) => return Some(why),
-        };
-        let mut shutdown = self.context.stopped();
-        loop {
-            select! {
-                _ = &mut shutdown => {
-                    return None;
-                },
-                message = channels.late_votes.recv() => {
-                    let (theirs, (from, _)) = message?;
-                    self.fall_behind(running.epoch, theirs, from);
-                },
-                message = channels.late_certificates.recv() => {
-                    let (theirs, (from, _)) = message?;
-                    self.fall_behind(running.epoch, theirs, from);
-                },
-                _ = &mut running.engine => {
-                    return Some(Halt::Engine("the epoch's engine ended"));
-                },
-                delivery = self.deliveries.recv() => {
-                    let done = match delivery? {
-                        Delivery::Block(block, acknowledgement) => {
-                            self.deliver(block, &mut running, &mut channels)
-                                .await
-                                .map(|()| acknowledgement.acknowledge())
-                        }
-                        Delivery::Certified(height) => self.certified(height).await,
-                    };
-                    if let Err(why) = done {
-                        return Some(why);
-                    }
-                },
+        let epoch = self
+            .epocher
+            .containing(next)
+            .ok_or(Halt::Engine("there are no more epochs"))?
+            .epoch();
+        self.catch_up(next).await?;
+        self.enter(epoch, channels).await
+    }
+
+    async fn take(
+        &mut self,
+        delivery: Option<Delivery>,
+        running: &mut Running,
+        channels: &mut Channels<N::Sender>,
+    ) -> Result<(), Halt> {
+        match delivery {
+            Some(Delivery::Block(block, acknowledgement)) => {
+                self.deliver(block, running, channels).await?;
+                acknowledgement.acknowledge();
+                Ok(())
             }
+            Some(Delivery::Certified(height)) => self.certified(height).await,
+            None => Err(Halt::Engine("the block keeper ended")),
         }
     }
 
@@ -245,15 +255,20 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
     }
 
     /// Another validator speaks in a later epoch: asks it for our epoch's last block.
-    fn fall_behind(&self, ours: Epoch, theirs: u64, from: PublicKey) {
-        if theirs <= ours.get() {
-            return;
-        }
-        if let Some(boundary) = self.epocher.last(ours) {
+    fn later(
+        &self,
+        running: &Running,
+        message: Option<(u64, P2pMessage<PublicKey>)>,
+    ) -> Result<(), Halt> {
+        let ours = running.epoch;
+        let (theirs, (from, _)) = message.ok_or(Halt::Engine("the network closed"))?;
+        let boundary = self.epocher.last(ours);
+        if let Some(boundary) = boundary.filter(|_| theirs > ours.get()) {
             tracing::debug!(%ours, theirs, %boundary, "behind; asking for the boundary");
             self.marshal
                 .hint_finalized(boundary, NonEmptyVec::new(from));
         }
+        Ok(())
     }
 
     /// Applies a block and, at an epoch's end, starts the next epoch; then it may be acknowledged.
@@ -352,6 +367,7 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
         channels: &mut Channels<N::Sender>,
     ) -> Result<Running, Halt> {
         let root = self.root(epoch).await?;
+        self.forget(epoch).await;
         let (scheme, validators) = self.register(epoch)?;
         let engine = self.engine(epoch, root, &scheme, validators.len());
         tracing::info!(%epoch, validators = validators.len(), "entering epoch");
@@ -372,6 +388,16 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
             epoch,
             engine: engine.start(votes, certificates, resolver),
         })
+    }
+
+    /// Removes the voting journal of the epoch before the last: both ended with certified blocks, so
+    /// no vote can be asked of this node there again.
+    async fn forget(&mut self, entered: Epoch) {
+        if let Some(closed) = entered.get().checked_sub(2) {
+            let partition = vote_partition(&self.partition, Epoch::new(closed));
+            // Missing unless this node took part in it.
+            let _ = self.context.remove(&partition, None).await;
+        }
     }
 
     /// The last block of the epoch before.
@@ -420,7 +446,7 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
                 relay: self.inline.clone(),
                 reporter: Reporters::from((self.inline.clone(), faults)),
                 strategy: Sequential,
-                partition: format!("{}-votes-{epoch}", self.partition),
+                partition: vote_partition(&self.partition, epoch),
                 mailbox_size: crate::engine::MAILBOX,
                 epoch,
                 floor: Floor::Genesis(root),
@@ -439,6 +465,10 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
             },
         )
     }
+}
+
+fn vote_partition(prefix: &str, epoch: Epoch) -> String {
+    format!("{prefix}-votes-{epoch}")
 }
 
 type EpochEngine<E, N> = simplex::Engine<

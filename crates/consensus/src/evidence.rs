@@ -133,3 +133,59 @@ impl Reporter for FaultReporter {
         Feedback::Ok
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use commonware_consensus::simplex::types::{ConflictingNotarize, Notarize, Proposal};
+    use commonware_consensus::types::{Epoch, Round, View};
+
+    use crate::certificates::{engine_signer, validator_set};
+
+    const NAMESPACE: &[u8] = b"test";
+
+    fn scheme(of: u8) -> Scheme {
+        let seeds = [1, 2, 3, 4].map(|byte| keys::Secret::from_bytes([byte; 32]));
+        let validators = seeds.clone().map(|seed| keys::SigningKey::from_seed(seed).public());
+        let (signer, _) = engine_signer(&seeds[usize::from(of)]).unwrap();
+        Scheme::signer(NAMESPACE, validator_set(&validators).unwrap(), signer).unwrap()
+    }
+
+    fn vote(scheme: &Scheme, block: u8) -> Notarize<Scheme, sha256::Digest> {
+        let round = Round::new(Epoch::new(2), View::new(7));
+        let payload = sha256::Digest::from([block; 32]);
+        Notarize::sign(scheme, Proposal::new(round, View::new(6), payload)).unwrap()
+    }
+
+    fn reported(first: Notarize<Scheme, sha256::Digest>, second: u8) -> Vec<Fault> {
+        let faults = Faults::default();
+        let signer = scheme(2);
+        let mut reporter = FaultReporter::new(
+            faults.clone(),
+            Arc::new(signer.clone()),
+            Arc::new(NAMESPACE.to_vec()),
+        );
+        let conflict = ConflictingNotarize::new(first, vote(&signer, second));
+        for _ in 0..2 {
+            let _ = reporter.report(Activity::ConflictingNotarize(conflict.clone()));
+        }
+        faults.all()
+    }
+
+    #[test]
+    fn two_votes_in_one_view_are_kept_once() {
+        let kept = reported(vote(&scheme(2), 1), 9);
+        let seed = keys::Secret::from_bytes([3; 32]);
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0].kind, FaultKind::ConflictingNotarize);
+        assert_eq!(kept[0].validator, keys::SigningKey::from_seed(seed).public());
+        assert_eq!((kept[0].epoch, kept[0].view), (2, 7));
+    }
+
+    #[test]
+    fn a_forged_vote_is_no_evidence() {
+        let mut forged = vote(&scheme(2), 1);
+        forged.proposal.payload = sha256::Digest::from([8; 32]);
+        assert_eq!(reported(forged, 9), Vec::new());
+    }
+}

@@ -5,6 +5,7 @@
 //! turn to the next leader; the wait goes on there, because it counts from the last block.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,13 +31,20 @@ pub(crate) struct Making {
     pub(crate) max_entries: usize,
     pub(crate) max_bytes: usize,
     pub(crate) idle_ms: u64,
+    /// Longest time that executing a block made here should take.
+    pub(crate) execute_ms: u64,
 }
+
+/// Fewest entries that a block is filled with, however slow this machine is.
+const FEWEST: usize = 16;
 
 /// The ledger as an [`Application`].
 pub(crate) struct LedgerApplication<E, S> {
     clock: E,
     replica: Arc<Replica<S>>,
     making: Making,
+    /// How many entries this machine executes in time: others must do the same within one view.
+    fits: AtomicUsize,
 }
 
 /// Why a parent cannot be built upon now.
@@ -52,6 +60,7 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
         Self {
             clock,
             replica,
+            fits: AtomicUsize::new(making.max_entries),
             making,
         }
     }
@@ -139,10 +148,11 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
     /// A block of pending entries; none if no pending entry can follow.
     fn fill(&self, parent: &Parent) -> Option<Block> {
         let making = &self.making;
+        let fits = self.fits.load(Ordering::Relaxed);
         let waiting: Vec<Arc<Pending>> = self
             .replica
             .pool
-            .oldest(making.max_entries, making.max_bytes)
+            .oldest(fits, making.max_bytes)
             .into_iter()
             // Included by an ancestor that is not final yet.
             .filter(|pending| parent.view.entry_seen(&pending.id).is_none())
@@ -155,6 +165,7 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
             .map(|pending| pending.entry.clone())
             .collect();
         let context = self.context(parent);
+        let started_ms = self.replica.now_ms();
         let selection = match choose(&parent.view, &context, &entries) {
             Ok(selection) => selection,
             Err(rejection) => {
@@ -162,6 +173,8 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
                 return None;
             }
         };
+        let took_ms = self.replica.now_ms().saturating_sub(started_ms);
+        self.adapt(entries.len(), took_ms);
         let refused = selection.refused.iter();
         self.sweep(refused.filter_map(|(index, why)| {
             waiting.get(*index).filter(|_| !why.may_pass())
@@ -175,6 +188,24 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
             return None;
         }
         self.seal(parent, selection.executed, &chosen)
+    }
+
+    /// Learns from how long executing `count` entries took.
+    fn adapt(&self, count: usize, took_ms: u64) {
+        let budget_ms = self.making.execute_ms.max(1);
+        let fits = self.fits.load(Ordering::Relaxed);
+        let next = if took_ms > budget_ms {
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            let in_time = count.saturating_mul(budget_ms) / took_ms;
+            usize::try_from(in_time).unwrap_or(usize::MAX)
+        } else if count >= fits {
+            fits.saturating_mul(2)
+        } else {
+            return;
+        };
+        let most = self.making.max_entries;
+        self.fits
+            .store(next.clamp(FEWEST.min(most), most), Ordering::Relaxed);
     }
 
     fn finish(&self, parent: &Parent, entries: Vec<SignedEntry>) -> Option<Block> {
@@ -301,5 +332,141 @@ impl<E: Clock, S: Store> Application for LedgerApplication<E, S> {
 
     fn halted(&self, why: &Halt) {
         self.replica.halt(why);
+    }
+}
+
+#[cfg(test)]
+#[expect(dead_code, reason = "the integration tests use the rest")]
+#[path = "../tests/it/fixture.rs"]
+mod fixture;
+#[cfg(test)]
+#[expect(dead_code, reason = "the integration tests use the rest")]
+#[path = "../tests/it/memory.rs"]
+mod memory;
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::Fixture;
+    use super::memory::Memory;
+    use super::*;
+    use commonware_consensus::marshal::ancestry::{BoxedAncestry, from_iter};
+    use commonware_cryptography::Digestible;
+    use commonware_runtime::{Runner, Spawner, Supervisor, deterministic};
+    use ledger::header::AHEAD_LIMIT_MS;
+
+    use crate::block::entries_root;
+    use crate::clock::now_ms;
+    use crate::mempool::{Limits, Mempool};
+
+    type Tested = LedgerApplication<deterministic::Context, Memory>;
+
+    async fn application(context: &deterministic::Context) -> (Fixture, Tested) {
+        let fixture = Fixture::new(1, 1, 20);
+        let pool = Arc::new(Mempool::new(Limits {
+            max_entries: 100,
+            max_bytes: 100_000,
+        }));
+        let clock = context.child("clock");
+        let now = Arc::new(move || now_ms(&clock));
+        let replica = Replica::open(Memory::default(), fixture.genesis.clone(), pool, now)
+            .await
+            .unwrap();
+        let making = Making {
+            max_entries: 64,
+            max_bytes: 100_000,
+            idle_ms: 10_000,
+            execute_ms: 250,
+        };
+        let application =
+            LedgerApplication::new(context.child("application"), Arc::new(replica), making);
+        (fixture, application)
+    }
+
+    /// A block over the genesis.
+    fn child(application: &Tested, time_ms: u64, entries: &[SignedEntry]) -> Block {
+        let Relation::Known(parent) = application
+            .replica
+            .relation(&application.replica.genesis_block())
+        else {
+            unreachable!("the genesis is final");
+        };
+        let extension =
+            ledger::block::extend(&parent.header, &parent.log, &parent.view, time_ms, entries)
+                .unwrap();
+        let bodies = entries.iter().map(|entry| entry.bytes().clone()).collect();
+        Block::new(extension.header, bodies).unwrap()
+    }
+
+    fn ancestors(application: &Tested, block: Block) -> Ancestors {
+        let digested = |block: Arc<Block>| {
+            let digest = block.digest();
+            Digested::precomputed(block, digest)
+        };
+        let genesis = application.replica.genesis_block();
+        BoxedAncestry::new(from_iter([digested(Arc::new(block)), digested(genesis)]))
+    }
+
+    #[test]
+    fn a_block_ahead_of_the_clock_waits_and_is_never_refused() {
+        deterministic::Runner::default().start(|context| async move {
+            let (_, application) = application(&context).await;
+            let block = child(&application, AHEAD_LIMIT_MS + 60_000, &[]);
+            let ancestors = ancestors(&application, block);
+            let application = Arc::new(application);
+            let judged = application.clone();
+            let again = ancestors.clone();
+            let verdict = context
+                .child("verdict")
+                .spawn(move |_| async move { judged.verify(ancestors).await });
+            // Asked again while the first answer waits, it waits as well.
+            let early = application.verify(again).now_or_never();
+            assert_eq!(early, None);
+            assert!(verdict.await.unwrap());
+            let waited = now_ms(&context);
+            assert!((60_000..61_000).contains(&waited), "{waited} ms");
+        });
+    }
+
+    #[test]
+    fn a_block_that_is_not_what_it_says_is_refused() {
+        deterministic::Runner::default().start(|context| async move {
+            let (fixture, application) = application(&context).await;
+            let entry = SignedEntry::decode(&fixture.entry(0, 1)).unwrap();
+            let good = child(&application, 5, std::slice::from_ref(&entry));
+            let bodies = good.entries().to_vec();
+            let mut header = good.header().clone();
+            header.state_root = codec::Digest::new([1; 32]);
+            let wrong_state = Block::new(header, bodies.clone()).unwrap();
+            let mut header = good.header().clone();
+            header.time_ms = 0;
+            let wrong_time = Block::new(header, bodies).unwrap();
+            let mut forged = entry.bytes().to_vec();
+            *forged.last_mut().unwrap() ^= 1;
+            let forged = vec![Bytes::from(forged)];
+            let mut header = good.header().clone();
+            header.entries_root = entries_root(&forged);
+            let wrong_signature = Block::new(header, forged).unwrap();
+            for bad in [wrong_state, wrong_time, wrong_signature] {
+                assert!(!application.verify(ancestors(&application, bad)).await);
+            }
+            assert!(application.verify(ancestors(&application, good)).await);
+        });
+    }
+
+    #[test]
+    fn slow_machines_make_smaller_blocks() {
+        deterministic::Runner::default().start(|context| async move {
+            let (_, application) = application(&context).await;
+            let fits = || application.fits.load(Ordering::Relaxed);
+            application.adapt(64, 1_000);
+            assert_eq!(fits(), FEWEST);
+            application.adapt(16, 100);
+            assert_eq!(fits(), 32);
+            application.adapt(10, 100);
+            assert_eq!(fits(), 32);
+            application.adapt(32, 100);
+            application.adapt(64, 100);
+            assert_eq!(fits(), 64);
+        });
     }
 }

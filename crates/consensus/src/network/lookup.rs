@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use commonware_cryptography::Signer as _;
 use commonware_cryptography::chacha20_poly1305::ChaCha20Poly1305;
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
 use commonware_p2p::authenticated::lookup;
@@ -77,7 +78,8 @@ impl Lookup {
     }
 
     fn directory(&self) -> Result<Map<PublicKey, Address>, OpenError> {
-        let mut known = Vec::with_capacity(self.peers.len());
+        // The node itself is one of the peers it tracks.
+        let mut known = vec![(self.signer.public_key(), Address::from(self.listen))];
         for (key, address) in &self.peers {
             let key = engine_key(key).ok_or(OpenError::MalformedPeer(*address))?;
             known.push((key, Address::from(*address)));
@@ -130,7 +132,7 @@ where
         let addresses = self.directory()?;
         let mut network = None;
         let mut oracle = None;
-        if !addresses.is_empty() {
+        if !self.peers.is_empty() {
             let limit = lookup::max_size::<Cups<Sake<PrivateKey>, ChaCha20Poly1305>>();
             if plan.max_message_bytes > limit {
                 return Err(OpenError::TooLarge {

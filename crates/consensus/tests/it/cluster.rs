@@ -10,7 +10,7 @@ use commonware_cryptography::ed25519::PublicKey;
 use commonware_p2p::simulated::{self, Link, Oracle};
 use commonware_runtime::{Clock, Handle as Task, Spawner, Supervisor, deterministic};
 use commonware_utils::channel::oneshot;
-use commonware_utils::probability;
+use commonware_utils::{Probability, probability};
 use consensus::network::Simulated;
 use consensus::{Config, Handle, start};
 
@@ -118,10 +118,15 @@ impl Cluster {
 
     /// Links two members both ways.
     pub(crate) async fn link(&self, a: usize, b: usize) {
+        self.link_with(a, b, probability!(1.0)).await;
+    }
+
+    /// Links two members both ways; messages arrive with this probability.
+    pub(crate) async fn link_with(&self, a: usize, b: usize, success_rate: Probability) {
         let link = Link {
             latency: Duration::from_millis(10),
             jitter: Duration::from_millis(2),
-            success_rate: probability!(1.0),
+            success_rate,
         };
         for (from, to) in [(a, b), (b, a)] {
             self.oracle

@@ -2,7 +2,7 @@
 
 mod cluster;
 mod fixture;
-mod four;
 mod memory;
 mod null;
+mod several;
 mod single;

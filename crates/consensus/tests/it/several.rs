@@ -1,27 +1,31 @@
-//! Four validators: agreement, crashes, partitions, idling, governance.
+//! Several validators: agreement, crashes, partitions, idling, governance.
 
 use std::time::Duration;
 
 use codec::Digest;
 use commonware_runtime::{Clock, Runner, deterministic};
+use commonware_utils::probability;
+use ledger::Entry;
+use ledger::entry::{
+    Change, InstitutionPropose, InstitutionVote, ProposeTerms, SetValidator, VoteTerms,
+    governance_sign,
+};
 
 use crate::cluster::{Cluster, Context, Node, millis};
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, public};
 use crate::memory::Memory;
 
-struct Four {
+struct Network {
     cluster: Cluster,
     stores: Vec<Memory>,
     nodes: Vec<Option<Node>>,
 }
 
-impl Four {
-    async fn start(context: &Context) -> Self {
-        let cluster = Cluster::new(context, Fixture::new(4, 4, 20)).await;
-        let stores = vec![Memory::default(); 4]
-            .iter()
-            .map(|_| Memory::default())
-            .collect::<Vec<_>>();
+impl Network {
+    async fn start(context: &Context, fixture: Fixture) -> Self {
+        let cluster = Cluster::new(context, fixture).await;
+        let members = cluster.fixture.members.len();
+        let stores: Vec<Memory> = (0..members).map(|_| Memory::default()).collect();
         let mut nodes = Vec::new();
         for (index, store) in stores.iter().enumerate() {
             nodes.push(Some(cluster.start(index, store).await));
@@ -39,7 +43,7 @@ impl Four {
 
     /// Submits entries at the nodes that run, in turn, and waits until all are final everywhere.
     async fn finalise(&self, numbers: std::ops::Range<u64>, context: &Context) {
-        let running: Vec<usize> = (0..4).filter(|at| self.nodes[*at].is_some()).collect();
+        let running: Vec<usize> = (0..self.nodes.len()).filter(|at| self.nodes[*at].is_some()).collect();
         let mut ids = Vec::new();
         for (turn, number) in numbers.enumerate() {
             let at = running[turn % running.len()];
@@ -76,7 +80,7 @@ impl Four {
 
 fn run(seed: u64) -> (u64, Digest, String) {
     deterministic::Runner::seeded(seed).start(|context| async move {
-        let mut four = Four::start(&context).await;
+        let mut four = Network::start(&context, Fixture::new(4, 4, 20)).await;
         four.finalise(0..40, &context).await;
         four.agree().await;
 
@@ -112,7 +116,7 @@ fn a_crashed_validator_catches_up_and_a_seed_repeats_itself() {
 #[test]
 fn idle_validators_make_one_block_in_ten_seconds() {
     deterministic::Runner::seeded(13).start(|context| async move {
-        let four = Four::start(&context).await;
+        let four = Network::start(&context, Fixture::new(4, 4, 20)).await;
         context.sleep(Duration::from_secs(121)).await;
         let (height, _) = four.agree().await;
         assert!((10..=13).contains(&height), "{height} empty blocks in two minutes");
@@ -133,7 +137,7 @@ fn idle_validators_make_one_block_in_ten_seconds() {
 #[test]
 fn no_half_decides_and_healing_resumes() {
     deterministic::Runner::seeded(14).start(|context| async move {
-        let four = Four::start(&context).await;
+        let four = Network::start(&context, Fixture::new(4, 4, 20)).await;
         four.finalise(0..8, &context).await;
         for a in [0, 1] {
             for b in [2, 3] {
@@ -161,5 +165,83 @@ fn no_half_decides_and_healing_resumes() {
         let took = millis(&context) - before;
         assert!(took < 10_000, "resumed after {took} ms");
         four.agree().await;
+    });
+}
+
+#[test]
+fn lost_messages_only_delay() {
+    deterministic::Runner::seeded(15).start(|context| async move {
+        let four = Network::start(&context, Fixture::new(4, 4, 20)).await;
+        for a in 0..4 {
+            for b in 0..a {
+                four.cluster.cut(a, b).await;
+                four.cluster.link_with(a, b, probability!(0.8)).await;
+            }
+        }
+        four.finalise(0..40, &context).await;
+        four.agree().await;
+    });
+}
+
+#[test]
+fn members_vote_a_fifth_validator_in() {
+    deterministic::Runner::seeded(16).start(|context| async move {
+        let mut five = Network::start(&context, Fixture::new(5, 4, 20)).await;
+        let fixture = &five.cluster.fixture;
+        let network = fixture.genesis.network_id();
+        let terms = ProposeTerms {
+            institution: fixture.members[0].id,
+            change: Change::SetValidator(SetValidator {
+                institution: fixture.members[4].id,
+                key: Some(public(&fixture.members[4].validator)),
+            }),
+            expires_epoch: 3,
+        };
+        let proposal = terms.id(&network);
+        let governance_signature = governance_sign(&proposal, &fixture.members[0].governance);
+        let propose = Entry::InstitutionPropose(Box::new(InstitutionPropose {
+            terms,
+            governance_signature,
+            candidate: None,
+        }));
+        let id = five.node(0).submit(&fixture.sign(0, &propose)).await;
+        five.node(1).wait_for(&id, &context).await;
+        for at in 1..4 {
+            let terms = VoteTerms {
+                institution: fixture.members[at].id,
+                proposal,
+                approve: true,
+            };
+            let id = terms.id(&network);
+            let vote = Entry::InstitutionVote(Box::new(InstitutionVote {
+                terms,
+                governance_signature: governance_sign(&id, &fixture.members[at].governance),
+            }));
+            let id = five.node(at).submit(&fixture.sign(at, &vote)).await;
+            five.node(at).wait_for(&id, &context).await;
+        }
+        // To the end of the epoch, the fifth still outside.
+        let fifth = five.nodes[4].take().unwrap();
+        while five.node(0).ledger.tip().height < 20 {
+            let next = five.node(0).ledger.tip().height;
+            let id = five.node(0).submit(&five.cluster.fixture.entry(0, next)).await;
+            five.node(0).wait_for(&id, &context).await;
+        }
+        assert_eq!(five.node(0).ledger.state_view().validators(1).unwrap().len(), 5);
+        five.nodes[4] = Some(fifth);
+        five.finalise(300..340, &context).await;
+        five.agree().await;
+
+        // Without one of the old ones its vote is needed.
+        five.nodes[0].take().unwrap().crash().await;
+        five.nodes[0] = None;
+        let fixture = &five.cluster.fixture;
+        let id = five.node(4).submit(&fixture.entry(4, 500)).await;
+        let position = five.node(4).wait_for(&id, &context).await;
+        let logged = five.node(4).ledger.logged_entry(position.log_index).await.unwrap();
+        let anchor = ledger::Anchor::genesis(&fixture.genesis);
+        let check = five.node(4).ledger.certificates();
+        assert!(!logged.finality.boundaries.is_empty());
+        logged.finality.verify(&anchor, &check).unwrap();
     });
 }
