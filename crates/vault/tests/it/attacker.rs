@@ -54,7 +54,11 @@ pub fn attack(files: &Files, stores: &[&Rows]) -> Loot {
             continue;
         };
         for key in &table_keys {
-            if let Ok(plain) = keys::open(&Secret::from_bytes(*key), &table_aad(*slot, *generation), bytes) {
+            if let Ok(plain) = keys::open(
+                &Secret::from_bytes(*key),
+                &table_aad(*slot, *generation),
+                bytes,
+            ) {
                 loot.keys.extend(strings_of_32(&plain));
             }
         }
@@ -86,9 +90,16 @@ impl Loot {
 
     /// The postings that name a subject once opened.
     pub fn postings_of(&self, subject: &SubjectId) -> usize {
-        let postings = self.opened.iter().filter(|((table, _), _)| table == "postings");
+        let postings = self
+            .opened
+            .iter()
+            .filter(|((table, _), _)| table == "postings");
         postings
-            .filter(|(_, plains)| plains.iter().any(|plain| contains(plain, subject.as_bytes())))
+            .filter(|(_, plains)| {
+                plains
+                    .iter()
+                    .any(|plain| contains(plain, subject.as_bytes()))
+            })
             .count()
     }
 
@@ -229,5 +240,7 @@ fn strings_of_32(plain: &[u8]) -> Vec<[u8; 32]> {
 }
 
 pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }

@@ -52,7 +52,10 @@ fn fill(world: &mut World, n: u8, who: SubjectId) {
         salt: [n; 32],
         signed: crate::world::signed(&mut world.rng),
     };
-    run(world.vault.consent_accept(&change, ms(3_000), &mut world.rng)).unwrap();
+    run(world
+        .vault
+        .consent_accept(&change, ms(3_000), &mut world.rng))
+    .unwrap();
     let refusal = refusal(who, disclosure_id(n), 4_000);
     run(world.vault.disclosure_log(&refusal, &mut world.rng)).unwrap();
 }
@@ -60,7 +63,10 @@ fn fill(world: &mut World, n: u8, who: SubjectId) {
 async fn is_whole<S: Store>(vault: &Vault<S>, n: u8, who: &SubjectId) -> bool {
     reads(vault, who, 1, &format!("shared newer{n}")).await
         && reads(vault, who, 2, &format!("shared other{n}")).await
-        && vault.consent_current(who).await.is_ok_and(|view| view.pending.len() == 1)
+        && vault
+            .consent_current(who)
+            .await
+            .is_ok_and(|view| view.pending.len() == 1)
 }
 
 async fn is_gone<S: Store>(vault: &Vault<S>, who: &SubjectId) -> bool {
@@ -88,7 +94,13 @@ async fn others_are_whole<S: Store>(vault: &Vault<S>) -> bool {
     let found = vault.search(b"shared", 100).await.unwrap();
     let found: Vec<(SubjectId, u8, u32)> = found
         .iter()
-        .map(|posting| (posting.subject, posting.record.as_bytes()[0], posting.version))
+        .map(|posting| {
+            (
+                posting.subject,
+                posting.record.as_bytes()[0],
+                posting.version,
+            )
+        })
         .filter(|(subject, _, _)| *subject != alice())
         .collect();
     let distinct: BTreeSet<_> = found.iter().copied().collect();
@@ -149,7 +161,9 @@ fn no_mix_of_old_and_new_files_opens_an_erased_subject() {
 }
 
 fn without_ring(files: &Files) -> Files {
-    let kept = files.iter().filter(|(name, _)| *name != CustodyFile::TableKeys);
+    let kept = files
+        .iter()
+        .filter(|(name, _)| *name != CustodyFile::TableKeys);
     kept.cloned().collect()
 }
 
@@ -194,7 +208,9 @@ fn mixes(old_rows: &Rows, new_rows: &Rows, old_files: &Files, new_files: &Files)
         let [rows, tables, root, identity] = [0, 1, 2, 3].map(|bit| mix >> bit & 1 == 1);
         let files = [
             of(new_files, |name| *name == CustodyFile::TableKeys),
-            of(pick(tables), |name| matches!(name, CustodyFile::KeyTable(..))),
+            of(pick(tables), |name| {
+                matches!(name, CustodyFile::KeyTable(..))
+            }),
             of(pick(root), |name| *name == CustodyFile::RootKey),
             of(pick(identity), |name| *name == CustodyFile::Identity),
         ]
@@ -366,11 +382,16 @@ fn a_hold_stands_against_erasure() {
         retentions: Vec::new(),
     };
     let none = Holds::default();
-    run(world.vault.holds_put(&alice(), &none, &hold, &mut world.rng)).unwrap();
+    run(world
+        .vault
+        .holds_put(&alice(), &none, &hold, &mut world.rng))
+    .unwrap();
     let held = run(world.vault.erase(&alice(), ms(19_999), &mut world.rng));
     assert!(matches!(held, Err(Error::Held { until, .. }) if until == ms(20_000)));
     assert!(run(is_whole(&world.vault, 1, &alice())));
-    let stale = run(world.vault.holds_put(&alice(), &none, &none, &mut world.rng));
+    let stale = run(world
+        .vault
+        .holds_put(&alice(), &none, &none, &mut world.rng));
     assert!(matches!(stale, Err(Error::Conflict(_))));
     assert!(run(world.vault.erase(&alice(), ms(20_000), &mut world.rng)).is_ok());
     let unknown = run(world.vault.erase(&subject(9, 9), ms(1), &mut world.rng));
@@ -399,7 +420,13 @@ fn disclosures_go_when_their_retention_is_over() {
     let vault = world.reopened();
     let all = ms(u64::MAX);
     assert!(run(vault.disclosure_list(&alice(), ms(0), all, 9)).is_err());
-    assert_eq!(run(vault.disclosure_list(&bob(), ms(0), all, 9)).unwrap().0.len(), 1);
+    assert_eq!(
+        run(vault.disclosure_list(&bob(), ms(0), all, 9))
+            .unwrap()
+            .0
+            .len(),
+        1
+    );
     // The others' proofs of the period stand.
     let proof = run(vault.period_proof(&bob(), 0)).unwrap().unwrap();
     let value = proof.lookup.verify(&proof.key, &closed.map.root()).unwrap();
@@ -409,8 +436,12 @@ fn disclosures_go_when_their_retention_is_over() {
         &[&world.store.copied()],
     );
     let disclosures = |who: SubjectId| {
-        let rows = loot.opened.keys().filter(|(table, _)| table == "disclosures");
-        rows.filter(|(_, key)| key.starts_with(who.as_bytes())).count()
+        let rows = loot
+            .opened
+            .keys()
+            .filter(|(table, _)| table == "disclosures");
+        rows.filter(|(_, key)| key.starts_with(who.as_bytes()))
+            .count()
     };
     assert_eq!((disclosures(alice()), disclosures(bob())), (0, 1));
 }

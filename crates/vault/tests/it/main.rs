@@ -4,7 +4,13 @@
 #![allow(missing_docs, reason = "a test's name says what it checks")]
 
 mod attacker;
+mod audit;
+mod backups;
+mod disk;
 mod erasure;
+mod key_files;
+mod ledger_flow;
 mod memory;
+mod places;
 mod records;
 mod world;

@@ -101,7 +101,9 @@ impl Store for MemoryStore {
             return Err(Error::Closed);
         }
         let rows = self.rows.lock().unwrap();
-        Ok(rows.get(&(table.name(), Bytes::copy_from_slice(key))).cloned())
+        Ok(rows
+            .get(&(table.name(), Bytes::copy_from_slice(key)))
+            .cloned())
     }
 
     async fn range(
@@ -141,7 +143,8 @@ impl Store for MemoryStore {
             |table, key| Ok(rows.get(&(table.name(), key.clone())).cloned()),
             |table, range| {
                 let keys = rows.keys();
-                let inside = keys.filter(|(name, key)| *name == table.name() && range.contains(key));
+                let inside =
+                    keys.filter(|(name, key)| *name == table.name() && range.contains(key));
                 Ok(inside.map(|(_, key)| key.clone()).collect())
             },
         )?;

@@ -23,7 +23,10 @@ fn a_record_reads_back_with_what_proves_it() {
     assert_eq!(opened.meta.kind, "phenopacket");
     assert_eq!(opened.meta.deposited, ms(2_000));
     assert_eq!(opened.meta.commitment, put.records[0].commitment);
-    assert_eq!(opened.meta.provenance.as_slice(), b"provenance of HP:0001250 seizure");
+    assert_eq!(
+        opened.meta.provenance.as_slice(),
+        b"provenance of HP:0001250 seizure"
+    );
     let categories = BTreeSet::from([Category::Identity, Category::Phenotype]);
     assert_eq!(opened.meta.categories(), categories);
     assert_eq!(opened.parts.len(), 3);
@@ -99,7 +102,10 @@ fn versions_follow_each_other() {
     check(9, "other", Conflict::Version { record, version }.into());
     let missing = run(vault.record_get(&alice, &record, Some(6), &Parts::Stored));
     let version = 6;
-    assert_eq!(missing.unwrap_err(), Error::VersionUnknown { record, version });
+    assert_eq!(
+        missing.unwrap_err(),
+        Error::VersionUnknown { record, version }
+    );
     let other = crate::world::record(2);
     let missing = run(vault.record_get(&alice, &other, None, &Parts::Stored));
     assert_eq!(missing.unwrap_err(), Error::RecordUnknown(other));
@@ -277,7 +283,10 @@ fn racing_writers_make_one_version() {
             let vault = world.vault.clone();
             let mut rng = crate::world::Rng::new(seed * 100 + n);
             // Three writers send one text, three another.
-            let put = one(alice, new_record(1, if n % 2 == 0 { "even" } else { "odd" }));
+            let put = one(
+                alice,
+                new_record(1, if n % 2 == 0 { "even" } else { "odd" }),
+            );
             async move { vault.record_put(&put, ms(3), &mut rng).await }
         });
         let answers = run(join_all(puts));
@@ -324,7 +333,12 @@ fn debug_shows_no_data() {
         world.vault.keychain().identity(),
     );
     let subject_bytes = "01, 1, 1, 1";
-    for canary in ["CANARY", "67, 65, 78, 65, 82", subject_bytes, &alice.to_string()] {
+    for canary in [
+        "CANARY",
+        "67, 65, 78, 65, 82",
+        subject_bytes,
+        &alice.to_string(),
+    ] {
         assert!(!shown.contains(canary), "{shown}");
     }
 }

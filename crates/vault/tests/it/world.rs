@@ -187,7 +187,10 @@ pub fn new_record(n: u8, text: &str) -> NewRecord {
             })
             .collect(),
         provenance: Zeroizing::new(format!("provenance of {text}").into_bytes()),
-        tokens: text.split(' ').map(|word| word.as_bytes().to_vec()).collect(),
+        tokens: text
+            .split(' ')
+            .map(|word| word.as_bytes().to_vec())
+            .collect(),
     }
 }
 
