@@ -70,7 +70,7 @@ pub(crate) fn create(
             &founding,
             parameters,
             passphrase.as_bytes(),
-            &PasswordParams::default(),
+            PasswordParams::default(),
             ambient,
         )
     });

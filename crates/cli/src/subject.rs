@@ -64,7 +64,7 @@ fn keygen(out: &Path) -> Result<()> {
         .with_context(|| format!("cannot write {}", out.display()))?;
     println!(
         "{}",
-        SigningKey::from_seed(&Secret::from_bytes(*seed)).public()
+        SigningKey::from_seed(Secret::from_bytes(*seed)).public()
     );
     Ok(())
 }
@@ -98,7 +98,7 @@ fn read_key(path: &Path) -> Result<SigningKey> {
         *byte = u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16)
             .map_err(|_| anyhow::anyhow!("{shown} is damaged; use your copy"))?;
     }
-    Ok(SigningKey::from_seed(&Secret::from_bytes(*seed)))
+    Ok(SigningKey::from_seed(Secret::from_bytes(*seed)))
 }
 
 #[expect(clippy::print_stdout, reason = "what will be signed is shown first")]

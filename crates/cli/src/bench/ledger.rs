@@ -247,8 +247,7 @@ fn verify(genesis: &Genesis, receipts: &[Receipt], count: usize) -> Result<Measu
         .map(|bytes| {
             let from = Instant::now();
             let receipt = Receipt::decode(bytes).map_err(|e| anyhow!("{e}"))?;
-            receipt::verify(&receipt, genesis, &check, None)
-                .map_err(|e| anyhow!("{e}"))?;
+            receipt::verify(&receipt, genesis, &check, None).map_err(|e| anyhow!("{e}"))?;
             Ok(from.elapsed().as_secs_f64() * 1e3)
         })
         .collect::<Result<Vec<f64>>>()?;

@@ -58,7 +58,8 @@ fn play(stage: &Stage, scratch: &Scratch) -> Result<Value> {
     folder::create_demo(&data, "Ithaca Children's Hospital (demo)", &passphrase)?;
     let node = running::Running::start(&data, &passphrase, &crate::config::Config::default())?;
     let ready_ms = made.elapsed().as_secs_f64() * 1e3;
-    let mut story = Story::new(stage, &node, ready_ms)?;
+    let clock = node.ambient();
+    let mut story = Story::new(stage, &node, clock, ready_ms)?;
     let told = futures::executor::block_on(story.tell());
     let proved = told.and_then(|()| {
         futures::executor::block_on(proofs::check(

@@ -13,7 +13,7 @@ use consent::{
     Records, Selection, break_glass::Verdict,
 };
 use node::{
-    Caller, Error, Handle, InstitutionId, Millis, RecordId, SubjectId,
+    Ambient, Caller, Error, Handle, InstitutionId, Millis, RecordId, SubjectId,
     break_glass::{BreakGlassOpen, BreakGlassQuery, BreakGlassReview},
     consent_change::{ConsentChange, ConsentDesk, ConsentQuery, GrantDraft},
     disclosure::{DisclosureQuery, Outcome},
@@ -39,7 +39,7 @@ pub(crate) struct Family {
 pub(crate) struct Story<'a> {
     stage: &'a Stage,
     pub(crate) node: Handle,
-    clock: &'a Running,
+    clock: Ambient,
     pub(crate) people: People,
     pub(crate) families: Vec<Family>,
     pub(crate) figures: Figures,
@@ -52,13 +52,18 @@ const EMERGENCY: usize = 1;
 const LEAVING: usize = 2;
 
 impl<'a> Story<'a> {
-    pub(crate) fn new(stage: &'a Stage, running: &'a Running, ready_ms: f64) -> Result<Self> {
+    pub(crate) fn new(
+        stage: &'a Stage,
+        running: &Running,
+        clock: Ambient,
+        ready_ms: f64,
+    ) -> Result<Self> {
         let mut other = [0_u8; 16];
         crate::entropy::fill(&mut other)?;
         Ok(Self {
             stage,
             node: running.handle(),
-            clock: running,
+            clock,
             people: People {
                 hospital: running.institution(),
                 elsewhere: InstitutionId::new(other),
