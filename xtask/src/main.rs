@@ -121,7 +121,7 @@ fn sim(seeds: &str) -> Result<()> {
         let value = seed.to_string();
         if run(
             &binary,
-            &["--exact", "sim::seeded", "--include-ignored"],
+            &["--exact", "network::seeded", "--include-ignored"],
             &[("ITHACA_SIM_SEED", &value)],
         )
         .is_err()

@@ -237,7 +237,13 @@ impl Subject {
 
     fn erase(&mut self, institution: &Institution, base: &str) -> Result<bool> {
         self.erased = Promise::Asked;
-        let Some(answer) = send("DELETE", &self.url(base, ""), &institution.desk, &[], None) else {
+        let Some(answer) = send(
+            "DELETE",
+            &self.url(base, ""),
+            &institution.officer,
+            &[],
+            None,
+        ) else {
             return Ok(false);
         };
         expect(&answer, &[200], "an erasure")?;

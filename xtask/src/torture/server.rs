@@ -21,6 +21,7 @@ pub(crate) struct Institution {
     pub(crate) folder: PathBuf,
     pub(crate) desk: String,
     pub(crate) clinician: String,
+    pub(crate) officer: String,
     /// A practitioner of another institution, who reads by grant alone.
     pub(crate) specialist: String,
     pub(crate) specialist_institution: String,
@@ -64,6 +65,7 @@ impl Institution {
             folder: folder.to_owned(),
             desk: token("desk", "desk-1", None)?,
             clinician: token("clinician", "clinician-1", None)?,
+            officer: token("privacy-officer", "officer-1", None)?,
             specialist: token("clinician", "specialist-1", Some(&elsewhere))?,
             specialist_institution: elsewhere,
         })
