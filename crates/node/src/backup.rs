@@ -102,6 +102,7 @@ impl Restore {
     ) -> Result<(), InstitutionError> {
         let layout = Layout::of(folder);
         let id = self.institution();
+        crate::institution::make(folder)?;
         crate::institution::adopt(folder, genesis)?;
         crate::institution::name(&layout, &id)?;
         let custody = Arc::new(FileCustody::open(layout.root())?);

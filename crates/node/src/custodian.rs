@@ -195,7 +195,7 @@ impl<S: Store> Custodian<S> {
     /// Waits for a signal, at most as long as the caller wants and the node allows.
     pub(crate) async fn bounded(&self, signal: crate::wait::Signal, timeout_ms: u64) {
         let timeout = self.ambient.sleep_ms(timeout_ms.min(self.limits.wait_ms));
-        futures::select! {
+        futures::select_biased! {
             () = signal.fuse() => {},
             () = timeout.fuse() => {},
         }

@@ -63,9 +63,17 @@ macro_rules! use_cases {
 
         impl Handle {
             $($(#[$doc])*
-            pub async fn $name(&self, input: $input) -> Result<$output, Error> {
-                let cases = self.cases.upgrade().ok_or_else(stopping)?;
-                self.run(cases.$name(input)).await
+            ///
+            /// The future may be sent anywhere; it does not borrow the handle.
+            pub fn $name(
+                &self,
+                input: $input,
+            ) -> impl Future<Output = Result<$output, Error>> + Send + use<> {
+                let this = self.clone();
+                async move {
+                    let cases = this.cases.upgrade().ok_or_else(stopping)?;
+                    this.run(cases.$name(input)).await
+                }
             })*
         }
     };

@@ -164,11 +164,16 @@ pub fn prepare(
     if layout.genesis().exists() {
         return Err(InstitutionError::Exists(folder.to_owned()));
     }
-    std::fs::create_dir_all(folder).map_err(|error| io("making", folder, &error))?;
+    make(folder)?;
     let custody = Arc::new(FileCustody::open(layout.root())?);
     let (_, card) = keychain_create(custody, founding, validator, passphrase, params, ambient)?;
     name(&layout, &card.institution.id)?;
     Ok(card)
+}
+
+/// Makes a folder, if it is not there.
+pub(crate) fn make(folder: &Path) -> Result<(), InstitutionError> {
+    std::fs::create_dir_all(folder).map_err(|error| io("making", folder, &error))
 }
 
 /// Writes down which institution a folder is of.

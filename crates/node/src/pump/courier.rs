@@ -47,7 +47,7 @@ pub(super) async fn run<S: Store>(custodian: &Custodian<S>) {
         // Time is counted, not read: a clock that jumps changes nothing here.
         let tick_ms = release_ms.clamp(1, 1_000);
         let tick = custodian.ambient.sleep_ms(tick_ms);
-        futures::select! {
+        futures::select_biased! {
             () = tick.fuse() => {
                 memory.time_ms = memory.time_ms.saturating_add(tick_ms);
             },

@@ -33,7 +33,7 @@ pub(super) async fn run<S: Store>(custodian: &Custodian<S>) {
             }
             continue;
         }
-        futures::select! {
+        futures::select_biased! {
             block = blocks.recv().fuse() => match block {
                 Some(block) => seen = took(custodian, seen, &block).await,
                 // Consensus has stopped: nothing becomes final any more, and that is what age tells.

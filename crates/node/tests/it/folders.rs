@@ -1,0 +1,133 @@
+//! Data folders on a real disk: founding, opening, backup and restore.
+
+use crate::world::{PASSPHRASE, World, config, founding, parameters};
+use commonware_runtime::{Runner as _, deterministic};
+use keys::PasswordParams;
+use node::backup::{Backup, Restore};
+use node::institution::{self, InstitutionError, Layout};
+use node::record::Content;
+use node::{Ambient, Millis, Role};
+use std::collections::BTreeSet;
+
+fn ambient<T>(seed: u64, work: impl FnOnce(&Ambient) -> T) -> T {
+    deterministic::Runner::new(config(seed)).start(|context| async move {
+        let ambient = Ambient::of(&context);
+        work(&ambient)
+    })
+}
+
+const FAST: PasswordParams = PasswordParams::INSECURE_FAST;
+
+#[test]
+fn a_folder_is_founded_once_and_opens_with_its_passphrase() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("ithaca");
+    ambient(100, |ambient| {
+        let create = || {
+            let founding = founding("Hospital of Ithaca");
+            institution::create(&root, &founding, parameters(), PASSPHRASE, FAST, ambient)
+        };
+        let card = create().unwrap();
+        assert!(matches!(create(), Err(InstitutionError::Exists(_))));
+        let opened = institution::open(&root, PASSPHRASE).unwrap();
+        assert_eq!(opened.institution, card.institution.id);
+        assert_eq!(opened.genesis.institutions[0], card.institution);
+        drop(opened);
+        assert!(institution::open(&root, b"wrong").is_err());
+        let bytes = std::fs::read(Layout::of(&root).genesis()).unwrap();
+        node::verify::genesis(&bytes).unwrap();
+    });
+}
+
+#[test]
+fn several_institutions_found_a_network_by_their_cards() {
+    let folder = tempfile::tempdir().unwrap();
+    ambient(101, |ambient| {
+        let prepare = |name: &str| {
+            let root = folder.path().join(name);
+            institution::prepare(&root, &founding(name), true, PASSPHRASE, FAST, ambient).unwrap()
+        };
+        let cards = [
+            prepare("ithaca"),
+            prepare("pylos"),
+            prepare("sparta"),
+            prepare("scheria"),
+        ];
+        let genesis = institution::found(&cards, parameters(), ambient).unwrap();
+        let bytes = codec::to_vec(&genesis);
+        for name in ["ithaca", "pylos", "sparta", "scheria"] {
+            let root = folder.path().join(name);
+            assert_eq!(
+                institution::adopt(&root, &bytes).unwrap(),
+                genesis.network_id()
+            );
+            let opened = institution::open(&root, PASSPHRASE).unwrap();
+            assert!(
+                genesis
+                    .institution(&opened.institution)
+                    .is_some_and(|i| i.name == name)
+            );
+        }
+        let mut forged = cards.clone();
+        forged[1].institution.name = "another".to_owned();
+        let error = institution::found(&forged, parameters(), ambient).unwrap_err();
+        assert!(matches!(error, InstitutionError::Card(_)));
+    });
+}
+
+#[test]
+fn a_restored_node_serves_who_matches_the_ledger_and_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("backup");
+    crate::world::run(102, |context| async move {
+        let world = World::new(context).await;
+        let subject = world.subject().await;
+        world.deposit_final(subject, "case-1").await;
+        world.sleep_ms(20_000).await;
+        let request = |role| Backup {
+            caller: world.staff("operator-1", role),
+            directory: directory.clone(),
+            passphrase: Content::new(b"another passphrase".to_vec()),
+            params: FAST,
+            expires: world.now().saturating_add(3_600_000),
+        };
+        assert!(world.handle().backup(request(Role::Desk)).await.is_err());
+        let made = world
+            .handle()
+            .backup(request(Role::Operator))
+            .await
+            .unwrap();
+        assert!(made.rows > 10 && made.height > 0);
+        // What comes after the backup is on the ledger only.
+        let changed = node::consent_change::ConsentChange::Restrict(true);
+        world
+            .consent(subject, changed, crate::world::final_wait())
+            .await
+            .unwrap();
+
+        let ambient = world.ambient();
+        assert!(Restore::open(&directory, b"wrong", &ambient).is_err());
+        let restore = Restore::open(&directory, b"another passphrase", &ambient).unwrap();
+        assert_eq!(restore.institution(), world.id);
+        let target = directory.parent().unwrap().join("restored");
+        let genesis = codec::to_vec(&world.genesis);
+        restore
+            .finish(
+                &target,
+                &genesis,
+                PASSPHRASE,
+                FAST,
+                &BTreeSet::new(),
+                &ambient,
+            )
+            .unwrap();
+        let opened = institution::open(&target, PASSPHRASE).unwrap();
+        assert_eq!(opened.institution, world.id);
+        assert!(opened.keychain.restored().is_some());
+        let old = world.keychain().identity();
+        let new = opened.keychain.identity();
+        assert_eq!(old.signing_seed.expose(), new.signing_seed.expose());
+        assert_ne!(old.validator_seed.expose(), new.validator_seed.expose());
+        let _ = Millis::ZERO;
+    });
+}

@@ -1,0 +1,14 @@
+//! The use cases of a node, under the engine's deterministic runtime: seeded time, randomness, tasks
+//! and storage. A failing test names its seed by its own name; the same code gives the same run.
+
+mod clocks;
+mod crash;
+mod deposits;
+mod disclosures;
+mod emergencies;
+mod erasures;
+mod families;
+mod folders;
+mod network;
+mod sharing;
+mod world;

@@ -1,0 +1,340 @@
+//! Four institutions, one ledger: finalise, lose one and catch up, and the same seed gives the same run.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use commonware_codec::{Copying, DecodeExt as _};
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_p2p::simulated::{self, Link, Oracle};
+use commonware_runtime::{Clock, Supervisor};
+use commonware_utils::probability;
+use consensus::network::Simulated;
+use keys::PasswordParams;
+use ledger::Genesis;
+use node::institution::{Card, found, keychain_create};
+use node::receipt::{ReceiptAnswer, ReceiptLeaf, ReceiptQuery};
+use node::record::{Content, Payload, Submission};
+use node::subject::{RecoveryEndorse, RecoverySubmit, SubjectOpen, SubjectRecover, Wait};
+use node::{Ambient, Caller, Config, Digest, Node, Role, SubjectId, verify};
+use store_sim::SimStore;
+use vault::{Keychain, MemoryCustody};
+
+use crate::world::{
+    Context, PASSPHRASE, Store, actor, final_wait, founding, guardian, key, parameters,
+    phenopacket, run,
+};
+
+struct Member {
+    card: Card,
+    custody: MemoryCustody,
+    store: Store,
+    node: Option<Node>,
+}
+
+struct Network {
+    context: Context,
+    genesis: Genesis,
+    members: Vec<Member>,
+    oracle: Oracle<PublicKey, Context>,
+    starts: u64,
+}
+
+impl Network {
+    async fn new(context: Context) -> Self {
+        let ambient = Ambient::of(&context);
+        let mut members = Vec::new();
+        for (index, name) in ["Ithaca", "Pylos", "Sparta", "Scheria"]
+            .into_iter()
+            .enumerate()
+        {
+            let custody = MemoryCustody::new();
+            let (_, card) = keychain_create(
+                Arc::new(custody.clone()),
+                &founding(name),
+                true,
+                PASSPHRASE,
+                PasswordParams::INSECURE_FAST,
+                &ambient,
+            )
+            .unwrap();
+            let partition = format!("store-{index}");
+            let store = SimStore::open(context.child("store"), &partition)
+                .await
+                .unwrap();
+            members.push(Member {
+                card,
+                custody,
+                store,
+                node: None,
+            });
+        }
+        let cards: Vec<Card> = members.iter().map(|member| member.card.clone()).collect();
+        let genesis = found(&cards, parameters(), &ambient).unwrap();
+        let (network, oracle) = simulated::Network::new(
+            context.child("simulation"),
+            simulated::Config {
+                max_size: 8 * 1024 * 1024,
+                max_peers_per_set: NonZeroUsize::new(16).unwrap(),
+                disconnect_on_block: true,
+                tracked_peer_sets: NonZeroUsize::new(4).unwrap(),
+            },
+        );
+        network.start();
+        let mut this = Self {
+            context,
+            genesis,
+            members,
+            oracle,
+            starts: 0,
+        };
+        for a in 0..4 {
+            for b in 0..a {
+                this.link(a, b).await;
+            }
+        }
+        for index in 0..4 {
+            this.start(index).await;
+        }
+        this
+    }
+
+    fn validator(&self, index: usize) -> keys::PublicKey {
+        self.members[index].card.validator.unwrap()
+    }
+
+    fn peer(&self, index: usize) -> PublicKey {
+        PublicKey::decode(Copying(self.validator(index).as_bytes())).unwrap()
+    }
+
+    async fn link(&self, a: usize, b: usize) {
+        let link = Link {
+            latency: Duration::from_millis(10),
+            jitter: Duration::from_millis(2),
+            success_rate: probability!(1.0),
+        };
+        for (from, to) in [(a, b), (b, a)] {
+            let (from, to) = (self.peer(from), self.peer(to));
+            self.oracle.add_link(from, to, link.clone()).await.unwrap();
+        }
+    }
+
+    async fn cut(&self, a: usize, b: usize) {
+        for (from, to) in [(a, b), (b, a)] {
+            let (from, to) = (self.peer(from), self.peer(to));
+            self.oracle.remove_link(from, to).await.unwrap();
+        }
+    }
+
+    async fn start(&mut self, index: usize) {
+        let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let validator = self.validator(index);
+        let member = &self.members[index];
+        let mut config = Config::new(self.genesis.clone(), member.card.institution.id, listen);
+        config.partition = format!("member-{index}");
+        config.idle_block_ms = 5_000;
+        let keychain = Keychain::open(Arc::new(member.custody.clone()), PASSPHRASE).unwrap();
+        let network = Simulated::new(self.oracle.clone(), &validator).unwrap();
+        self.starts += 1;
+        let context = self
+            .context
+            .child("member")
+            .with_attribute("n", self.starts);
+        let node = Node::start_over(context, config, network, member.store.clone(), keychain);
+        self.members[index].node = Some(node.await.unwrap());
+    }
+
+    fn handle(&self, index: usize) -> node::Handle {
+        self.members[index].node.as_ref().unwrap().handle()
+    }
+
+    fn staff(&self, index: usize, role: Role) -> Caller {
+        let id = self.members[index].card.institution.id;
+        Caller::staff(actor(id, "staff-1", role))
+    }
+
+    async fn sleep_ms(&self, duration_ms: u64) {
+        self.context.sleep(Duration::from_millis(duration_ms)).await;
+    }
+
+    async fn tip(&self, index: usize) -> node::status::TipView {
+        let operator = self.staff(index, Role::Operator);
+        self.handle(index).status(operator).await.unwrap().tip
+    }
+
+    async fn open(&self, index: usize, wait: Wait) -> SubjectId {
+        let opened = self.handle(index).subject_open(SubjectOpen {
+            caller: self.staff(index, Role::Desk),
+            controllers: vec![guardian(1)],
+            matures: None,
+            client_key: None,
+            wait,
+        });
+        let opened = opened.await.unwrap();
+        assert_eq!(opened.finality.is_final(), wait != Wait::Durable);
+        opened.subject
+    }
+
+    /// Deposits at a member and checks the receipt offline.
+    async fn deposit(&self, index: usize, subject: SubjectId, case: &str) -> Digest {
+        let submission = Submission {
+            caller: self.staff(index, Role::Clinician),
+            subject,
+            payload: Payload::Phenopacket(Content::new(phenopacket(case))),
+            record: None,
+            client_key: Some(case.to_owned()),
+            expect_version: None,
+            provenance: Default::default(),
+            wait: final_wait(),
+        };
+        let deposited = self.handle(index).record_deposit(submission).await.unwrap();
+        assert!(deposited.finality.is_final());
+        let query = ReceiptQuery {
+            caller: self.staff(index, Role::Clinician),
+            subject,
+            record: deposited.records[0].record,
+            version: None,
+            leaf: ReceiptLeaf::Stored,
+        };
+        let ReceiptAnswer::Ready(receipt) = self.handle(index).receipt(query).await.unwrap() else {
+            panic!("pending");
+        };
+        let content = phenopacket(case);
+        verify::receipt(&receipt.bytes, &self.genesis, Some(&content)).unwrap();
+        deposited.records[0].commitment
+    }
+}
+
+/// The whole story under a seed; what it comes to.
+fn story(seed: u64) -> (u64, Vec<Digest>, String) {
+    run(seed, |context| async move {
+        let mut network = Network::new(context).await;
+        let mut commitments = Vec::new();
+        let mut subjects = Vec::new();
+        for index in 0..4 {
+            let subject = network.open(index, final_wait()).await;
+            commitments.push(network.deposit(index, subject, "case-1").await);
+            subjects.push(subject);
+        }
+        // One dies; the rest go on, over an epoch's end.
+        network.members[3].node.take().unwrap().crash().await;
+        let before = network.tip(0).await.height;
+        for case in ["case-2", "case-3"] {
+            commitments.push(network.deposit(0, subjects[0], case).await);
+        }
+        network.sleep_ms(60_000).await;
+        assert!(network.tip(0).await.height > before + 5);
+        network.start(3).await;
+        network.sleep_ms(30_000).await;
+        let (tip, back) = (network.tip(0).await, network.tip(3).await);
+        assert!(tip.height.abs_diff(back.height) <= 2, "{tip:?} {back:?}");
+        commitments.push(network.deposit(3, subjects[3], "case-4").await);
+        let auditor = network.context.auditor().state();
+        (network.tip(0).await.height, commitments, auditor)
+    })
+}
+
+#[test]
+fn four_finalise_and_one_that_died_catches_up() {
+    let (height, commitments, auditor) = story(90);
+    assert!(height > 20, "an epoch's end was passed");
+    let again = story(90);
+    assert_eq!(
+        (height, &commitments, &auditor),
+        (again.0, &again.1, &again.2)
+    );
+    let (_, other, _) = story(91);
+    assert_ne!(commitments, other);
+}
+
+#[test]
+fn a_member_cut_off_keeps_caring_for_its_own_and_shares_nothing() {
+    run(92, |context| async move {
+        let network = Network::new(context).await;
+        let subject = network.open(3, final_wait()).await;
+        network.deposit(3, subject, "case-1").await;
+        for other in 0..3 {
+            network.cut(3, other).await;
+        }
+        network.sleep_ms(90_000).await;
+        let ready = network.handle(3).ready(()).await.unwrap();
+        assert!(ready.ready && !ready.fresh, "{ready:?}");
+        let own = node::record::Fetch {
+            caller: network.staff(3, Role::Clinician),
+            purpose: node::Purpose::Treat,
+            subject,
+            selection: node::Selection::everything(),
+            study: None,
+            partial: false,
+            version: None,
+        };
+        let fetched = network.handle(3).record_fetch(own).await.unwrap();
+        assert!(fetched.permit.stale && fetched.records.len() == 1);
+        // What is written meanwhile is durable, and final once the cut heals.
+        let late = network.open(3, Wait::Durable).await;
+        for other in 0..3 {
+            network.link(3, other).await;
+        }
+        network.sleep_ms(60_000).await;
+        let ready = network.handle(3).ready(()).await.unwrap();
+        assert!(ready.fresh, "{ready:?}");
+        let query = node::subject::SubjectQuery {
+            caller: network.staff(3, Role::Desk),
+            subject: late,
+        };
+        let status = network.handle(3).subject_status(query).await.unwrap();
+        assert_eq!(status.final_sequence, Some(0));
+    });
+}
+
+#[test]
+fn a_second_institution_countersigns_a_recovery() {
+    run(93, |context| async move {
+        let network = Network::new(context).await;
+        let handle = network.handle(0);
+        let prepared = handle.subject_open_prepare(node::subject::SubjectOpenPrepare {
+            caller: network.staff(0, Role::Desk),
+            controllers: vec![node::subject::Keyholder {
+                controller: guardian(1),
+                key: key(1).public(),
+            }],
+            slot: 1,
+            matures: None,
+        });
+        let signed = prepared.await.unwrap().sign(&key(1)).unwrap();
+        let opened = handle.subject_open_submit(node::subject::SubjectOpenSubmit {
+            caller: network.staff(0, Role::Desk),
+            signed,
+            wait: final_wait(),
+        });
+        let subject = opened.await.unwrap().subject;
+        let draft = handle.subject_recover(SubjectRecover {
+            caller: network.staff(0, Role::Desk),
+            subject,
+            keys: [(1, key(5).public())].into(),
+            witness: network.members[1].card.institution.id,
+        });
+        let draft = draft.await.unwrap();
+        let submit = |draft| {
+            handle.subject_recover_submit(RecoverySubmit {
+                caller: network.staff(0, Role::Desk),
+                draft,
+                wait: final_wait(),
+            })
+        };
+        assert!(submit(draft.clone()).await.is_err(), "not countersigned");
+        let endorse = |index: usize| {
+            let endorse = RecoveryEndorse {
+                caller: network.staff(index, Role::Desk),
+                draft: draft.clone(),
+            };
+            let handle = network.handle(index);
+            async move { handle.subject_recover_endorse(endorse).await }
+        };
+        assert!(endorse(2).await.is_err(), "another one than named");
+        let endorsed = endorse(1).await.unwrap();
+        let entry = submit(endorsed).await.unwrap();
+        assert!(entry.finality.is_final());
+    });
+}
