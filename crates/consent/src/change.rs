@@ -135,13 +135,13 @@ pub fn change_kind(old: &ConsentState, new: &ConsentState) -> ChangeKind {
 
 /// Whether everything that `new` permits, `old` permits too: to whom, when, and who is in control.
 ///
-/// Judged by the terms, not by enumerating requests: each grant must lie within one earlier grant.
-/// So a narrowing may be taken for more than it is, never a widening for less.
+/// Judged by the terms, not by enumerating requests: each grant must lie within the earlier one of
+/// its id. So a narrowing may be taken for more than it is, never a widening for less.
 pub fn is_narrowing(old: &ConsentState, new: &ConsentState) -> bool {
-    let grants = new
-        .grants
-        .iter()
-        .all(|grant| old.grants.iter().any(|earlier| grant.is_within(earlier)));
+    let grants = new.grants.iter().all(|grant| {
+        old.grant(&grant.id)
+            .is_some_and(|earlier| grant.is_within(earlier))
+    });
     let opt_outs = old.opted_out.iter().all(|out| new.is_opted_out(*out));
     let controllers = new.controllers.iter().all(|controller| {
         old.controller(controller.slot)

@@ -1,9 +1,11 @@
 //! The decision procedure.
 //!
 //! Each state of the effective consent is heard alone: every basis that would permit part of the
-//! request under that state makes an offer. A category is permitted if every state permits it.
-//! Offers only ever add, states only ever take away; so removing or narrowing a grant, or adding
-//! a pending state, never permits more.
+//! request under that state makes an offer. A category is permitted by a basis that makes an offer
+//! under every state, as far as all its offers go. So what is permitted has a basis that holds now:
+//! a grant that takes the place of another one, under another id, waits for the ledger. Offers only
+//! ever add, states only ever take away; so removing or narrowing a grant, or adding a pending
+//! state, never permits more.
 //!
 //! | basis | restricted or closed | ledger stale or without the state | ledger has another state |
 //! |---|---|---|---|
@@ -82,9 +84,9 @@ fn conclude(
         },
     };
     for category in asked {
-        let states: Vec<_> = hearings.iter().map(|h| h.ways(*category)).collect();
-        if states.iter().all(|ways| !ways.is_empty()) {
-            coverage.ways.insert(*category, states);
+        let ways = common(hearings, *category);
+        if !ways.is_empty() {
+            coverage.ways.insert(*category, ways);
         }
     }
     let lacking: BTreeSet<Category> = asked
@@ -110,6 +112,33 @@ fn conclude(
         }),
         _ => Err(reasons(hearings, &lacking, excepted)),
     }
+}
+
+/// The ways in which every state permits a category, the first in precedence first, without those
+/// that another one contains.
+fn common(hearings: &[Hearing], category: Category) -> Vec<Allowance> {
+    let Some((first, rest)) = hearings.split_first() else {
+        return Vec::new();
+    };
+    let mut ways: Vec<Allowance> = first
+        .ways(category)
+        .filter_map(|way| {
+            rest.iter().try_fold(way.clone(), |way, hearing| {
+                let mut offers = hearing.ways(category);
+                let same = offers.find(|offer| offer.basis == way.basis)?;
+                Some(way.and(same))
+            })
+        })
+        .collect();
+    ways.sort_by(|a, b| a.basis.precedence().cmp(&b.basis.precedence()));
+    let mut kept: Vec<Allowance> = Vec::new();
+    for way in ways {
+        if !kept.iter().any(|k| k.contains(&way)) {
+            kept.retain(|k| !way.contains(k));
+            kept.push(way);
+        }
+    }
+    kept
 }
 
 /// Holds the coverage against the records that the request names. For a partial request, drops
@@ -150,7 +179,7 @@ fn reasons(
         let unmet: BTreeSet<Category> = lacking
             .iter()
             .copied()
-            .filter(|c| hearing.ways(*c).is_empty())
+            .filter(|c| hearing.ways(*c).next().is_none())
             .collect();
         if !unmet.is_empty() {
             some_permitted |= !hearing.offers.is_empty();
@@ -229,24 +258,12 @@ impl<'a> Hearing<'a> {
         hearing
     }
 
-    /// The ways in which this state permits a category, the first in precedence first, without
-    /// those that another one contains.
-    fn ways(&self, category: Category) -> Vec<Allowance> {
-        let mut ways: Vec<&Allowance> = self
-            .offers
+    /// The ways in which this state permits a category.
+    fn ways(&self, category: Category) -> impl Iterator<Item = &Allowance> {
+        self.offers
             .iter()
-            .filter(|(categories, _)| categories.contains(&category))
+            .filter(move |(categories, _)| categories.contains(&category))
             .map(|(_, allowance)| allowance)
-            .collect();
-        ways.sort_by(|a, b| (a.basis.rank(), &a.basis).cmp(&(b.basis.rank(), &b.basis)));
-        let mut kept: Vec<Allowance> = Vec::new();
-        for way in ways {
-            if !kept.iter().any(|k| k.contains(way)) {
-                kept.retain(|k| !way.contains(k));
-                kept.push(way.clone());
-            }
-        }
-        kept
     }
 
     /// Why these categories are not permitted by this state.

@@ -217,6 +217,15 @@ impl Allowance {
         !excepted && self.until.is_none_or(|until| at < until)
     }
 
+    /// What both cover, on the same basis.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self {
+            basis: self.basis.clone(),
+            until: self.until.into_iter().chain(other.until).min(),
+            except: self.except.union(&other.except).cloned().collect(),
+        }
+    }
+
     /// Whether this covers everything that `other` covers.
     pub(crate) fn contains(&self, other: &Self) -> bool {
         let lasts = match (self.until, other.until) {
@@ -228,13 +237,13 @@ impl Allowance {
     }
 }
 
-/// For each category and each state of the effective consent, the ways in which that state
-/// permits it. A record is covered if every state has one that covers it.
+/// For each category, the ways in which it is permitted, the first in precedence first. A record is
+/// covered if one of them covers it.
 ///
 /// Kept in full because a union of grants with exceptions is no grant with exceptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Coverage {
-    pub(crate) ways: BTreeMap<Category, Vec<Vec<Allowance>>>,
+    pub(crate) ways: BTreeMap<Category, Vec<Allowance>>,
     /// The records that the request named, if it named any.
     pub(crate) only: Option<BTreeSet<RecordId>>,
 }
@@ -248,35 +257,28 @@ impl Coverage {
         at: Millis,
     ) -> bool {
         let asked = self.only.as_ref().is_none_or(|only| only.contains(record));
-        asked
-            && self.ways.get(&category).is_some_and(|states| {
-                !states.is_empty()
-                    && states
-                        .iter()
-                        .all(|ways| ways.iter().any(|way| way.covers(record, kind, at)))
-            })
+        let mut ways = self.ways.get(&category).into_iter().flatten();
+        asked && ways.any(|way| way.covers(record, kind, at))
     }
 
     fn withholds(&self, category: Category) -> bool {
-        self.ways.get(&category).is_some_and(|states| {
-            states
-                .iter()
-                .any(|ways| ways.iter().all(|w| !w.except.is_empty()))
-        })
+        self.ways
+            .get(&category)
+            .is_some_and(|ways| ways.iter().all(|way| !way.except.is_empty()))
     }
 
     /// The first instant at which something is no longer covered. Ways that another one contains
     /// are not kept, so the end of any that is kept uncovers something.
     pub(crate) fn until(&self) -> Option<Millis> {
-        let ways = self.ways.values().flatten().flatten();
+        let ways = self.ways.values().flatten();
         ways.filter_map(|way| way.until).min()
     }
 
-    /// The bases in order of precedence, by the finalised state.
+    /// The bases in order of precedence.
     pub(crate) fn because(&self) -> Vec<Because> {
         let mut found: Vec<Because> = Vec::new();
-        for (category, states) in &self.ways {
-            for way in states.first().into_iter().flatten() {
+        for (category, ways) in &self.ways {
+            for way in ways {
                 match found.iter_mut().find(|b| b.basis == way.basis) {
                     Some(because) => {
                         because.categories.insert(*category);
@@ -288,15 +290,15 @@ impl Coverage {
                 }
             }
         }
-        found.sort_by(|a, b| (a.basis.rank(), &a.basis).cmp(&(b.basis.rank(), &b.basis)));
+        found.sort_by(|a, b| a.basis.precedence().cmp(&b.basis.precedence()));
         found
     }
 }
 
 impl Basis {
     /// Which of several bases is named first: the one that asks least of consent.
-    pub(crate) const fn rank(&self) -> u8 {
-        match self {
+    pub(crate) fn precedence(&self) -> (u8, &Self) {
+        let rank = match self {
             Self::Controller(_) => 0,
             Self::SystemProjection => 1,
             Self::Policy(_) => 2,
@@ -304,7 +306,8 @@ impl Basis {
             Self::OptOutNotExercised(_) => 4,
             Self::Grant(_) => 5,
             Self::BreakGlass => 6,
-        }
+        };
+        (rank, self)
     }
 }
 

@@ -77,8 +77,8 @@ impl Facts {
 
 /// The consent that is in force: the finalised state and every accepted change that is not final.
 ///
-/// Each of them must permit. So a narrowing binds once it is accepted and a widening once it is
-/// final. Before the first state is final, it stands as `finalised` with [`Opening::NoLeaf`].
+/// Each of them must permit, on the same basis. So a narrowing binds once it is accepted and a
+/// widening once it is final. Before the first state is final, it stands as `finalised` with [`Opening::NoLeaf`].
 #[derive(Clone, Copy, Debug)]
 pub struct Effective<'a> {
     /// The state that the ledger finalised.

@@ -1,7 +1,7 @@
 //! The instants at which something begins or ends: the first is in, the last is out.
 
 use crate::world::*;
-use codec::Category::Phenotype;
+use codec::Category::{self, Phenotype, Vitals};
 use consent::{
     BreakGlass, ConsentState, Effective, Facts, Grantee, Opening, Policy, Purpose, Request, Role,
     decide,
@@ -180,4 +180,86 @@ fn a_session_serves_its_opener_and_subject_alone() {
     ));
     let stranger: fn(&mut BreakGlass) = |s| s.subject = codec::SubjectId::new([8; 32]);
     assert!(!serves(stranger, 0, Purpose::Btg, CUSTODIAN));
+}
+
+#[test]
+fn a_permit_lasts_as_long_as_all_of_it_does() {
+    let until = |grants: &[(u8, u64, &[Category])], categories: &[Category]| {
+        let state = state(|t| {
+            let to = || Grantee::Institution(OTHER);
+            let grants = grants.iter().map(|(n, until, categories)| {
+                let mut grant = grant(*n, to(), &[Purpose::Treat], categories);
+                grant.until = at(*until);
+                grant
+            });
+            t.grants = grants.collect();
+        });
+        let ask = request(
+            actor(OTHER, 0, &[Role::Clinician]),
+            Purpose::Treat,
+            categories,
+        );
+        let effective = Effective::of(&state);
+        let decision = decide(&Policy::default(), &effective, &ask, &facts(5));
+        decision.permit().unwrap().until
+    };
+    // The longer of two for the same, in either order.
+    assert_eq!(
+        until(&[(1, 7, &[Phenotype]), (2, 9, &[Phenotype])], &[Phenotype]),
+        Some(at(9))
+    );
+    assert_eq!(
+        until(&[(1, 9, &[Phenotype]), (2, 7, &[Phenotype])], &[Phenotype]),
+        Some(at(9))
+    );
+    // The shorter of two for different things.
+    let both = [(1, 7, [Phenotype].as_slice()), (2, 9, &[Vitals])];
+    assert_eq!(until(&both, &[Phenotype, Vitals]), Some(at(7)));
+    assert_eq!(until(&both, &[Vitals]), Some(at(9)));
+}
+
+#[test]
+fn a_grant_to_the_custodian_waits_for_the_ledger_too() {
+    let to_us = grant(
+        1,
+        Grantee::Institution(CUSTODIAN),
+        &[Purpose::Supnwk],
+        &[Phenotype],
+    );
+    let state = state(|t| t.grants = vec![to_us]);
+    let ask = request(
+        actor(CUSTODIAN, 0, &[Role::Desk]),
+        Purpose::Supnwk,
+        &[Phenotype],
+    );
+    let at_opening = |opening| {
+        let facts = Facts {
+            opening,
+            ..facts(5)
+        };
+        permitted(&state, &ask, &facts)
+    };
+    assert!(at_opening(Opening::Matches));
+    assert!(!at_opening(Opening::NoLeaf));
+    assert!(!at_opening(Opening::Mismatch));
+}
+
+#[test]
+fn every_state_is_of_the_subject() {
+    let ours = state(|_| {});
+    let theirs = state(|t| t.subject = codec::SubjectId::new([8; 32]));
+    let ask = request(
+        actor(CUSTODIAN, 0, &[Role::Clinician]),
+        Purpose::Treat,
+        &[Phenotype],
+    );
+    let decided = |finalised, pending| {
+        let effective = Effective { finalised, pending };
+        let decision = decide(&Policy::default(), &effective, &ask, &facts(5));
+        decision.permit().is_some()
+    };
+    let (our_change, their_change) = ([ours.clone()], [theirs.clone()]);
+    assert!(decided(&ours, &our_change));
+    assert!(!decided(&ours, &their_change));
+    assert!(!decided(&theirs, &our_change));
 }

@@ -19,6 +19,7 @@ fn family(edit: impl FnOnce(&mut Terms)) -> ConsentState {
             &[Purpose::Treat, Purpose::Coc],
             &[Category::Phenotype, Category::Vitals],
         )];
+        terms.grants[0].from = at(1);
         edit(terms);
     })
 }
@@ -81,12 +82,13 @@ fn kinds_of_change() {
     );
     check(|t| t.grants[0].until = at(5), Narrowing);
     check(|t| t.grants[0].from = at(5), Narrowing);
+    check(|t| t.grants[0].from = at(0), Widening);
     check(|t| t.grants[0].until = at(LAST + 9), Widening);
     check(
         |t| t.grants[0].exceptions = [Exception::Record(record(0))].into(),
         Narrowing,
     );
-    check(|t| t.grants[0].id = grant_id(8), Narrowing);
+    check(|t| t.grants[0].id = grant_id(8), Mixed);
     check(|t| t.grants[0].grantee = Grantee::Institution(THIRD), Mixed);
     check(
         |t| {

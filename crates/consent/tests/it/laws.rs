@@ -3,8 +3,8 @@
 use crate::world::*;
 use codec::{Category, Millis};
 use consent::{
-    Basis, ConsentState, Decision, Effective, Exception, Grantee, Opening, PractitionerAt, Purpose,
-    Records, Role, Selection, Terms, decide, is_narrowing,
+    Basis, ConsentState, Decision, Effective, Exception, Grantee, Missing, Opening, PractitionerAt,
+    Purpose, Records, Role, Selection, Terms, decide, is_narrowing,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -254,9 +254,11 @@ proptest! {
         for basis in bases {
             if let Basis::Grant(id) = basis {
                 let now = facts.at();
-                let grant = question.finalised.grant(id).unwrap();
-                prop_assert!(grant.from <= now && now < grant.until);
-                prop_assert!(grant.purposes.contains(&question.request.purpose));
+                for state in states() {
+                    let grant = state.grant(id).unwrap();
+                    prop_assert!(grant.from <= now && now < grant.until);
+                    prop_assert!(grant.purposes.contains(&question.request.purpose));
+                }
             }
         }
     }
@@ -343,4 +345,44 @@ fn grants_join_but_exceptions_stay_their_own() {
     let read: Decision = serde_json::from_str(&json).unwrap();
     assert_eq!(read.permit().unwrap().because, permit.because);
     assert!(lets_out(&read, at(0)).is_empty());
+}
+
+#[test]
+fn what_is_permitted_has_a_basis_that_holds_in_every_state() {
+    // The family restricts the record while an emergency session is open: what was own care is
+    // broken glass from then on, and is called so.
+    let open = state(|_| {});
+    let restricted = [open.next(|t| t.restricted = true).unwrap()];
+    let mut facts = facts(5);
+    facts.break_glass = Some(session(0, 0, 9));
+    let doctor = actor(CUSTODIAN, 0, &[Role::Clinician]);
+    let ask = request(doctor, Purpose::Etreat, &[Category::Phenotype]);
+    let basis = |pending| {
+        let effective = Effective {
+            finalised: &open,
+            pending,
+        };
+        let decision = decide(&Default::default(), &effective, &ask, &facts);
+        decision.permit().unwrap().basis.clone()
+    };
+    assert!(matches!(basis(&[]), Basis::Policy(_)));
+    assert_eq!(basis(&restricted), Basis::BreakGlass);
+
+    // One grant takes another one's place: neither stands until the ledger has recorded it.
+    let to = || Grantee::Institution(OTHER);
+    let with = |n| grant(n, to(), &[Purpose::Treat], &[Category::Phenotype]);
+    let old = state(|t| t.grants = vec![with(1)]);
+    let new = [old.next(|t| t.grants = vec![with(2)]).unwrap()];
+    let effective = Effective {
+        finalised: &old,
+        pending: &new,
+    };
+    let ask = request(
+        actor(OTHER, 0, &[Role::Clinician]),
+        Purpose::Treat,
+        &[Category::Phenotype],
+    );
+    let decision = decide(&Default::default(), &effective, &ask, &facts);
+    let missing = &decision.denial().unwrap().missing;
+    assert!(missing.contains(&Missing::ChangeNotFinal));
 }

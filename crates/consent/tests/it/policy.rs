@@ -1,7 +1,10 @@
 //! The policy: what it may say, how it reads, what it leaves to the default.
 
+use crate::world::*;
 use codec::{Category, InstitutionId, Millis};
-use consent::{InvalidPolicy, Policy, Purpose, RetentionPolicy, Role, Rule, RuleName};
+use consent::{
+    Effective, InvalidPolicy, Policy, Purpose, RetentionPolicy, Role, Rule, RuleName, decide,
+};
 
 fn name(text: &str) -> RuleName {
     RuleName::new(text).unwrap()
@@ -117,6 +120,34 @@ fn a_policy_cannot_be_laxer_than_the_law_of_the_house() {
             },
             InvalidPolicy::Role("safeguarding".to_owned(), role),
         );
+    }
+}
+
+#[test]
+fn not_even_a_policy_that_nobody_checked_opens_what_none_can() {
+    let opens = |role, purpose| {
+        let mut policy = Policy::default();
+        let rule = first(&mut policy);
+        rule.roles.insert(role);
+        rule.purposes.insert(purpose);
+        policy.law.push(first(&mut policy.clone()).clone());
+        policy.law.last_mut().unwrap().institutions = [OTHER].into();
+        let state = state(|_| {});
+        let effective = Effective::of(&state);
+        [CUSTODIAN, OTHER].map(|institution| {
+            let ask = request(actor(institution, 0, &[role]), purpose, &[Category::Vitals]);
+            decide(&policy, &effective, &ask, &facts(5))
+                .permit()
+                .is_some()
+        })
+    };
+    assert_eq!(opens(Role::Desk, Purpose::Train), [true, true]);
+    assert_eq!(opens(Role::Desk, Purpose::Btg), [false, false]);
+    assert_eq!(opens(Role::Desk, Purpose::Hsysadmin), [false, false]);
+    // As own care, never; by law, which a policy may know, elsewhere.
+    assert_eq!(opens(Role::Researcher, Purpose::Hresch), [false, true]);
+    for role in [Role::Operator, Role::Device, Role::System, Role::Controller] {
+        assert_eq!(opens(role, Purpose::Train), [false, false]);
     }
 }
 
