@@ -23,7 +23,8 @@ usage: cargo xtask <command>
   test                         every test of the workspace
   ci                           format, lints, tidy, licences, tests, torture and simulation, as in CI
   tidy [--bless]               crate arrows, forbidden names, file sizes; --bless rewrites the golden graph
-  torture [--kills N] [--seed S]   SIGKILL a live node at random moments; check that nothing acknowledged is lost
+  torture [--kills N] [--seed S] [--release | --binary FILE]
+                               SIGKILL a live node at random moments; check that nothing acknowledged is lost
   sim [--seeds A..B]           seeded four-node runs under the deterministic runtime";
 
 fn main() -> ExitCode {

@@ -40,6 +40,8 @@ pub(crate) struct Options {
     kills: u64,
     seed: u64,
     release: bool,
+    /// An `ithaca` that is built already.
+    binary: Option<PathBuf>,
 }
 
 impl Options {
@@ -58,13 +60,17 @@ impl Options {
             kills,
             seed: number("--seed", 1)?,
             release: args.iter().any(|a| a == "--release"),
+            binary: flag(args, "--binary")?.map(PathBuf::from),
         })
     }
 }
 
 /// Runs the whole torture; an error says what was lost, doubled or undone, and where the folder is.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let ithaca = shell::binary("ithaca-cli", "ithaca", options.release)?;
+    let ithaca = match &options.binary {
+        Some(path) => path.clone(),
+        None => shell::binary("ithaca-cli", "ithaca", options.release)?,
+    };
     let folder = scratch(options.seed)?;
     println!(
         "torture: {} kills, seed {}, folder {}",

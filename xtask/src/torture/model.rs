@@ -225,12 +225,18 @@ impl Subject {
 
     fn revoke(&mut self, institution: &Institution, base: &str) -> Result<bool> {
         let grant = self.grant.clone().unwrap_or_default();
+        // Asked again after a kill, it may have happened: then the grant is gone.
+        let done: &[u16] = if self.revoked == Promise::Asked {
+            &[200, 404]
+        } else {
+            &[200]
+        };
         self.revoked = Promise::Asked;
         let url = self.url(base, &format!("/grants/{grant}"));
         let Some(answer) = send("DELETE", &url, &institution.desk, &[], None) else {
             return Ok(false);
         };
-        expect(&answer, &[200, 202, 204], "a revocation")?;
+        expect(&answer, done, "a revocation")?;
         self.revoked = Promise::Acknowledged;
         self.check_revoked(institution, base).map(|()| true)
     }

@@ -49,8 +49,8 @@ fn play(stage: &Stage, scratch: &Scratch) -> Result<Value> {
     stage.say("ITHACA — a demonstration at one hospital, on real published cases");
     stage.say(NOT_CLINICAL);
     stage.say(
-        "The cases were published with the families' consent as medical literature. They are shown under neutral \
-         labels; never try to find out who they are.",
+        "The cases were published as medical literature and describe real people. They are shown under neutral labels; \
+         never try to find out who they are.",
     );
     let data = scratch.path.join("node");
     let passphrase = folder::fresh_passphrase(&scratch.path.join("passphrase"))?;
