@@ -74,6 +74,17 @@ impl Anchor {
         }
     }
 
+    /// The validators of an epoch that the caller knows to be those of this network, for example
+    /// from an anchor that it advanced before.
+    pub fn trusted(genesis: &Genesis, epoch: u64, validators: Validators) -> Self {
+        Self {
+            epoch,
+            keys: validators.keys(),
+            validators,
+            ..Self::genesis(genesis)
+        }
+    }
+
     /// The network.
     pub fn network(&self) -> NetworkId {
         self.network

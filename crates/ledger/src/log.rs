@@ -3,12 +3,13 @@
 //!
 //! - [`Frontier`] is the small part that appending needs; blocks extend it speculatively.
 //! - [`tiles`] keeps the hashes of finalised leaves in C2SP tlog-tiles shape, and makes proofs.
-//! - [`note`] is the text of a checkpoint.
+//! - [`paths`] names what tlog-tiles serves; [`note`] is the text of a checkpoint.
 //!
 //! [`verify_inclusion`] and [`verify_consistency`] check proofs; they are those of [`keys::merkle`].
 
 mod frontier;
 pub mod note;
+pub mod paths;
 pub mod tiles;
 
 pub use frontier::Frontier;

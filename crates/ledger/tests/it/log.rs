@@ -281,3 +281,26 @@ fn base64_is_that_of_rfc_4648() {
         Some("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
     );
 }
+
+#[test]
+fn resources_are_named_as_in_tlog_tiles() {
+    use ledger::log::paths::{bundle_bytes, bundle_path, tile_bytes, tile_path};
+    for (index, width, path) in [
+        (0, 256, "tile/0/000"),
+        (5, 1, "tile/0/005.p/1"),
+        (999, 256, "tile/0/999"),
+        (1_000, 255, "tile/0/x001/000.p/255"),
+        (1_234_067, 256, "tile/0/x001/x234/067"),
+    ] {
+        assert_eq!(tile_path(0, index, width), path);
+    }
+    assert_eq!(tile_path(3, 12, 256), "tile/3/012");
+    assert_eq!(bundle_path(1_234_067, 8), "tile/entries/x001/x234/067.p/8");
+    let hashes = leaves(3);
+    assert_eq!(tile_bytes(&hashes).len(), 96);
+    assert_eq!(&tile_bytes(&hashes)[32..64], hashes[1].as_bytes());
+    let bundle = bundle_bytes([b"ab".as_slice(), b"", &[7; 300]]).unwrap();
+    assert_eq!(bundle[..8], [0, 2, b'a', b'b', 0, 0, 1, 44]);
+    assert_eq!(bundle.len(), 308);
+    assert_eq!(bundle_bytes([[0; 65_536].as_slice()]), None);
+}

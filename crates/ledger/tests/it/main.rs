@@ -10,6 +10,7 @@ mod support;
 
 mod batches;
 mod cost;
+mod genesis;
 mod golden;
 mod governance;
 mod laws;
