@@ -1,0 +1,13 @@
+//! The edge from outside: one real node behind the router, spoken to in HTTP.
+
+mod families;
+mod house;
+mod input;
+mod matrix;
+mod openapi;
+mod races;
+mod reading;
+mod socket;
+mod spy;
+mod tokens;
+mod wire;

@@ -1,0 +1,158 @@
+//! One well-formed request for each endpoint, so that nothing but the asker and the consent decide.
+
+use super::Asker;
+use crate::{
+    families::{Family, delay, family_key, grant, keyholders, phenopacket},
+    house::House,
+    wire::Call,
+};
+use api::endpoint::Endpoint;
+use node::consent_change::ConsentBundle;
+use serde_json::json;
+
+/// What a request needs to be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// No subject: one row for all states.
+    NoSubject,
+    /// Any subject; the request changes nothing that other requests depend on.
+    Any,
+    /// A subject of its own, used up by the first who succeeds.
+    Own,
+    /// The same, with disclosures, delays, a session and an enrolment.
+    OwnWithTrail,
+}
+
+/// Bytes that a request carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bytes {
+    None,
+    Opening,
+    Enrolment,
+}
+
+/// One endpoint's request.
+pub(super) struct Case {
+    pub(super) id: &'static str,
+    pub(super) needs: Needs,
+    pub(super) bytes: Bytes,
+    /// Which of the family's disclosures the path names.
+    disclosure: usize,
+    pub(super) call: fn(Call, &Asker, &[u8], &House) -> Call,
+}
+
+const fn case(
+    id: &'static str,
+    needs: Needs,
+    call: fn(Call, &Asker, &[u8], &House) -> Call,
+) -> Case {
+    Case {
+        id,
+        needs,
+        bytes: Bytes::None,
+        disclosure: 0,
+        call,
+    }
+}
+
+const fn plain(id: &'static str, needs: Needs) -> Case {
+    case(id, needs, |call, _, _, _| call)
+}
+
+use Needs::{Any, NoSubject, Own, OwnWithTrail};
+
+pub(super) const CASES: &[Case] = &[
+    plain("health", NoSubject),
+    plain("ready", NoSubject),
+    plain("metrics", NoSubject),
+    plain("openapi", NoSubject),
+    plain("status", NoSubject),
+    case("subject_open", NoSubject, |call, _, _, _| call.json(&json!({"assisted": true}))),
+    plain("subject_status", Any),
+    plain("subject_erase", Own),
+    plain("subject_close", Own),
+    case("subject_open_prepare", NoSubject, |call, _, _, _| call.json(&keyholders())),
+    Case {
+        bytes: Bytes::Opening,
+        ..case("subject_open_submit", NoSubject, |call, _, bytes, _| call.cbor(bytes))
+    },
+    case("subject_enrol_prepare", Any, |call, _, _, _| call.json(&keyholders())),
+    case("record_deposit", Any, |call, asker, _, _| call.json(&phenopacket(asker.short))),
+    case("record_list", Any, |call, asker, _, _| {
+        call.query(&format!("purpose={}", asker.purpose))
+    }),
+    case("record_fetch", Any, |call, asker, _, _| {
+        call.query(&format!("purpose={}", asker.purpose))
+    }),
+    case("record_replace", Own, |call, _, _, _| {
+        call.header("if-match", "\"1\"").json(&phenopacket("second"))
+    }),
+    plain("record_receipt", Any),
+    plain("consent_show", Any),
+    case("consent_prepare", Any, |call, _, _, _| {
+        call.json(&json!({"slot": 0, "changes": [{"opt-out": "HQUALIMP"}]}))
+    }),
+    Case {
+        bytes: Bytes::Enrolment,
+        ..case("consent_submit", OwnWithTrail, |call, _, bytes, _| call.cbor(bytes))
+    },
+    case("consent_change", Own, |call, _, _, _| {
+        call.json(&json!({"changes": [{"opt-out": "HQUALIMP"}]}))
+    }),
+    plain("grant_list", Any),
+    case("grant_add", Own, |call, _, _, house| call.json(&grant(house))),
+    plain("grant_revoke", Own),
+    case("restriction_set", Own, |call, _, _, _| call.json(&json!({"restricted": true}))),
+    plain("disclosure_list", Any),
+    case("disclosure_proof", Any, |call, _, _, _| call.query("period=1")),
+    plain("safeguarding_list", Any),
+    case("safeguarding_propose", OwnWithTrail, |call, _, _, _| call.json(&delay())),
+    Case {
+        disclosure: 1,
+        ..plain("safeguarding_approve", OwnWithTrail)
+    },
+    Case {
+        disclosure: 2,
+        ..plain("safeguarding_lift", OwnWithTrail)
+    },
+    case("break_glass_open", Any, |call, _, _, _| {
+        call.json(&json!({"reason": "unconscious", "minutes": 30}))
+    }),
+    plain("break_glass_list", NoSubject),
+    case("break_glass_review", OwnWithTrail, |call, _, _, _| {
+        call.json(&json!({"verdict": "justified", "note": "it was so"}))
+    }),
+    case("hold_set", Any, |call, _, _, _| {
+        call.json(&json!({"until": "2090-01-01T00:00:00Z", "reason_code": "litigation"}))
+    }),
+    plain("hold_clear", Any),
+];
+
+impl Case {
+    /// The endpoint's path for a family.
+    pub(super) fn path(&self, endpoint: &Endpoint, family: &Family) -> String {
+        endpoint.in_path().fold(endpoint.path.to_owned(), |path, name| {
+            let value = match name {
+                "subject" => &family.subject,
+                "record" => &family.record,
+                "grant" => &family.grant,
+                "session" => &family.session,
+                "disclosure" => &family.disclosures[self.disclosure],
+                other => panic!("nothing to put in place of {{{other}}}"),
+            };
+            path.replace(&format!("{{{name}}}"), value)
+        })
+    }
+}
+
+/// An opening of a new subject that its family signed.
+pub(super) async fn opening(house: &House) -> Vec<u8> {
+    let prepared = Call::post("/v1/subjects/prepare")
+        .bearer(&house.staff.desk)
+        .json(&keyholders())
+        .send(house)
+        .await
+        .is(200);
+    let bundle = ConsentBundle::decode(&prepared.body).unwrap();
+    bundle.sign(&family_key()).unwrap().encode()
+}

@@ -1,0 +1,85 @@
+//! The OpenAPI document: all endpoints, nothing else, and nothing that leads nowhere.
+
+use crate::{house::run, wire::Call};
+use api::endpoint::{Access, ENDPOINTS, Shape};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn parameters<'a>(operation: &'a Value, place: &str) -> BTreeSet<&'a str> {
+    let all = operation["parameters"].as_array().unwrap();
+    let here: Vec<&str> = all
+        .iter()
+        .filter(|p| p["in"] == place)
+        .map(|p| p["name"].as_str().unwrap())
+        .collect();
+    let distinct: BTreeSet<&str> = here.iter().copied().collect();
+    assert_eq!(distinct.len(), here.len(), "a parameter twice: {operation}");
+    distinct
+}
+
+#[test]
+fn every_endpoint_and_nothing_else() {
+    let document = api::openapi::document();
+    let mut operations = 0;
+    for item in document["paths"].as_object().unwrap().values() {
+        operations += item.as_object().unwrap().len();
+    }
+    assert_eq!(operations, ENDPOINTS.len());
+    let mut ids = BTreeSet::new();
+    for endpoint in ENDPOINTS {
+        let method = endpoint.method.as_str().to_ascii_lowercase();
+        let operation = &document["paths"][endpoint.path][&method];
+        assert_eq!(operation["operationId"], endpoint.id);
+        assert!(ids.insert(endpoint.id));
+        let named: BTreeSet<&str> = endpoint.in_path().collect();
+        assert_eq!(parameters(operation, "path"), named, "{}", endpoint.id);
+        let query: BTreeSet<&str> = endpoint.query().map(|p| p.name).collect();
+        assert_eq!(parameters(operation, "query"), query, "{}", endpoint.id);
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.contains_key(&endpoint.response.0.to_string()));
+        assert!(responses.contains_key("default"));
+        let takes_body = !matches!(endpoint.request, Shape::Nothing);
+        assert_eq!(operation.get("requestBody").is_some(), takes_body, "{}", endpoint.id);
+        let open = operation["security"].as_array().unwrap().is_empty();
+        assert_eq!(open, endpoint.access == Access::Open, "{}", endpoint.id);
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_schema_is_referred_to() {
+    let document = api::openapi::document();
+    let mut references = BTreeSet::new();
+    collect(&document, &mut references);
+    assert!(!references.is_empty());
+    for reference in &references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+    for name in document["components"]["schemas"].as_object().unwrap().keys() {
+        assert!(references.contains(&format!("#/components/schemas/{name}")), "{name}");
+        // Two types of one name would become Name and Name2.
+        assert!(!name.ends_with(|c: char| c.is_ascii_digit()), "{name}");
+    }
+}
+
+fn collect(value: &Value, references: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(reference)) = map.get("$ref") {
+                references.insert(reference.clone());
+            }
+            map.values().for_each(|v| collect(v, references));
+        }
+        Value::Array(all) => all.iter().for_each(|v| collect(v, references)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_document_is_served_to_anyone() {
+    run(async |house| {
+        let served = Call::get("/openapi.json").send(house).await.is(200);
+        assert_eq!(served.header("content-type"), "application/json");
+        assert_eq!(served.value(), api::openapi::document());
+    });
+}
