@@ -4,7 +4,7 @@ use crate::{config::Config, folder, passphrase, running::Running};
 use anyhow::{Context, Result};
 use api::{Edge, Limits, Tokens};
 use clap::Args;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -102,6 +102,7 @@ fn logging() {
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }
