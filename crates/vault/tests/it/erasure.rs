@@ -11,6 +11,7 @@ use consent::{LegalHold, RuleName};
 use futures::future::join_all;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use store::Store;
 use vault::custody::CustodyFile;
 use vault::{ClientKey, ConsentChange, Custody, Error, Holds, Parts, Settings, Vault};
@@ -257,22 +258,8 @@ fn a_crash_at_any_step_leaves_it_to_be_done_or_finished() {
         }
         assert!(run(others_are_whole(&vault)), "step {steps}");
         // Resumed, with a second crash at every step of that.
-        let mut again = 0;
-        while begun {
-            let store = world.store.with_fuse(Fuse::after(again));
-            let custody = Arc::new(Fused {
-                custody: world.custody.clone(),
-                fuse: Fuse::after(again),
-            });
-            again += 1;
-            if let Ok(vault) = run(open(store, custody))
-                && run(vault.erasures_resume(ms(9_500), &mut world.rng)).is_ok()
-            {
-                break;
-            }
-            let vault = world.reopened();
-            assert!(run(is_gone(&vault, &alice())), "step {steps}, {again}");
-            assert!(run(others_are_whole(&vault)), "step {steps}, {again}");
+        if begun {
+            resume_with_crashes(&mut world, steps);
         }
         vault = world.reopened();
         let erased = run(vault.erase(&alice(), ms(9_900), &mut world.rng)).unwrap();
@@ -284,6 +271,26 @@ fn a_crash_at_any_step_leaves_it_to_be_done_or_finished() {
         steps += 1;
     }
     assert!(steps >= 9, "{steps} steps only");
+}
+
+/// Resumes an erasure, crashing at its first step, then at its second, until it is through.
+fn resume_with_crashes(world: &mut World, steps: i64) {
+    for again in 0.. {
+        let fuse = Fuse::after(again);
+        let store = world.store.with_fuse(fuse.clone());
+        let custody = Arc::new(Fused {
+            custody: world.custody.clone(),
+            fuse,
+        });
+        if let Ok(vault) = run(open(store, custody))
+            && run(vault.erasures_resume(ms(9_500), &mut world.rng)).is_ok()
+        {
+            return;
+        }
+        let vault = world.reopened();
+        assert!(run(is_gone(&vault, &alice())), "step {steps}, {again}");
+        assert!(run(others_are_whole(&vault)), "step {steps}, {again}");
+    }
 }
 
 fn crash_in_erase(world: &mut World, fuse: &Fuse) -> Result<vault::Erasure, Error> {
@@ -299,7 +306,7 @@ fn crash_in_erase(world: &mut World, fuse: &Fuse) -> Result<vault::Erasure, Erro
 
 #[test]
 fn writers_go_on_during_an_erasure() {
-    for seed in 0..30 {
+    for seed in 0..60 {
         let mut world = World::with(
             seed,
             MemoryStore::new().with_yields(seed),
@@ -308,48 +315,106 @@ fn writers_go_on_during_an_erasure() {
         for (n, who) in [(1, alice()), (2, bob()), (3, carol())] {
             fill(&mut world, n, who);
         }
-        let dave = subject(1, 4);
+        for n in 10..16 {
+            world.put(bob(), new_record(n, "before"));
+        }
         let vault = world.vault.clone();
         let erase = async {
             let mut rng = Rng::new(seed * 7 + 1);
             vault.erase(&alice(), ms(9_000), &mut rng).await.map(|_| ())
         };
-        let writers = (0..6_u8).map(|n| {
-            let vault = vault.clone();
-            let mut rng = Rng::new(seed * 1_000 + u64::from(n));
-            async move {
-                let (who, new) = match n {
-                    0 => (alice(), new_record(50, "late1")),
-                    1 => {
-                        let mut update = new_record(1, "updated2");
-                        update.expect_version = 2;
-                        (bob(), update)
-                    }
-                    2 => {
-                        let opening = opening(dave, &mut rng);
-                        vault.compartment_open(&opening, ms(1), &mut rng).await?;
-                        (dave, new_record(60, "late4"))
-                    }
-                    n => (bob(), new_record(50 + n, "late2")),
-                };
-                vault.record_put(&one(who, new), ms(5), &mut rng).await?;
-                Ok::<(), Error>(())
-            }
-        });
+        let writers =
+            (0..16_u8).map(|n| writer(vault.clone(), n, Rng::new(seed * 1_000 + u64::from(n))));
         let (erased, written) = run(futures::future::join(erase, join_all(writers)));
         erased.unwrap();
-        assert!(written.iter().skip(1).all(Result::is_ok), "seed {seed}");
+        // Who is erased may be refused; nobody else is.
+        assert!(written.iter().skip(3).all(Result::is_ok), "seed {seed}");
         for vault in [vault, world.reopened()] {
             assert!(run(is_gone(&vault, &alice())), "seed {seed}");
             let count = |token: &str| run(vault.search(token.as_bytes(), 99)).unwrap().len();
-            assert_eq!(count("late1"), 0, "seed {seed}");
-            assert_eq!(count("late2"), 3, "seed {seed}");
-            assert_eq!(count("late4"), 1, "seed {seed}");
-            assert_eq!(count("updated2"), 1, "seed {seed}");
-            assert_eq!(count("newer2"), 0, "seed {seed}");
-            assert_eq!(count("newer3"), 1, "seed {seed}");
-            assert!(run(reads(&vault, &dave, 60, "late4")));
+            for (token, expect) in [
+                ("late1", 0),
+                ("late2", 6),
+                ("late4", 1),
+                ("before", 0),
+                ("after", 6),
+                ("newer2", 1),
+                ("newer3", 1),
+            ] {
+                assert_eq!(count(token), expect, "seed {seed}, {token}");
+            }
+            assert!(run(reads(&vault, &subject(1, 4), 60, "late4")));
         }
+        let left = world.store.copied();
+        let of_alice = left
+            .keys()
+            .filter(|(_, key)| key.starts_with(alice().as_bytes()));
+        let tables: BTreeSet<&str> = of_alice.map(|(table, _)| *table).collect();
+        assert_eq!(tables, BTreeSet::from(["disclosures", "erasures"]));
+    }
+}
+
+/// Starts at some time; the first three write for alice, who is being erased.
+async fn writer(vault: Vault<MemoryStore>, n: u8, mut rng: Rng) -> Result<(), Error> {
+    for _ in 0..rng.below(60) {
+        vault.node_row(b"anything").await?;
+    }
+    let (who, new) = match n {
+        0..3 => (alice(), new_record(50 + n, "late1")),
+        3..9 => {
+            let mut update = new_record(7 + n, "after");
+            update.expect_version = 1;
+            (bob(), update)
+        }
+        9 => {
+            let dave = subject(1, 4);
+            let opening = opening(dave, &mut rng);
+            vault.compartment_open(&opening, ms(1), &mut rng).await?;
+            (dave, new_record(60, "late4"))
+        }
+        n => (bob(), new_record(50 + n, "late2")),
+    };
+    vault.record_put(&one(who, new), ms(5), &mut rng).await?;
+    Ok(())
+}
+
+/// Writes that were under way when the subject was erased do not happen after it.
+#[test]
+fn a_late_commit_brings_nothing_back() {
+    let mut world = world(8);
+    let held = Arc::new(AtomicBool::new(false));
+    let store = world.store.with_hold(Arc::clone(&held));
+    let late = run(open(store, Arc::new(world.custody.clone()))).unwrap();
+    let mut new = new_record(9, "late");
+    new.tokens.clear();
+    let put = one(alice(), new);
+    let change = ConsentChange {
+        state: state(alice(), 3),
+        salt: [3; 32],
+        signed: crate::world::signed(&mut world.rng),
+    };
+    let (mut rng_put, mut rng_change) = (Rng::new(81), Rng::new(82));
+    held.store(true, Ordering::SeqCst);
+    let writes = futures::future::join(
+        late.record_put(&put, ms(5), &mut rng_put),
+        late.consent_accept(&change, ms(5), &mut rng_change),
+    );
+    let erased = async {
+        let erased = world.vault.erase(&alice(), ms(9), &mut Rng::new(83)).await;
+        held.store(false, Ordering::SeqCst);
+        erased
+    };
+    let ((put, changed), erased) = run(futures::future::join(writes, erased));
+    erased.unwrap();
+    assert_eq!(put.unwrap_err(), Error::SubjectErased);
+    assert_eq!(changed.unwrap_err(), Error::SubjectErased);
+    let rows = world.store.copied();
+    for table in ["records", "index", "consents", "idempotency"] {
+        let mut left = rows.keys().filter(|(name, _)| *name == table);
+        assert!(
+            !left.any(|(_, key)| key.starts_with(alice().as_bytes())),
+            "{table}"
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use store::staging::Staging;
 use store::{Batch, DumpError, Error, Order, Range, Store, Table, dump};
@@ -39,6 +39,8 @@ pub struct MemoryStore {
     fuse: Fuse,
     // Yields pseudo-randomly before each call when not zero.
     yields: Arc<AtomicU64>,
+    // While set, commits wait before they happen.
+    held: Arc<AtomicBool>,
 }
 
 impl MemoryStore {
@@ -51,6 +53,14 @@ impl MemoryStore {
             rows: Arc::new(Mutex::new(rows)),
             fuse: Fuse::never(),
             yields: Arc::new(AtomicU64::new(0)),
+            held: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    pub fn with_hold(&self, held: Arc<AtomicBool>) -> Self {
+        Self {
+            held,
+            ..self.clone()
         }
     }
 
@@ -80,18 +90,22 @@ impl MemoryStore {
         let next = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         self.yields.store(next | 1, Ordering::Relaxed);
         for _ in 0..(next >> 61) {
-            let mut yielded = false;
-            std::future::poll_fn(|context| {
-                if yielded {
-                    return std::task::Poll::Ready(());
-                }
-                yielded = true;
-                context.waker().wake_by_ref();
-                std::task::Poll::Pending
-            })
-            .await;
+            once_pending().await;
         }
     }
+}
+
+async fn once_pending() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if yielded {
+            return std::task::Poll::Ready(());
+        }
+        yielded = true;
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
 }
 
 impl Store for MemoryStore {
@@ -132,6 +146,9 @@ impl Store for MemoryStore {
 
     async fn commit(&self, batch: Batch) -> Result<(), Error> {
         self.pause().await;
+        while self.held.load(Ordering::SeqCst) {
+            once_pending().await;
+        }
         batch.check_limits()?;
         if !self.fuse.burn() {
             return Err(Error::Closed);
