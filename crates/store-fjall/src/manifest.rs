@@ -36,6 +36,9 @@ pub(crate) fn check(engine: &Path, whole_max_bytes: u64) -> Result<(), OpenError
         doing: "reading a file of the store",
         source,
     };
+    if !engine.join("version").try_exists().map_err(reading)? {
+        return damaged("the engine's file `version` is missing");
+    }
     let mut left = whole_max_bytes;
     for tree in TREES {
         let Some(mut files) =

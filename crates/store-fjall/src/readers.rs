@@ -62,7 +62,10 @@ impl Drop for Readers {
     fn drop(&mut self) {
         drop(self.queue.take());
         for thread in self.threads.drain(..) {
-            let _ = thread.join();
+            // An abandoned export's sink may hold the last handle to the store: this is its thread.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -133,3 +133,36 @@ fn a_failing_sink_ends_the_dump_only() {
     let rows = block_on(store.range(TABLES[0], Range::all(), 5, Order::Ascending)).unwrap();
     assert_eq!(rows.len(), 5);
 }
+
+/// The caller of a dump goes away, and with its sink the last handle to the store.
+#[test]
+fn an_abandoned_dump_may_hold_the_last_handle() {
+    struct Holding(Option<FjallStore>, std::sync::mpsc::Sender<()>);
+    impl io::Write for Holding {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.1.send(());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Drop for Holding {
+        fn drop(&mut self) {
+            drop(self.0.take());
+            let _ = self.1.send(());
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let sink = Holding(Some(store.clone()), sender);
+    {
+        let mut export = Box::pin(store.export(sink));
+        let _ = block_on(async { futures::poll!(&mut export) });
+    }
+    drop(store);
+    // Ends once the sink, and with it the store, is gone.
+    for () in receiver {}
+    FjallStore::open(folder.path(), &small()).unwrap();
+}

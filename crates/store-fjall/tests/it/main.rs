@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod dumps;
 mod full;
+mod measure;
 mod open;
 mod rows;
 

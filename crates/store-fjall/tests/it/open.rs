@@ -38,7 +38,12 @@ fn an_interrupted_creation_starts_over() {
 
 #[test]
 fn missing_parts_are_damage_not_a_new_store() {
-    for part in ["engine", "tip"] {
+    for part in [
+        "engine",
+        "tip",
+        "engine/version",
+        "engine/keyspaces/1/current",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let store = FjallStore::open(folder.path(), &small()).unwrap();
         block_on(store.commit(Batch::new().put(T, "k", "v"))).unwrap();
