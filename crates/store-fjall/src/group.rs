@@ -103,13 +103,19 @@ fn run(backend: &mut impl Backend, jobs: &flume::Receiver<Job>) {
 #[derive(Default)]
 struct Group {
     staging: Staging,
-    answers: Vec<(oneshot::Sender<Result<(), Error>>, Result<(), Error>)>,
+    members: Vec<Member>,
     size_bytes: usize,
+}
+
+/// A batch of a group: how it will be answered if the group is written.
+struct Member {
+    answer: oneshot::Sender<Result<(), Error>>,
+    outcome: Result<(), Error>,
 }
 
 impl Group {
     fn has_room(&self) -> bool {
-        self.size_bytes < GROUP_MAX_BYTES && self.answers.len() < GROUP_MAX_BATCHES
+        self.size_bytes < GROUP_MAX_BYTES && self.members.len() < GROUP_MAX_BATCHES
     }
 
     /// Adds a batch if its expectations hold after the batches already here.
@@ -119,7 +125,8 @@ impl Group {
         let outcome = self.staging.add(&job.batch, stored, |table, range| {
             backend.keys(table, range)
         });
-        self.answers.push((job.answer, outcome));
+        let answer = job.answer;
+        self.members.push(Member { answer, outcome });
     }
 
     /// Writes the group and answers every batch of it; whether the backend is broken from now on.
@@ -135,7 +142,7 @@ impl Group {
             Err(WriteFault::Refused(error)) => (Some(error), false),
             Err(WriteFault::Broken(error)) => (Some(error), true),
         };
-        for (answer, outcome) in self.answers {
+        for Member { answer, outcome } in self.members {
             // A conflict may rest on a batch of this group that did not become durable.
             let outcome = match (&fault, outcome) {
                 (Some(error), Ok(()) | Err(Error::Conflict { .. })) => Err(error.clone()),

@@ -23,7 +23,7 @@ const DATA: Table = Table::new("data");
 const TWIN: Table = Table::new("twin");
 
 fn length(n: u64) -> usize {
-    if n % 16 == 0 { 100_000 } else { 1_000 }
+    if n.is_multiple_of(16) { 100_000 } else { 1_000 }
 }
 
 fn key(committer: u8, n: u64) -> Vec<u8> {

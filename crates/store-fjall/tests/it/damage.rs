@@ -15,7 +15,7 @@ use crate::rows::{all, small, value};
 
 const TABLES: [Table; 2] = [Table::new("small"), Table::new("large")];
 /// Bytes flipped per file, besides every byte of the first and last few.
-const SAMPLES: usize = 12;
+const SAMPLES: usize = 5;
 const EDGE_BYTES: usize = 2;
 /// More than the first commit of these tests takes in a journal.
 const FIRST_GROUP_BYTES: usize = 700;

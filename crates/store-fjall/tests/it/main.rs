@@ -1,5 +1,12 @@
 //! The store on disk: the port's promises, and what it does when processes, disks and bits fail.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "tests may panic; helpers count as code otherwise"
+)]
+
 mod conformance;
 mod crash;
 mod damage;

@@ -30,10 +30,10 @@ pub(crate) fn value(table: Table, key: &[u8], length: usize) -> Vec<u8> {
     std::iter::repeat_with(step).take(length).collect()
 }
 
-pub(crate) fn all(
-    store: &FjallStore,
-    table: Table,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, store::Error> {
+/// A table's rows.
+pub(crate) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+pub(crate) fn all(store: &FjallStore, table: Table) -> Result<Rows, store::Error> {
     let rows = block_on(store.range(table, Range::all(), usize::MAX, Order::Ascending))?;
     Ok(rows
         .into_iter()

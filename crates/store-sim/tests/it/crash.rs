@@ -96,7 +96,7 @@ async fn run(store: SimStore<Context>, committer: u8, acked: Acked, commits: u64
 }
 
 fn faults(seed: u64, rate: Probability) -> FaultConfig {
-    let mode = if seed % 2 == 0 {
+    let mode = if seed.is_multiple_of(2) {
         PartialWriteMode::Prefix
     } else {
         PartialWriteMode::Subset

@@ -1,5 +1,10 @@
 //! The store in the simulator: the port's promises under crashes, torn writes and failing syncs.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "tests may panic; helpers count as code otherwise"
+)]
+
 mod conformance;
 mod crash;
 mod damage;
