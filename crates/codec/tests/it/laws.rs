@@ -1,6 +1,6 @@
 //! Laws over all values and all bytes, and agreement with `ciborium`.
 
-use crate::types::{Sign, Visit};
+use crate::values::{Sign, Visit};
 use ciborium::Value as Theirs;
 use codec::{Decode, Encode, Millis, Reader, Value, from_slice, to_vec};
 use proptest::prelude::*;
