@@ -1,0 +1,344 @@
+//! One state of the consent, heard on one request: which bases make an offer, what bars the others.
+
+use crate::decision::Allowance;
+use crate::grant::Exception;
+use crate::{
+    Basis, BreakGlass, ConsentState, ControllerRole, Facts, Grant, Grantee, Missing, Opening,
+    Policy, Purpose, Request, Role, Rule, Standing,
+};
+use codec::{Category, Millis};
+use std::collections::BTreeSet;
+
+/// One state of the consent, heard on one request.
+pub(super) struct Hearing<'a> {
+    policy: &'a Policy,
+    state: &'a ConsentState,
+    request: &'a Request,
+    facts: &'a Facts,
+    at: Millis,
+    /// The asker is at the custodian.
+    inside: bool,
+    /// For research, wherever the asker is.
+    research: bool,
+    pub(super) offers: Vec<(BTreeSet<Category>, Allowance)>,
+    /// What stood in the way of a basis as a whole.
+    obstacles: BTreeSet<Missing>,
+    /// Grants that fell short: how far they got, for which categories, and why.
+    near: Vec<(u8, BTreeSet<Category>, Missing)>,
+    /// A rule or right addressed the asker and purpose, whether or not it went on to permit.
+    addressed: bool,
+}
+
+/// A kind of basis, as far as the table of the decision procedure tells them apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ground {
+    Controller,
+    Care,
+    Law,
+    OptOut,
+    Grant,
+}
+
+impl<'a> Hearing<'a> {
+    pub(super) fn hold(
+        policy: &'a Policy,
+        state: &'a ConsentState,
+        request: &'a Request,
+        facts: &'a Facts,
+    ) -> Self {
+        let mut hearing = Self {
+            policy,
+            state,
+            request,
+            facts,
+            at: facts.at(),
+            inside: request.actor.institution == facts.custodian,
+            research: request.purpose.is_research() || request.study.is_some(),
+            offers: Vec::new(),
+            obstacles: BTreeSet::new(),
+            near: Vec::new(),
+            addressed: false,
+        };
+        if matches!(request.purpose, Purpose::Btg | Purpose::Etreat) {
+            hearing.break_glass();
+        }
+        // INVARIANT: nothing but a session permits breaking the glass.
+        if request.purpose != Purpose::Btg {
+            hearing.controller();
+            hearing.system();
+            hearing.rules();
+            hearing.grants();
+        }
+        hearing
+    }
+
+    /// The ways in which this state permits a category.
+    pub(super) fn ways(&self, category: Category) -> impl Iterator<Item = &Allowance> {
+        self.offers
+            .iter()
+            .filter(move |(categories, _)| categories.contains(&category))
+            .map(|(_, allowance)| allowance)
+    }
+
+    /// Why these categories are not permitted by this state.
+    pub(super) fn why(&self, unmet: &BTreeSet<Category>) -> BTreeSet<Missing> {
+        let mut why = self.obstacles.clone();
+        let near = self
+            .near
+            .iter()
+            .filter(|(_, categories, _)| !categories.is_disjoint(unmet));
+        let furthest = near.clone().map(|(stage, ..)| *stage).max();
+        why.extend(
+            near.filter(|(stage, ..)| Some(*stage) == furthest)
+                .map(|(.., missing)| missing.clone()),
+        );
+        if why.is_empty() && self.offers.is_empty() && !self.addressed {
+            why.insert(if self.inside && !self.research {
+                Missing::RoleNotAllowed(self.request.purpose)
+            } else {
+                Missing::NoGrant
+            });
+        }
+        why
+    }
+
+    fn offer(&mut self, categories: BTreeSet<Category>, basis: Basis, until: Option<Millis>) {
+        let except = BTreeSet::new();
+        let allowance = Allowance {
+            basis,
+            until,
+            except,
+        };
+        self.offers.push((categories, allowance));
+    }
+
+    /// What bars a ground as a whole, by the table of the decision procedure.
+    fn barred(&self, ground: Ground) -> BTreeSet<Missing> {
+        let mut bars = BTreeSet::new();
+        let own = self.inside && !self.research;
+        if matches!(ground, Ground::Care | Ground::OptOut | Ground::Grant) {
+            if self.state.restricted {
+                bars.insert(Missing::Restricted);
+            }
+            if self.facts.closed {
+                bars.insert(Missing::Closed);
+            }
+        }
+        if !own && self.facts.is_stale() {
+            bars.insert(Missing::LedgerStale(self.facts.ledger_age_ms));
+        }
+        match self.facts.opening {
+            Opening::Matches => {}
+            Opening::NoLeaf if own && ground != Ground::Grant => {}
+            Opening::NoLeaf => {
+                bars.insert(Missing::NotOnLedgerYet);
+            }
+            Opening::Mismatch if own && matches!(ground, Ground::Care | Ground::Law) => {}
+            Opening::Mismatch => {
+                bars.insert(Missing::OpeningMismatch);
+            }
+        }
+        bars
+    }
+
+    fn controller(&mut self) {
+        if !self.request.actor.is(Role::Controller) {
+            return;
+        }
+        self.addressed = true;
+        let slot = self.request.actor.slot.filter(|_| self.inside);
+        let standing = slot.map_or(Standing::Vacant, |slot| self.state.standing(slot, self.at));
+        let obstacle = match (slot, standing) {
+            (Some(slot), Standing::InControl(role)) => {
+                if !requests(role, self.request.purpose) {
+                    Missing::RoleNotAllowed(self.request.purpose)
+                } else {
+                    let bars = self.barred(Ground::Controller);
+                    if bars.is_empty() {
+                        let everything = Category::ALL.iter().copied().collect();
+                        let until = self.state.control_ends(slot);
+                        self.offer(everything, Basis::Controller(slot), until);
+                    }
+                    self.obstacles.extend(bars);
+                    return;
+                }
+            }
+            (_, Standing::Ended(at)) => Missing::GuardianEnded(at),
+            (_, Standing::Matured(at)) => Missing::SubjectMatured(at),
+            _ => Missing::NotAController,
+        };
+        self.obstacles.insert(obstacle);
+    }
+
+    fn system(&mut self) {
+        let system = &self.policy.system;
+        let applies = self.request.actor.is(Role::System)
+            && self.inside
+            && system.purposes.contains(&self.request.purpose)
+            && !self.research;
+        if !applies {
+            return;
+        }
+        self.addressed = true;
+        let bars = self.barred(Ground::Care);
+        if bars.is_empty() {
+            let categories = system.categories.clone();
+            self.offer(categories, Basis::SystemProjection, None);
+        }
+        self.obstacles.extend(bars);
+    }
+
+    fn rules(&mut self) {
+        let policy = self.policy;
+        for rule in self.addressing(&policy.care) {
+            // INVARIANT: own care is the custodian's and never research, whatever a rule says.
+            if self.inside && !self.research {
+                self.apply(rule, Ground::Care, Basis::Policy(rule.name.clone()));
+            }
+        }
+        for rule in self.addressing(&policy.law) {
+            self.apply(rule, Ground::Law, Basis::Law(rule.name.clone()));
+        }
+        for rule in self.addressing(&policy.opt_out) {
+            let purpose = self.request.purpose;
+            if self.state.is_opted_out(purpose) {
+                self.addressed = true;
+                self.obstacles.insert(Missing::OptedOut(purpose));
+            } else {
+                let basis = Basis::OptOutNotExercised(rule.name.clone());
+                self.apply(rule, Ground::OptOut, basis);
+            }
+        }
+    }
+
+    /// The rules that let the asker act for the purpose at all.
+    fn addressing(&self, rules: &'a [Rule]) -> Vec<&'a Rule> {
+        let actor = &self.request.actor;
+        let (purpose, custodian) = (self.request.purpose, self.facts.custodian);
+        rules
+            .iter()
+            .filter(|r| r.applies(purpose, &actor.roles, actor.institution, custodian))
+            .collect()
+    }
+
+    fn apply(&mut self, rule: &Rule, ground: Ground, basis: Basis) {
+        self.addressed = true;
+        let bars = self.barred(ground);
+        if bars.is_empty() {
+            self.offer(rule.categories.clone(), basis, None);
+        }
+        self.obstacles.extend(bars);
+    }
+
+    fn grants(&mut self) {
+        let bars = self.barred(Ground::Grant);
+        let state = self.state;
+        for grant in &state.grants {
+            match self.weigh(grant) {
+                Err((stage, missing)) => {
+                    self.near.push((stage, grant.categories.clone(), missing));
+                }
+                Ok(()) if !bars.is_empty() => self.obstacles.extend(bars.iter().cloned()),
+                Ok(()) => {
+                    let except = grant.exceptions.iter();
+                    let allowance = Allowance {
+                        basis: Basis::Grant(grant.id),
+                        until: Some(grant.until),
+                        except: except
+                            .filter(|e| !matches!(e, Exception::Practitioner(_)))
+                            .cloned()
+                            .collect(),
+                    };
+                    self.offers.push((grant.categories.clone(), allowance));
+                }
+            }
+        }
+        // Someone who can rely on nothing but a grant is told what bars grants even without one.
+        if !self.inside || self.research {
+            self.obstacles.extend(bars);
+        }
+        // A grant that does not name the asker is no news to staff who act under other rules.
+        if self.inside && !self.research {
+            self.near.retain(|(stage, ..)| *stage > 0);
+        }
+    }
+
+    /// Whether a grant is for this asker, purpose and instant; if not, how far it came and what
+    /// it lacked.
+    fn weigh(&self, grant: &Grant) -> Result<(), (u8, Missing)> {
+        let actor = &self.request.actor;
+        match &grant.grantee {
+            Grantee::Institution(institution) if *institution == actor.institution => {}
+            Grantee::Practitioner(at)
+                if at.institution == actor.institution && at.practitioner == actor.practitioner => {
+            }
+            Grantee::Study(study) => match self.request.study {
+                Some(named) if named != *study => return Err((0, Missing::NoGrant)),
+                Some(named) if !self.facts.active_studies.contains(&named) => {
+                    return Err((1, Missing::StudyNotActive(named)));
+                }
+                None if self.facts.active_studies.contains(study) => {
+                    return Err((1, Missing::StudyNotNamed));
+                }
+                None => return Err((0, Missing::NoGrant)),
+                Some(_) => {}
+            },
+            _ => return Err((0, Missing::NoGrant)),
+        }
+        let purpose = self.request.purpose;
+        let excepted = Exception::Practitioner(actor.practitioner.clone());
+        if grant.exceptions.contains(&excepted) {
+            Err((1, Missing::PractitionerExcepted))
+        } else if !grant.purposes.contains(&purpose) {
+            Err((2, Missing::PurposeNotGranted(purpose)))
+        } else if !self.policy.shares(purpose, &actor.roles) {
+            Err((3, Missing::RoleNotAllowed(purpose)))
+        } else if self.at < grant.from {
+            Err((4, Missing::GrantNotYetValid(grant.from)))
+        } else if self.at >= grant.until {
+            Err((4, Missing::GrantExpired(grant.until)))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn break_glass(&mut self) {
+        let policy = &self.policy.break_glass;
+        let actor = &self.request.actor;
+        let session = self.facts.break_glass.as_ref().filter(|session| {
+            session.subject == self.request.subject
+                && session.institution == actor.institution
+                && session.opened_by == actor.practitioner
+        });
+        let obstacle = if !self.inside {
+            Missing::BreakGlassElsewhere
+        } else if !policy.may_open(&actor.roles) {
+            Missing::RoleNotAllowed(Purpose::Btg)
+        } else {
+            match session.map(BreakGlass::ends) {
+                None => Missing::BreakGlassNotOpen,
+                Some(ends) if self.at >= ends => Missing::BreakGlassOver(ends),
+                Some(ends) => {
+                    let categories = policy.categories.clone();
+                    self.offer(categories, Basis::BreakGlass, Some(ends));
+                    return;
+                }
+            }
+        };
+        // Emergency treatment has other bases; that the glass is whole is no reason against it.
+        if self.request.purpose == Purpose::Btg {
+            self.obstacles.insert(obstacle);
+        }
+    }
+}
+
+/// Whether a controller in this right may ask for this purpose.
+fn requests(role: ControllerRole, purpose: Purpose) -> bool {
+    match role {
+        ControllerRole::Subject => purpose == Purpose::Patrqt,
+        ControllerRole::Guardian => matches!(
+            purpose,
+            Purpose::Patrqt | Purpose::Famrqt | Purpose::Pwatrny
+        ),
+    }
+}
