@@ -5,7 +5,7 @@ use codec::NetworkId;
 use ledger::entry::{DisclosurePeriod, EntryError, RecordBatch};
 use ledger::header::{Timing, block_time, timing};
 use ledger::state::{BlockContext, admissible, execute, preverify, select};
-use ledger::{Entry, Refusal, Rejection, SignedEntry};
+use ledger::{Entry, Header, Refusal, Rejection, SignedEntry, block};
 use proptest::prelude::*;
 
 fn refusal(chain: &Chain, entry: &SignedEntry) -> Refusal {
@@ -257,6 +257,78 @@ fn periods_are_contiguous_and_past() {
         digest(now)
     );
     assert_eq!(view.last_period(&chain.members[2].id), None);
+}
+
+#[test]
+fn a_signature_holds_under_the_named_key_only() {
+    let chain = Chain::new();
+    let entry = chain.record_batch(0, 1);
+    let (key, other) = (&chain.members[0].signing, &chain.members[1].signing);
+    assert_eq!(entry.verify(&other.public()), Err(EntryError::Signer));
+    assert!(!entry.is_verified());
+    assert_eq!(entry.verify(&key.public()), Ok(()));
+    assert!(entry.clone().is_verified());
+    // What is remembered concerns that key alone.
+    assert_eq!(entry.verify(&other.public()), Err(EntryError::Signer));
+}
+
+#[test]
+fn a_block_needs_its_own_parent() {
+    let mut chain = Chain::new();
+    let old_log = chain.log.clone();
+    chain.push(&[chain.record_batch(0, 1)]);
+    let (parent, view) = (chain.tip().clone(), chain.state.view());
+    let time_ms = parent.time_ms + 1;
+    let extend = |parent: &Header, log| block::extend(parent, log, &view, time_ms, &[]).map(drop);
+    assert_eq!(extend(&parent, &chain.log), Ok(()));
+    assert_eq!(extend(&parent, &old_log), Err(Rejection::Parent));
+    assert_eq!(extend(&chain.headers[0], &old_log), Err(Rejection::Parent));
+    for change in [
+        |h: &mut Header| h.network = NetworkId::new([1; 32]),
+        |h: &mut Header| h.height += 1,
+        |h: &mut Header| h.time_ms += 1,
+        |h: &mut Header| h.state_root = digest(1),
+        |h: &mut Header| h.log_size += 1,
+    ] {
+        let mut other = parent.clone();
+        change(&mut other);
+        assert_eq!(extend(&other, &chain.log), Err(Rejection::Parent));
+    }
+    // A block that was executed over an older state does not fit either.
+    let context = BlockContext { height: 2, time_ms };
+    let executed = execute(&view, &context, &[]).unwrap();
+    chain.push(&[]);
+    let view = chain.state.view();
+    let sealed = block::seal(chain.tip(), &chain.log, &view, executed, &[]);
+    assert_eq!(sealed.map(drop), Err(Rejection::Parent));
+}
+
+#[test]
+fn headers_bind_what_they_say() {
+    let mut chain = Chain::new();
+    let entries = [chain.record_batch(0, 1), chain.record_batch(1, 2)];
+    let header = chain.push(&entries);
+    let leaves: Vec<_> = entries.iter().map(SignedEntry::leaf_hash).collect();
+    assert_eq!(header.entries_root, keys::merkle::root(&leaves));
+    assert_eq!(header.log_size, 3);
+    assert!(header.follows(&chain.headers[0]));
+    let mut log = block::genesis_log(&chain.headers[0]);
+    leaves.iter().for_each(|leaf| log.append(*leaf));
+    assert_eq!(header.log_root, log.root());
+    log.append(ledger::log::leaf_hash(&header.leaf()));
+    assert_eq!(log, chain.log);
+    for change in [
+        |h: &mut Header| h.height += 1,
+        |h: &mut Header| h.parent = digest(1),
+        |h: &mut Header| h.time_ms = START_MS,
+        |h: &mut Header| h.log_size = 0,
+        |h: &mut Header| h.network = NetworkId::new([1; 32]),
+    ] {
+        let mut other = header.clone();
+        change(&mut other);
+        assert!(!other.follows(&chain.headers[0]));
+        assert_ne!(other.digest(), header.digest());
+    }
 }
 
 #[test]
