@@ -259,7 +259,8 @@ impl<S: Store> Vault<S> {
         })
     }
 
-    /// Accepts a change: durable when it returns, and binding from then on where it narrows.
+    /// Accepts a change: durable when it returns, and binding from then on where it narrows. Doing it
+    /// again for the same entry changes nothing.
     ///
     /// # Errors
     /// [`Conflict::Sequence`] unless it follows the latest accepted state; [`Error::Full`].
@@ -278,7 +279,7 @@ impl<S: Store> Vault<S> {
             position: None,
         };
         let accept = |row: &mut ConsentRow| {
-            if row.states.contains(&opening) {
+            if row.states.iter().any(|state| state.entry == opening.entry) {
                 return Ok(false);
             }
             let sequence = row.latest_sequence();
@@ -297,6 +298,25 @@ impl<S: Store> Vault<S> {
         let purpose = EntryPurpose::SubjectUpdate(subject);
         self.consent_change(&subject, accept, purpose, &change.signed, now, entropy)
             .await
+    }
+
+    /// Up to `limit` subjects with a compartment here, in the order of their ids, after `after`.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn compartments(
+        &self,
+        after: Option<&SubjectId>,
+        limit: usize,
+    ) -> Result<Vec<SubjectId>, Error> {
+        let range = match after {
+            Some(after) => Range::all().after(after.as_bytes()),
+            None => Range::all(),
+        };
+        let rows = self.page(CONSENTS, range, limit).await?;
+        rows.iter()
+            .map(|(key, _)| SubjectId::try_from(&key[..]).map_err(|_| damaged(CONSENTS)))
+            .collect()
     }
 
     /// Closes a compartment to new data, with the signed entry: durable when it returns.

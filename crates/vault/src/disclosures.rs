@@ -125,7 +125,7 @@ impl<S: Store> Vault<S> {
     /// of their periods, and whether there are more. Goes on after the erasure of the records.
     ///
     /// # Errors
-    /// [`Error::SubjectUnknown`]; [`Error::SubjectErased`] once their retention is over too.
+    /// [`Error::SubjectUnknown`], also once their retention is over.
     pub async fn disclosure_list(
         &self,
         subject: &SubjectId,
@@ -242,7 +242,7 @@ impl<S: Store> Vault<S> {
 /// A subject's key in the map of a period.
 #[must_use]
 pub fn map_key(period_key: &Secret, period: u64) -> Digest {
-    period_key.mac(Domain::DisclosurePeriod, &[&period.to_be_bytes()])
+    period_key.mac(Domain::DisclosureKey, &[&period.to_be_bytes()])
 }
 
 /// The salted root over a subject's disclosures of one period, in the order of their ids: what the map

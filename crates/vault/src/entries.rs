@@ -116,6 +116,8 @@ struct Settling {
     entries: BTreeMap<EntryId, (Bytes, EntryRow)>,
     consents: BTreeMap<SubjectId, Option<(Bytes, ConsentRow)>>,
     settled: Vec<FinalEntry>,
+    // How many of the entries leave the queue.
+    left: usize,
 }
 
 impl<S: Store> Vault<S> {
@@ -262,9 +264,10 @@ impl<S: Store> Vault<S> {
     }
 
     /// Gives an entry up: the ledger refused it for good. A consent state it carried is no longer
-    /// pending.
+    /// pending, nor are those that followed it.
     ///
     /// # Errors
+    /// [`Error::Invalid`] for a record batch, whose meaning stays valid: sign it again;
     /// [`Error::Unknown`], [`Error::Busy`].
     pub async fn entry_drop(
         &self,
@@ -272,7 +275,9 @@ impl<S: Store> Vault<S> {
         reason: &str,
         entropy: &mut (impl Entropy + Send),
     ) -> Result<(), Error> {
-        self.entry(id).await?;
+        if self.entry(id).await?.purpose == EntryPurpose::RecordBatch {
+            return Err(Error::invalid("entry", "a record batch is signed again"));
+        }
         for _ in 0..ATTEMPTS {
             let mut settling = Settling::default();
             let state = EntryState::Dropped(reason.to_owned());
@@ -294,13 +299,15 @@ impl<S: Store> Vault<S> {
         let Some((old, mut row)) = self.entry_found(id).await? else {
             return Ok(());
         };
-        if row.is_settled() {
-            return Ok(());
-        }
         let position = match &state {
             EntryState::Final(position) => Some(*position),
             _ => None,
         };
+        // The ledger has the last word, also over what was given up here.
+        if row.position().is_some() || (row.is_settled() && position.is_none()) {
+            return Ok(());
+        }
+        settling.left += usize::from(!row.is_settled());
         row.state = state;
         if let Some(subject) = row.purpose.consent_of() {
             let found = match settling.consents.remove(&subject) {
@@ -335,7 +342,6 @@ impl<S: Store> Vault<S> {
         if settling.entries.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let count = settling.entries.len();
         let mut batch = Batch::new();
         for (id, (old, row)) in settling.entries {
             batch = self
@@ -355,7 +361,7 @@ impl<S: Store> Vault<S> {
         }
         match self.commit(batch).await {
             Ok(()) => {
-                self.inner().entries.give_back(count);
+                self.inner().entries.give_back(settling.left);
                 Ok(Some(settling.settled))
             }
             Err(error) if is_conflict(&error) => Ok(None),

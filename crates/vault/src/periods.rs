@@ -220,7 +220,7 @@ impl<S: Store> Vault<S> {
     /// closed and assigned.
     ///
     /// # Errors
-    /// [`Error::SubjectUnknown`]; [`Error::SubjectErased`] once the retention is over too.
+    /// [`Error::SubjectUnknown`], also once the retention of an erased subject's disclosures is over.
     pub async fn period_proof(
         &self,
         subject: &SubjectId,
@@ -343,7 +343,7 @@ impl<S: Store> Vault<S> {
                 let (_, subject) = period_subject(&key).ok_or(damaged(PERIOD_SUBJECTS))?;
                 let keys = match self.audit(&subject) {
                     // Its retention ended since: nobody is left to prove anything to.
-                    Err(Error::SubjectErased | Error::SubjectUnknown) => continue,
+                    Err(Error::SubjectUnknown) => continue,
                     keys => keys?,
                 };
                 let logged = self.disclosures_in(&keys, &subject, period).await?;

@@ -242,10 +242,13 @@ impl Shard {
         Arc::clone(&self.current)
     }
 
-    /// The highest number of a generation in use.
+    /// The highest number of a generation that anything was posted to, also by an erasure that failed.
     pub(crate) fn newest(&self) -> u64 {
-        let next = self.next.as_ref().map_or(0, |next| next.number);
-        next.max(self.current.number)
+        let row = self.row.as_deref();
+        let row = row.and_then(|row| codec::from_slice::<GenerationsRow>(row).ok());
+        let next = row.and_then(|row| row.next);
+        next.max(Some(self.current.number))
+            .unwrap_or(self.current.number)
     }
 
     /// The generation of this number, unless it is the only one already.

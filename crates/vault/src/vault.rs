@@ -197,14 +197,14 @@ impl<S: Store> Vault<S> {
     /// The opened keys of an audit compartment, which may outlive the records.
     pub(crate) fn audit(&self, subject: &SubjectId) -> Result<Arc<AuditKeys>, Error> {
         let cache = &self.inner.audits;
-        if let Some(found) = cache.hit(subject).map_err(|_| Error::SubjectErased)? {
+        if let Some(found) = cache.hit(subject).map_err(|_| Error::SubjectUnknown)? {
             return Ok(found);
         }
         let key = self.inner.keychain.key(KeyKind::Audit, subject)?;
         let keys = AuditKeys::derive(&key.ok_or(Error::SubjectUnknown)?);
         cache
             .insert(*subject, keys)
-            .map_err(|_| Error::SubjectErased)
+            .map_err(|_| Error::SubjectUnknown)
     }
 }
 

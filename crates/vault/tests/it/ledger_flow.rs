@@ -72,6 +72,9 @@ fn a_commitment_goes_to_the_ledger_once() {
     assert!(matches!(refused, Err(Error::Conflict(Conflict::Done(_)))));
     assert_eq!(vault.entries_len(), 2);
 
+    let kept = run(vault.entry_drop(&batch.signed.id, "no", &mut world.rng));
+    assert!(matches!(kept, Err(Error::Invalid { .. })));
+
     // A batch holds what it says.
     let mut lying = batch_of(run(vault.outbox_take(1)).unwrap(), &mut world.rng);
     lying.tree = RecordTree::build(&[], &mut world.rng);
@@ -216,8 +219,12 @@ fn the_queue_of_entries_is_bounded_and_in_order() {
         EntryState::Dropped("refused".to_owned())
     );
     run(vault.entry_queue(other(), &signed(rng), ms(9), rng)).unwrap();
-    let dropped = run(vault.block_final(1, ms(1), &[(ids[2], 0)], rng)).unwrap();
-    assert!(dropped.is_empty());
+    assert_eq!(vault.entries_len(), 5);
+    // The ledger has the last word.
+    let settled = run(vault.block_final(1, ms(1), &[(ids[2], 0)], rng)).unwrap();
+    assert_eq!((settled.len(), vault.entries_len()), (1, 5));
+    run(vault.entry_drop(&ids[2], "refused", rng)).unwrap();
+    assert!(run(vault.entry(&ids[2])).unwrap().position().is_some());
 }
 
 #[test]
@@ -243,6 +250,10 @@ fn a_compartment_opens_once() {
     assert_eq!(refused.unwrap_err(), Conflict::SubjectOpen.into());
     let refused = run(vault.compartment_open(&opening(alice, rng), ms(3), rng));
     assert_eq!(refused.unwrap_err(), Conflict::SubjectOpen.into());
+    let bob = subject(2, 3);
+    run(vault.compartment_open(&opening(bob, rng), ms(4), rng)).unwrap();
+    assert_eq!(run(vault.compartments(None, 9)).unwrap(), [alice, bob]);
+    assert_eq!(run(vault.compartments(Some(&alice), 9)).unwrap(), [bob]);
 }
 
 #[test]
@@ -280,7 +291,7 @@ fn consent_changes_follow_each_other_and_become_final() {
     assert_eq!(gap.unwrap_err(), Conflict::Sequence { sequence: 1 }.into());
     let second = change(alice, 2, rng);
     let third = change(alice, 3, rng);
-    for change in [&second, &third] {
+    for change in [&second, &third, &second] {
         run(vault.consent_accept(change, ms(2), rng)).unwrap();
     }
     let twice = run(vault.consent_accept(&change(alice, 3, rng), ms(2), rng));

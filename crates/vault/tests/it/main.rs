@@ -9,6 +9,7 @@ mod backups;
 mod cost;
 mod disk;
 mod erasure;
+mod golden;
 mod key_files;
 mod ledger_flow;
 mod memory;

@@ -1,0 +1,103 @@
+//! Bytes that must not change by accident: what is at rest, and what others compute again.
+
+use crate::attacker::files;
+use crate::world::{
+    World, digest, disclosure_id, ms, new_record, one, record, refusal, run, signed, state, subject,
+};
+use keys::Secret;
+use std::collections::BTreeMap;
+use vault::backup::Manifest;
+use vault::{ClientKey, ConsentChange, LoggedDisclosure, disclosures_root, map_key};
+
+#[test]
+fn what_a_subject_computes_again() {
+    let key = Secret::from_bytes([1; 32]);
+    assert_eq!(map_key(&key, 28_000_000).to_string(), MAP_KEY);
+    let logged = |n: u8| LoggedDisclosure {
+        disclosure: refusal(subject(1, 1), disclosure_id(n), 5),
+        period: 0,
+        salt: [n; 32],
+    };
+    let root = disclosures_root(&[logged(2), logged(1)]);
+    assert_eq!(root.to_string(), DISCLOSURES_ROOT);
+}
+
+#[test]
+fn a_backups_manifest() {
+    let manifest = Manifest {
+        format: 1,
+        custodian: crate::world::CUSTODIAN,
+        made: ms(1),
+        expires: ms(2),
+        rows: 3,
+        digest: [4; 32],
+    };
+    let encoded = codec::hex::encode(&codec::to_vec(&manifest));
+    assert_eq!(encoded, MANIFEST);
+}
+
+/// With seeded randomness every file and row is always the same. A change here means that vaults of
+/// earlier builds no longer open: make a new format and read the old one too.
+#[test]
+fn what_is_at_rest() {
+    let mut world = World::new(1);
+    let alice = subject(1, 1);
+    world.open(alice);
+    let mut put = one(alice, new_record(1, "a b"));
+    put.client = Some(ClientKey {
+        key: b"key".to_vec(),
+        received: digest(b"received"),
+    });
+    let (vault, rng) = (world.vault.clone(), &mut world.rng);
+    run(vault.record_put(&put, ms(2), rng)).unwrap();
+    let change = ConsentChange {
+        state: state(alice, 2),
+        salt: [5; 32],
+        signed: signed(rng),
+    };
+    run(vault.consent_accept(&change, ms(3), rng)).unwrap();
+    run(vault.disclosure_log(&refusal(alice, disclosure_id(1), 4), rng)).unwrap();
+    let closed = run(vault.period_close(0, rng)).unwrap();
+    run(vault.period_assign(&closed, &signed(rng), ms(5), rng)).unwrap();
+    run(vault.node_row_put(b"name", None, b"value", rng)).unwrap();
+    assert!(run(vault.record_meta(&alice, &record(1), None)).is_ok());
+    let mut tables: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
+    for ((table, key), value) in world.store.copied() {
+        let row = tables.entry(table).or_default();
+        row.extend([key.to_vec(), value.to_vec()]);
+    }
+    let mut found = String::new();
+    for (table, parts) in tables {
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        let digest = keys::sha256(&parts).to_string();
+        found.push_str(&format!("{table} {}\n", &digest[..16]));
+    }
+    for (name, bytes) in files(&world.custody) {
+        let digest = digest(&bytes).to_string();
+        found.push_str(&format!("{name} {}\n", &digest[..16]));
+    }
+    assert_eq!(found, AT_REST, "\n{found}");
+}
+
+const MAP_KEY: &str = "897fa9dea356657cac3ba370383fdd91d5e544ed388fde58146697ca164745e9";
+const DISCLOSURES_ROOT: &str = "c16262692c5023143aabf20c673c758b97ee8fd2fe9deabd959e70b914b1010c";
+const MANIFEST: &str = "a601010250070707070707070707070707070707070301040205030658200404040404040404040404040404040404040404040404040404040404040404";
+const AT_REST: &str = "\
+consents ca92cc77052db6bb
+disclosures 2d0c4c65619e9c6b
+entries 8dd2fbf7ebbd889f
+entry-queue fa6ab55b77a58b90
+idempotency 39c0ca9dd2340d86
+index 6a685a5b53a307c9
+node 8fb1f83dba5c0cbf
+outbox e621415e62202e3a
+period-subjects 9f8b3c76e9062af3
+periods a4d97872bf310855
+postings 0d0096d044e61d54
+records e1ff7a79eecfbb3f
+key-tables/01.1 1f77e7b434ea7644
+key-tables/audit-01.1 98611eb709d87e8a
+custody/root.key c27c65526757eabb
+custody/table-keys 76e81efa6f2d3966
+custody/identity 90baa05eef842635
+";
