@@ -12,6 +12,7 @@
 //! A crash before 3 leaves the subject shut out and its erasure to be resumed; a crash after 3 leaves
 //! only rows that nobody can open, which resuming removes.
 
+use crate::Error;
 use crate::audit::{AuditId, Work, work_key};
 use crate::custody::{KeyKind, Slot};
 use crate::keychain::{compartment_slot, slot_of};
@@ -23,7 +24,6 @@ use crate::postings::{Generation, GenerationsRow, Posting, Shard};
 use crate::record_meta::Meta;
 use crate::sealing::{CompartmentKeys, damaged};
 use crate::vault::{ATTEMPTS, PAGE, Pages, Vault, is_conflict};
-use crate::{Conflict, Error};
 use bytes::Bytes;
 use codec::{Millis, SubjectId, record};
 use consent::ErasureRefused;
@@ -60,7 +60,8 @@ impl<S: Store> Vault<S> {
     ///
     /// # Errors
     /// [`Error::Held`] under a legal hold or retention; [`Error::SubjectUnknown`]. After any other
-    /// error the subject stays shut out: call again, or [`Vault::erasures_resume`] after reopening.
+    /// error call again, or [`Vault::erasures_resume`] after reopening; once the erasure has begun
+    /// the subject stays shut out.
     pub async fn erase(
         &self,
         subject: &SubjectId,
@@ -211,9 +212,9 @@ impl<S: Store> Vault<S> {
                 self.erasure_seal(subject, &row, entropy),
             );
         let intended = self.commit(batch).await;
-        if intended.as_ref().is_err_and(is_conflict) {
+        if intended.is_err() {
+            // Whether the row is there is for the store to say from now on.
             inner.compartments.let_in(subject);
-            return Err(Conflict::Done("the erasure has begun already").into());
         }
         intended.map(|()| row)
     }

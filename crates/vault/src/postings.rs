@@ -118,7 +118,8 @@ impl<S: Store> Vault<S> {
         if let Some(row) = &row {
             let row: GenerationsRow =
                 codec::from_slice(row).map_err(|_| damaged(INDEX_GENERATIONS))?;
-            if row.current != index_key.generation {
+            // The keys have the last word: an erasure may have ended before it wrote the row.
+            if row.current != index_key.generation && row.next != Some(index_key.generation) {
                 return Err(damaged(INDEX_GENERATIONS));
             }
         }
@@ -244,20 +245,25 @@ impl Shard {
 
     /// The highest number of a generation that anything was posted to, also by an erasure that failed.
     pub(crate) fn newest(&self) -> u64 {
-        let row = self.row.as_deref();
-        let row = row.and_then(|row| codec::from_slice::<GenerationsRow>(row).ok());
-        let next = row.and_then(|row| row.next);
+        let next = self.row_known().and_then(|row| row.next);
         next.max(Some(self.current.number))
             .unwrap_or(self.current.number)
     }
 
-    /// The generation of this number, unless it is the only one already.
+    /// The generation of this number, unless the shard knows no other, in memory and in its row.
     pub(crate) fn settled(&self, number: u64) -> Option<Arc<Generation>> {
-        if self.next.is_none() && self.current.number == number {
+        let row = self.row_known();
+        let row_settled = row.is_none_or(|row| row.current == number && row.next.is_none());
+        if row_settled && self.next.is_none() && self.current.number == number {
             return None;
         }
         let mut generations = self.generations();
         generations.find(|known| known.number == number).cloned()
+    }
+
+    fn row_known(&self) -> Option<GenerationsRow> {
+        let row = self.row.as_deref()?;
+        codec::from_slice(row).ok()
     }
 
     fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {

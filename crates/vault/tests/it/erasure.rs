@@ -273,6 +273,39 @@ fn a_crash_at_any_step_leaves_it_to_be_done_or_finished() {
     assert!(steps >= 9, "{steps} steps only");
 }
 
+#[test]
+fn a_failed_commit_is_made_good_by_asking_again() {
+    for steps in 0.. {
+        let mut world = world(9);
+        let (old_rows, old_files) = (world.store.copied(), files(&world.custody));
+        let store = world.store.with_fuse(Fuse::once_after(steps));
+        let vault = run(open(store, Arc::new(world.custody.clone()))).unwrap();
+        let first = run(vault.erase(&alice(), ms(9_000), &mut world.rng));
+        if first.is_ok() {
+            assert!(steps >= 6, "{steps} commits only");
+            break;
+        }
+        let begun = run(vault.erasure(&alice())).unwrap().is_some();
+        assert_eq!(run(is_gone(&vault, &alice())), begun, "commit {steps}");
+        assert_eq!(run(is_whole(&vault, 1, &alice())), !begun, "commit {steps}");
+        assert!(run(others_are_whole(&vault)), "commit {steps}");
+        let put = one(bob(), new_record(40, "between"));
+        run(vault.record_put(&put, ms(5), &mut world.rng)).unwrap();
+        let again = run(vault.erase(&alice(), ms(9_900), &mut world.rng)).unwrap();
+        assert!(again.done.is_some());
+        for vault in [vault, world.reopened()] {
+            assert!(run(is_gone(&vault, &alice())), "commit {steps}");
+            assert!(run(others_are_whole(&vault)), "commit {steps}");
+            let between = run(vault.search(b"between", 9)).unwrap();
+            assert_eq!(between.len(), 1, "commit {steps}");
+        }
+        let all_files = [without_ring(&old_files), files(&world.custody)].concat();
+        let loot = attack(&all_files, &[&old_rows, &world.store.copied()]);
+        assert_eq!(loot.rows_of(&alice()).len(), 0);
+        assert_eq!(loot.postings_of(&alice()), 0);
+    }
+}
+
 /// Resumes an erasure, crashing at its first step, then at its second, until it is through.
 fn resume_with_crashes(world: &mut World, steps: i64) {
     for again in 0.. {

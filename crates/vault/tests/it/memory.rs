@@ -11,25 +11,40 @@ use vault::{Custody, CustodyError, CustodyFile};
 
 pub type Rows = BTreeMap<(&'static str, Bytes), Bytes>;
 
-/// How many more durable steps there are before everything fails, as after a crash.
+/// How many more durable steps there are before everything fails, as after a crash, or before one
+/// step fails and all is well again.
 #[derive(Clone)]
-pub struct Fuse(Arc<AtomicI64>);
+pub struct Fuse {
+    left: Arc<AtomicI64>,
+    once: bool,
+}
 
 impl Fuse {
     pub fn never() -> Self {
-        Self(Arc::new(AtomicI64::new(i64::MAX)))
+        Self::after(i64::MAX)
     }
 
     pub fn after(steps: i64) -> Self {
-        Self(Arc::new(AtomicI64::new(steps)))
+        Self {
+            left: Arc::new(AtomicI64::new(steps)),
+            once: false,
+        }
+    }
+
+    pub fn once_after(steps: i64) -> Self {
+        Self {
+            once: true,
+            ..Self::after(steps)
+        }
     }
 
     pub fn burn(&self) -> bool {
-        self.0.fetch_sub(1, Ordering::SeqCst) > 0
+        let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        left > 0 || (self.once && left < 0)
     }
 
     pub fn burnt(&self) -> bool {
-        self.0.load(Ordering::SeqCst) < 0
+        self.left.load(Ordering::SeqCst) < 0 && !self.once
     }
 }
 
