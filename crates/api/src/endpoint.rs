@@ -207,6 +207,9 @@ endpoints! {
         Json(json::<subjects::Open>), 201 / 200 Json(json::<subjects::Opened>);
     "subject_status": Get "/v1/subjects/{subject}" => get(subjects::status), Bearer,
         "What is known of a subject, without its records.", [], Nothing, 200 Json(json::<subjects::Status>);
+    "notice_list": Get "/v1/subjects/{subject}/notices" => get(subjects::notices), Bearer,
+        "What the controllers are to be told; a controller who asks has been told.", [], Nothing,
+        200 Json(json::<Vec<subjects::Notice>>);
     "subject_erase": Delete "/v1/subjects/{subject}" => delete(subjects::erase), Bearer,
         "Destroys the subject's key here; hands over who looked.", [], Nothing, 200 Json(json::<subjects::Erased>);
     "subject_close": Post "/v1/subjects/{subject}/close" => post(subjects::close), Bearer,

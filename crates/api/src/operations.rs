@@ -83,7 +83,12 @@ pub(crate) async fn ready(State(edge): State<Edge>) -> Result<Response, Problem>
     ))
 }
 
-pub(crate) async fn metrics(State(edge): State<Edge>) -> Result<Response, Problem> {
+pub(crate) async fn metrics(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+) -> Result<Response, Problem> {
+    // The numbers are for those whose node this is; the node knows who that is.
+    edge.node.status(caller).await?;
     let mut text = String::new();
     for sample in edge.node.metrics(()).await?.samples {
         let kind = if sample.name.ends_with("_total") {

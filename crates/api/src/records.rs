@@ -157,8 +157,15 @@ pub(crate) async fn replace(
             "say in If-Match which version this replaces",
         )
     })?;
-    let seen =
-        u32::try_from(seen).map_err(|_| Problem::bad_request("no record has that version"))?;
+    // The first version is 1. To the node 0 means that there must be none, which is no replacement.
+    let seen = u32::try_from(seen).ok().filter(|seen| *seen > 0);
+    let seen = seen.ok_or_else(|| {
+        Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition-failed",
+            "no record has the version that If-Match names; read it again before changing it",
+        )
+    })?;
     submit(edge, caller, subject, raw, Some(record), Some(seen)).await
 }
 

@@ -17,8 +17,8 @@ use node::{
     Controller, Grant, Millis, SubjectId,
     erase::Erase,
     subject::{
-        Finality, Keyholder, SubjectClose, SubjectEnrolPrepare, SubjectOpen, SubjectOpenPrepare,
-        SubjectOpenSubmit, SubjectOpened, SubjectQuery,
+        Finality, Keyholder, SubjectClose, SubjectEnrolPrepare, SubjectNotice, SubjectOpen,
+        SubjectOpenPrepare, SubjectOpenSubmit, SubjectOpened, SubjectQuery,
     },
 };
 use schemars::JsonSchema;
@@ -136,6 +136,31 @@ pub(crate) struct Status {
     records: u64,
     /// Whether the consent state kept here opens the leaf on the ledger.
     opening_matches: bool,
+}
+
+/// Something that the controllers are told.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Notice {
+    sentence: String,
+    /// When they are told at the latest.
+    due: String,
+    /// The disclosure or break-glass session it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    about: Option<String>,
+    /// When a controller first saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<String>,
+}
+
+impl From<SubjectNotice> for Notice {
+    fn from(notice: SubjectNotice) -> Self {
+        Self {
+            sentence: notice.sentence,
+            due: notice.due.to_rfc3339(),
+            about: notice.about.map(|about| about.to_string()),
+            told: notice.told.map(Millis::to_rfc3339),
+        }
+    }
 }
 
 /// An entry on its way to the ledger.
@@ -266,6 +291,19 @@ pub(crate) async fn status(
             opening_matches: status.opening_matches,
         },
     ))
+}
+
+pub(crate) async fn notices(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+) -> Result<Response, Problem> {
+    let notices = edge
+        .node
+        .subject_notices(SubjectQuery { caller, subject })
+        .await?;
+    let notices: Vec<_> = notices.into_iter().map(Notice::from).collect();
+    Ok(answer(StatusCode::OK, &notices))
 }
 
 pub(crate) async fn enrol_prepare(

@@ -90,6 +90,7 @@ pub(crate) fn grant(house: &House) -> Value {
 pub(crate) async fn newborn(house: &House) -> Family {
     let opened = Call::post("/v1/subjects")
         .bearer(&house.staff.desk)
+        .wait()
         .json(&json!({"assisted": true, "controllers": controllers()}))
         .send(house)
         .await
@@ -254,8 +255,13 @@ impl<'a> Nursery<'a> {
     }
 
     pub(crate) async fn take(&self, state: State, trail: bool) -> Family {
-        const BROOD: usize = 8;
-        let waiting = self.waiting.lock().unwrap().get_mut(&(state, trail)).and_then(Vec::pop);
+        const BROOD: usize = 3;
+        let waiting = self
+            .waiting
+            .lock()
+            .unwrap()
+            .get_mut(&(state, trail))
+            .and_then(Vec::pop);
         if let Some(family) = waiting {
             return family;
         }

@@ -40,6 +40,7 @@ pub(crate) struct House {
     pub(crate) elsewhere: InstitutionId,
     pub(crate) staff: Staff,
     pub(crate) genesis: Genesis,
+    pub(crate) folder: PathBuf,
     pub(crate) handle: Handle,
     pub(crate) ambient: Ambient,
     tokens_file: PathBuf,
@@ -78,7 +79,11 @@ pub(crate) fn run<F: Future>(test: impl FnOnce(&'static House) -> F) -> F::Outpu
         .build()
         .unwrap();
     let result = runtime.block_on(test(house));
-    assert_eq!(spy::leaks(), Vec::<String>::new(), "patient data in the log");
+    assert_eq!(
+        spy::leaks(),
+        Vec::<String>::new(),
+        "patient data in the log"
+    );
     result
 }
 
@@ -96,7 +101,9 @@ impl House {
                 let ambient = Ambient::of(&context);
                 let (institution, genesis, node) = found(&data, &ambient, context).await;
                 let handle = node.handle();
-                started.send((institution, genesis, handle, ambient)).unwrap();
+                started
+                    .send((institution, genesis, handle, ambient))
+                    .unwrap();
                 // As long as the process.
                 std::future::pending::<()>().await;
                 drop(node);
@@ -115,6 +122,7 @@ impl House {
             staff: Staff::none(),
             ambient,
             tokens_file,
+            folder,
             tokens: Mutex::default(),
         };
         house.staff = Staff::of(&house);
@@ -124,11 +132,6 @@ impl House {
     /// Another edge in front of the same node.
     pub(crate) fn edge(&self, tokens: Tokens, limits: Limits) -> Router {
         router(&self.handle, &self.ambient, tokens, limits)
-    }
-
-    /// The tokens of this house.
-    pub(crate) fn own_tokens(&self) -> Tokens {
-        Tokens::at(&self.tokens_file)
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -187,7 +190,10 @@ impl<'a> Person<'a> {
     }
 
     pub(crate) fn institution(self, institution: InstitutionId) -> Self {
-        Self { institution, ..self }
+        Self {
+            institution,
+            ..self
+        }
     }
 }
 

@@ -23,26 +23,44 @@ use std::{
 const PHENOPACKET: &str = "application/json";
 const FHIR: &str = "application/fhir+json";
 
-/// What is kept of a subject: its records and the sequence of its consent.
-async fn kept(house: &House, family: &Family) -> (u64, u64) {
+/// What is kept of a subject: its records, the sequence of its consent, its break-glass sessions.
+async fn kept(house: &House, family: &Family) -> (u64, u64, usize) {
+    let sessions = Call::get("/v1/break-glass")
+        .query(&format!("subject={}", family.subject))
+        .bearer(&house.staff.privacy)
+        .send(house)
+        .await
+        .is(200)
+        .value();
     let status = Call::get(family.path(""))
         .bearer(&house.staff.desk)
         .send(house)
         .await
         .is(200)
         .value();
-    (status["records"].as_u64().unwrap(), status["sequence"].as_u64().unwrap())
+    (
+        status["records"].as_u64().unwrap(),
+        status["sequence"].as_u64().unwrap(),
+        sessions.as_array().unwrap().len(),
+    )
 }
 
 /// Refused, and nothing stored.
-async fn check(house: &House, calls: impl FnOnce(&Family) -> Vec<(&'static str, Call, u16, &'static str)>) {
+async fn check(
+    house: &House,
+    calls: impl FnOnce(&Family) -> Vec<(&'static str, Call, u16, &'static str)>,
+) {
     let family = newborn(house).await;
     let before = kept(house, &family).await;
     for (what, call, status, class) in calls(&family) {
         let answer = call.send(house).await;
         let got = (answer.status, answer.class());
         assert_eq!(got, (status, class.to_owned()), "{what}: {}", answer.text());
-        assert_eq!(kept(house, &family).await, before, "{what} left something behind");
+        assert_eq!(
+            kept(house, &family).await,
+            before,
+            "{what} left something behind"
+        );
     }
 }
 
@@ -62,7 +80,9 @@ fn payloads_that_are_no_json() {
             let inside = phenopacket("x")
                 .to_string()
                 .replacen("\"sex\"", &format!("\"id\":\"{MARKER}\",\"sex\""), 1);
-            let bad: [(&str, Vec<u8>); 8] = [
+            let closed = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+            let bad: [(&str, Vec<u8>); 9] = [
+                ("deep and whole", format!("{{\"id\":\"{MARKER}\",\"a\":{closed}}}").into_bytes()),
                 ("empty", Vec::new()),
                 ("cut off", format!("{{\"id\": \"{MARKER}").into_bytes()),
                 ("no quotes", format!("{{id: {MARKER}}}").into_bytes()),
@@ -77,8 +97,6 @@ fn payloads_that_are_no_json() {
                 calls.push((what, deposit(PHENOPACKET, bytes.clone()), 422, "invalid"));
                 calls.push((what, deposit(FHIR, bytes), 422, "invalid"));
             }
-            let patient = json!({"resourceType": "Patient", "gender": MARKER});
-            calls.push(("no gender", deposit(FHIR, patient.to_string().into_bytes()), 422, "invalid"));
             let unheard = json!({"resourceType": MARKER});
             calls.push(("no resource", deposit(FHIR, unheard.to_string().into_bytes()), 422, "invalid"));
             let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
@@ -155,13 +173,33 @@ fn media_types() {
             let bad = [
                 ("none", deposit().header("content-length", "9")),
                 ("XML", deposit().bytes("application/xml", body.clone())),
-                ("a form", deposit().bytes("application/x-www-form-urlencoded", body.clone())),
+                (
+                    "a form",
+                    deposit().bytes("application/x-www-form-urlencoded", body.clone()),
+                ),
                 ("no type", deposit().bytes(MARKER, body.clone())),
-                ("packed", deposit().header("content-encoding", "gzip").bytes(PHENOPACKET, body.clone())),
-                ("CBOR for JSON", Call::put(family.path("/restriction")).bearer(&house.staff.desk).cbor(b"\xf5")),
-                ("JSON for CBOR", Call::post(family.path("/consent")).bearer(&house.staff.desk).json(&json!({}))),
+                (
+                    "packed",
+                    deposit()
+                        .header("content-encoding", "gzip")
+                        .bytes(PHENOPACKET, body.clone()),
+                ),
+                (
+                    "CBOR for JSON",
+                    Call::put(family.path("/restriction"))
+                        .bearer(&house.staff.desk)
+                        .cbor(b"\xf5"),
+                ),
+                (
+                    "JSON for CBOR",
+                    Call::post(family.path("/consent"))
+                        .bearer(&house.staff.desk)
+                        .json(&json!({})),
+                ),
             ];
-            bad.into_iter().map(|(what, call)| (what, call, refused.0, refused.1)).collect()
+            bad.into_iter()
+                .map(|(what, call)| (what, call, refused.0, refused.1))
+                .collect()
         })
         .await;
     });
@@ -177,16 +215,22 @@ fn every_body_has_its_media_type() {
                 .bytes("application/vnd.unheard-of", MARKER);
             let answer = call.send(house).await;
             let takes_any = matches!(endpoint.request, Shape::Nothing);
-            assert_eq!(answer.status == 415, !takes_any, "{}: {}", endpoint.id, answer.status);
+            assert_eq!(
+                answer.status == 415,
+                !takes_any,
+                "{}: {}",
+                endpoint.id,
+                answer.status
+            );
         }
     });
 }
 
 /// A body that says how large it is and must not be looked at.
 fn untouchable() -> Body {
-    Body::from_stream(stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, Infallible>>> {
-        panic!("the body was read")
-    }))
+    Body::from_stream(stream::poll_fn(
+        |_| -> std::task::Poll<Option<Result<Bytes, Infallible>>> { panic!("the body was read") },
+    ))
 }
 
 /// A body without an announced length that never ends, and how much of it was read.
@@ -207,10 +251,26 @@ fn bodies_without_measure() {
         let family = newborn(house).await;
         let before = kept(house, &family).await;
         let targets = [
-            (Call::post(family.path("/records")), PHENOPACKET, PAYLOAD_BYTES),
-            (Call::post(family.path("/records")), "application/octet-stream", PAYLOAD_BYTES),
-            (Call::put(family.path("/consent")), "application/json", JSON_BYTES),
-            (Call::post(family.path("/consent")), "application/cbor", JSON_BYTES),
+            (
+                Call::post(family.path("/records")),
+                PHENOPACKET,
+                PAYLOAD_BYTES,
+            ),
+            (
+                Call::post(family.path("/records")),
+                "application/octet-stream",
+                PAYLOAD_BYTES,
+            ),
+            (
+                Call::put(family.path("/consent")),
+                "application/json",
+                JSON_BYTES,
+            ),
+            (
+                Call::post(family.path("/consent")),
+                "application/cbor",
+                JSON_BYTES,
+            ),
         ];
         for (call, media, limit_bytes) in targets {
             let (method, uri) = call.line();
@@ -229,7 +289,10 @@ fn bodies_without_measure() {
                 .await
                 .refused(413, "too-large");
             let read = read.load(Ordering::Relaxed);
-            assert!(read < limit_bytes + (256 << 10), "{read} bytes read of at most {limit_bytes}");
+            assert!(
+                read < limit_bytes + (256 << 10),
+                "{read} bytes read of at most {limit_bytes}"
+            );
         }
         // Strangers do not even get that far.
         Call::post(family.path("/records"))
@@ -243,20 +306,29 @@ fn bodies_without_measure() {
 
 /// A path with this in place of each id.
 fn some_path(endpoint: &Endpoint, id: &str) -> String {
-    endpoint.in_path().fold(endpoint.path.to_owned(), |path, name| {
-        let digits = if name == "subject" { 64 } else { 32 };
-        let id = if id == "0" { "0".repeat(digits) } else { id.to_owned() };
-        path.replace(&format!("{{{name}}}"), &id)
-    })
+    endpoint
+        .in_path()
+        .fold(endpoint.path.to_owned(), |path, name| {
+            let digits = if name == "subject" { 64 } else { 32 };
+            let id = if id == "0" {
+                "0".repeat(digits)
+            } else {
+                id.to_owned()
+            };
+            path.replace(&format!("{{{name}}}"), &id)
+        })
 }
 
 /// What its query cannot lack.
 fn required(endpoint: &Endpoint) -> String {
-    let pairs = endpoint.query().filter(|p| p.required).map(|p| match p.name {
-        "purpose" => "purpose=TREAT".to_owned(),
-        name if p.number => format!("{name}=1"),
-        name => panic!("no value for {name}"),
-    });
+    let pairs = endpoint
+        .query()
+        .filter(|p| p.required)
+        .map(|p| match p.name {
+            "purpose" => "purpose=TREAT".to_owned(),
+            name if p.number => format!("{name}=1"),
+            name => panic!("no value for {name}"),
+        });
     pairs.collect::<Vec<_>>().join("&")
 }
 
@@ -273,16 +345,33 @@ fn suitable<'a>(house: &'a House, endpoint: &Endpoint) -> &'a str {
 fn ids_that_are_none() {
     run(async |house| {
         let long = "0".repeat(65);
-        let bad = ["Kanarienvogel", "0", "00", &long, "%ff%fe", "..%2f..%2fetc", "%00", "0x00"];
+        let bad = [
+            "Kanarienvogel",
+            "0",
+            "00",
+            &long,
+            "%ff%fe",
+            "..%2f..%2fetc",
+            "%00",
+            "0x00",
+        ];
         let upper = "A".repeat(64);
         for endpoint in ENDPOINTS.iter().filter(|e| e.in_path().next().is_some()) {
             for id in bad.iter().copied().chain([upper.as_str()]) {
-                let call = Call::new(endpoint.method.as_str(), some_path(endpoint, if id == "0" { "00" } else { id }));
+                let call = Call::new(
+                    endpoint.method.as_str(),
+                    some_path(endpoint, if id == "0" { "00" } else { id }),
+                );
                 let answer = well_formed(call.query(&required(endpoint)), endpoint)
                     .bearer(suitable(house, endpoint))
                     .send(house)
                     .await;
-                assert_eq!((answer.status, answer.class().as_str()), (400, "bad-request"), "{} {id}", endpoint.id);
+                assert_eq!(
+                    (answer.status, answer.class().as_str()),
+                    (400, "bad-request"),
+                    "{} {id}",
+                    endpoint.id
+                );
             }
         }
     });
@@ -303,7 +392,12 @@ fn subjects_that_are_nobody() {
         let staff = &house.staff;
         let mut found = BTreeMap::new();
         for endpoint in ENDPOINTS.iter().filter(|e| e.path.contains("{subject}")) {
-            for token in [&staff.desk, &staff.clinician, &staff.privacy, &staff.specialist] {
+            for token in [
+                &staff.desk,
+                &staff.clinician,
+                &staff.privacy,
+                &staff.specialist,
+            ] {
                 let call = Call::new(endpoint.method.as_str(), some_path(endpoint, "0"));
                 let answer = crate::matrix::well_formed(call, endpoint.id, house)
                     .await
@@ -315,7 +409,10 @@ fn subjects_that_are_nobody() {
             }
         }
         for (id, statuses) in found {
-            assert!(statuses.is_subset(&[400, 403, 404].into()), "{id}: {statuses:?}");
+            assert!(
+                statuses.is_subset(&[400, 403, 404].into()),
+                "{id}: {statuses:?}"
+            );
             // Whose signed change it is shows before anything is looked up.
             let shows = if id == "consent_submit" { 400 } else { 404 };
             assert!(statuses.contains(&shows), "{id}: {statuses:?}");
@@ -334,7 +431,8 @@ fn queries() {
                 format!("{asked}&%70urpose=TREAT"),
                 format!("{asked}&token=x"),
             ] {
-                let call = Call::new(endpoint.method.as_str(), some_path(endpoint, "0")).query(&query);
+                let call =
+                    Call::new(endpoint.method.as_str(), some_path(endpoint, "0")).query(&query);
                 well_formed(call, endpoint)
                     .bearer(suitable(house, endpoint))
                     .send(house)
@@ -354,21 +452,42 @@ fn queries() {
         check(house, |family| {
             let record = family.path(&format!("/records/{}", family.record));
             let disclosures = family.path("/disclosures");
-            let get = |uri: &str, query: &str| Call::get(uri).bearer(&house.staff.clinician).query(query);
+            let get =
+                |uri: &str, query: &str| Call::get(uri).bearer(&house.staff.clinician).query(query);
             let bad = [
                 ("twice", get(&record, "purpose=TREAT&purpose=BTG")),
                 ("no purpose", get(&record, "purpose=")),
                 ("unknown purpose", get(&record, "purpose=Kanarienvogel")),
-                ("unknown category", get(&record, "purpose=TREAT&categories=phenotype,Kanarienvogel")),
-                ("no number", get(&record, "purpose=TREAT&version=Kanarienvogel")),
+                (
+                    "unknown category",
+                    get(&record, "purpose=TREAT&categories=phenotype,Kanarienvogel"),
+                ),
+                (
+                    "no number",
+                    get(&record, "purpose=TREAT&version=Kanarienvogel"),
+                ),
                 ("negative", get(&record, "purpose=TREAT&version=-1")),
-                ("a large number", get(&record, "purpose=TREAT&version=4294967296")),
+                (
+                    "a large number",
+                    get(&record, "purpose=TREAT&version=4294967296"),
+                ),
                 ("no text", get(&record, "purpose=%ff")),
                 ("no time", get(&disclosures, "from=Kanarienvogel")),
-                ("no leaf", get(&family.path(&format!("/records/{}/receipt", family.record)), "leaf=Kanarienvogel")),
-                ("no subject", get("/v1/break-glass", "subject=Kanarienvogel")),
+                (
+                    "no leaf",
+                    get(
+                        &family.path(&format!("/records/{}/receipt", family.record)),
+                        "leaf=Kanarienvogel",
+                    ),
+                ),
+                (
+                    "no subject",
+                    get("/v1/break-glass", "subject=Kanarienvogel"),
+                ),
             ];
-            bad.into_iter().map(|(what, call)| (what, call, 400, "bad-request")).collect()
+            bad.into_iter()
+                .map(|(what, call)| (what, call, 400, "bad-request"))
+                .collect()
         })
         .await;
         let family = newborn(house).await;
@@ -389,7 +508,11 @@ fn entity_tags() {
     run(async |house| {
         check(house, |family| {
             let record = family.path(&format!("/records/{}", family.record));
-            let replace = || Call::put(&*record).bearer(&house.staff.desk).json(&phenopacket("second"));
+            let replace = || {
+                Call::put(&*record)
+                    .bearer(&house.staff.desk)
+                    .json(&phenopacket("second"))
+            };
             let restrict = || {
                 Call::put(family.path("/restriction"))
                     .bearer(&house.staff.desk)
@@ -397,14 +520,61 @@ fn entity_tags() {
             };
             let mut calls = vec![
                 ("none", replace(), 428, "precondition-required"),
-                ("twice", replace().header("if-match", "\"1\"").header("if-match", "\"1\""), 400, "bad-request"),
-                ("ahead", replace().header("if-match", "\"2\""), 412, "precondition-failed"),
-                ("behind", replace().header("if-match", "\"0\""), 412, "precondition-failed"),
-                ("of consent", restrict().header("if-match", "\"7\""), 412, "precondition-failed"),
+                (
+                    "twice",
+                    replace()
+                        .header("if-match", "\"1\"")
+                        .header("if-match", "\"1\""),
+                    400,
+                    "bad-request",
+                ),
+                (
+                    "ahead",
+                    replace().header("if-match", "\"2\""),
+                    412,
+                    "precondition-failed",
+                ),
+                (
+                    "behind",
+                    replace().header("if-match", "\"0\""),
+                    412,
+                    "precondition-failed",
+                ),
+                (
+                    "too large",
+                    replace().header("if-match", "\"4294967296\""),
+                    412,
+                    "precondition-failed",
+                ),
+                (
+                    "of consent",
+                    restrict().header("if-match", "\"7\""),
+                    412,
+                    "precondition-failed",
+                ),
             ];
-            for tag in ["1", "W/\"1\"", "\"+1\"", "\"\"", "*", "\"1\", \"2\"", "\"99999999999999999999\"", MARKER] {
-                calls.push(("malformed", replace().header("if-match", tag), 400, "bad-request"));
-                calls.push(("malformed", restrict().header("if-match", tag), 400, "bad-request"));
+            for tag in [
+                "1",
+                "W/\"1\"",
+                "\"+1\"",
+                "\"\"",
+                "*",
+                "\"1\", \"2\"",
+                "\"99999999999999999999\"",
+                MARKER,
+            ] {
+                calls.push((
+                    "malformed",
+                    replace().header("if-match", tag),
+                    400,
+                    "bad-request",
+                ));
+                calls.push((
+                    "malformed",
+                    restrict().header("if-match", tag),
+                    400,
+                    "bad-request",
+                ));
             }
             calls
         })
@@ -425,7 +595,10 @@ fn a_stale_entity_tag() {
         };
         let second = replace("second").send(house).await.is(200);
         assert_eq!(second.header("etag"), "\"2\"");
-        replace("third").send(house).await.refused(412, "precondition-failed");
+        replace("third")
+            .send(house)
+            .await
+            .refused(412, "precondition-failed");
         let consent = Call::get(family.path("/consent"))
             .bearer(&house.staff.desk)
             .send(house)
@@ -439,7 +612,10 @@ fn a_stale_entity_tag() {
                 .json(&json!({"restricted": on}))
         };
         restrict(true).send(house).await.is(200);
-        restrict(false).send(house).await.refused(412, "precondition-failed");
+        restrict(false)
+            .send(house)
+            .await
+            .refused(412, "precondition-failed");
     });
 }
 
@@ -456,12 +632,30 @@ fn idempotency_keys() {
         let first = deposit(&family, "k", "a").send(house).await.is(201);
         let again = deposit(&family, "k", "a").send(house).await.is(200);
         assert_eq!(first.field("record"), again.field("record"));
-        assert_eq!(first.value()["records"][0]["commitment"], again.value()["records"][0]["commitment"]);
-        assert_eq!((&first.value()["records"][0]["created"], &again.value()["records"][0]["created"]), (&json!(true), &json!(false)));
+        assert_eq!(
+            first.value()["records"][0]["commitment"],
+            again.value()["records"][0]["commitment"]
+        );
+        assert_eq!(
+            (
+                &first.value()["records"][0]["created"],
+                &again.value()["records"][0]["created"]
+            ),
+            (&json!(true), &json!(false))
+        );
         let before = kept(house, &family).await;
-        deposit(&family, "k", "b").send(house).await.refused(409, "conflict");
-        deposit(&family, &MARKER.repeat(10), "c").send(house).await.refused(422, "invalid");
-        deposit(&family, "", "c").send(house).await.refused(422, "invalid");
+        deposit(&family, "k", "b")
+            .send(house)
+            .await
+            .refused(409, "conflict");
+        deposit(&family, &MARKER.repeat(10), "c")
+            .send(house)
+            .await
+            .refused(422, "invalid");
+        deposit(&family, "", "c")
+            .send(house)
+            .await
+            .refused(422, "invalid");
         deposit(&family, "k2", "c")
             .header("idempotency-key", "k3")
             .send(house)
@@ -485,13 +679,33 @@ fn idempotency_keys() {
 fn paths_and_methods_that_are_none() {
     run(async |house| {
         let desk = &house.staff.desk;
-        for path in ["/", "/v1", "/v1/", "/v1/subjects/", "/v2/subjects", "/health/", "//health", "/Kanarienvogel", "/v1/../metrics"] {
-            Call::get(path).bearer(desk).send(house).await.refused(404, "not-found");
+        for path in [
+            "/",
+            "/v1",
+            "/v1/",
+            "/v1/subjects/",
+            "/v2/subjects",
+            "/health/",
+            "//health",
+            "/Kanarienvogel",
+            "/v1/../metrics",
+        ] {
+            Call::get(path)
+                .bearer(desk)
+                .send(house)
+                .await
+                .refused(404, "not-found");
         }
         let paths: BTreeSet<&str> = ENDPOINTS.iter().map(|e| e.path).collect();
         for path in paths {
-            let of = |method: &str| ENDPOINTS.iter().find(|e| e.path == path && e.method.as_str() == method);
-            for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "KANARIE"] {
+            let of = |method: &str| {
+                ENDPOINTS
+                    .iter()
+                    .find(|e| e.path == path && e.method.as_str() == method)
+            };
+            for method in [
+                "GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "KANARIE",
+            ] {
                 if of(method).is_some() {
                     continue;
                 }
@@ -501,8 +715,17 @@ fn paths_and_methods_that_are_none() {
                     .send(house)
                     .await
                     .refused(405, "method-not-allowed");
-                let allowed: BTreeSet<&str> = answer.allow().split(',').map(str::trim).filter(|m| *m != "HEAD").collect();
-                let there: BTreeSet<&str> = ENDPOINTS.iter().filter(|e| e.path == path).map(|e| e.method.as_str()).collect();
+                let allowed: BTreeSet<&str> = answer
+                    .allow()
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|m| *m != "HEAD")
+                    .collect();
+                let there: BTreeSet<&str> = ENDPOINTS
+                    .iter()
+                    .filter(|e| e.path == path)
+                    .map(|e| e.method.as_str())
+                    .collect();
                 assert_eq!(allowed, there, "{method} {path}");
             }
         }

@@ -39,7 +39,12 @@ fn every_endpoint_and_nothing_else() {
         assert!(responses.contains_key(&endpoint.response.0.to_string()));
         assert!(responses.contains_key("default"));
         let takes_body = !matches!(endpoint.request, Shape::Nothing);
-        assert_eq!(operation.get("requestBody").is_some(), takes_body, "{}", endpoint.id);
+        assert_eq!(
+            operation.get("requestBody").is_some(),
+            takes_body,
+            "{}",
+            endpoint.id
+        );
         let open = operation["security"].as_array().unwrap().is_empty();
         assert_eq!(open, endpoint.access == Access::Open, "{}", endpoint.id);
     }
@@ -55,8 +60,15 @@ fn every_reference_leads_somewhere_and_every_schema_is_referred_to() {
         let pointer = reference.strip_prefix('#').unwrap();
         assert!(document.pointer(pointer).is_some(), "{reference}");
     }
-    for name in document["components"]["schemas"].as_object().unwrap().keys() {
-        assert!(references.contains(&format!("#/components/schemas/{name}")), "{name}");
+    for name in document["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .keys()
+    {
+        assert!(
+            references.contains(&format!("#/components/schemas/{name}")),
+            "{name}"
+        );
         // Two types of one name would become Name and Name2.
         assert!(!name.ends_with(|c: char| c.is_ascii_digit()), "{name}");
     }
@@ -81,5 +93,15 @@ fn the_document_is_served_to_anyone() {
         let served = Call::get("/openapi.json").send(house).await.is(200);
         assert_eq!(served.header("content-type"), "application/json");
         assert_eq!(served.value(), api::openapi::document());
+    });
+}
+
+/// Clients are written against this. A change of it is a change for them; bless it with
+/// `INSTA_UPDATE=always cargo test -p ithaca-api --test it openapi`.
+#[test]
+fn golden() {
+    let document = serde_json::to_string_pretty(&api::openapi::document()).unwrap();
+    insta::with_settings!({ omit_expression => true }, {
+        insta::assert_snapshot!("openapi", document);
     });
 }

@@ -81,7 +81,11 @@ fn consent_changes_on_one_state() {
         let family = newborn(house).await;
         for sequence in 0..ROUNDS {
             let change = |purpose: &str| {
-                let change = if sequence % 2 == 0 { "opt-out" } else { "opt-in" };
+                let change = if sequence % 2 == 0 {
+                    "opt-out"
+                } else {
+                    "opt-in"
+                };
                 Call::put(family.path("/consent"))
                     .bearer(&house.staff.desk)
                     .header("if-match", &format!("\"{sequence}\""))
@@ -93,7 +97,11 @@ fn consent_changes_on_one_state() {
             let won = answers.iter().find(|a| a.status == 200).unwrap();
             assert_eq!(won.value()["sequence"], sequence + 1);
             let lost = answers.iter().find(|a| a.status == 412).unwrap();
-            assert!(lost.text().contains(&format!("sequence {}", sequence + 1)), "{}", lost.text());
+            assert!(
+                lost.text().contains(&format!("sequence {}", sequence + 1)),
+                "{}",
+                lost.text()
+            );
         }
         // Who does not say what they saw is put on top of the other.
         let opt_out = |purpose: &str| {
@@ -123,7 +131,11 @@ fn an_erasure_and_deposits() {
                 assert_eq!(answers[at].status, 200, "{}", answers[at].text());
             }
             for at in [0, 2, 4] {
-                assert!(matches!(answers[at].status, 201 | 410), "{}", answers[at].text());
+                assert!(
+                    matches!(answers[at].status, 201 | 410),
+                    "{}",
+                    answers[at].text()
+                );
             }
             let read = Call::get(family.path(&format!("/records/{}", family.record)))
                 .query("purpose=TREAT")

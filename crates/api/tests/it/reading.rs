@@ -9,17 +9,28 @@ use crate::{
 use node::consent_change::{ConsentBundle, SignedChange};
 use node::verify;
 use serde_json::{Value, json};
+use std::fs;
 
 #[test]
 fn bytes_come_out_as_they_went_in() {
     run(async |house| {
         let family = newborn(house).await;
         // Spacing and order of keys are the source's.
-        let text = phenopacket("verbatim").to_string().replace("\"sex\"", " \"sex\" ");
+        let text = phenopacket("verbatim")
+            .to_string()
+            .replace("\"sex\"", " \"sex\" ");
         let kinds: [(&str, Vec<u8>, &str); 3] = [
             ("application/json", text.into_bytes(), "application/json"),
-            ("application/octet-stream", vec![0, 255, 13, 10], "application/octet-stream"),
-            ("text/plain; charset=utf-8", MARKER.as_bytes().to_vec(), "application/octet-stream"),
+            (
+                "application/octet-stream",
+                vec![0, 255, 13, 10],
+                "application/octet-stream",
+            ),
+            (
+                "text/plain; charset=utf-8",
+                MARKER.as_bytes().to_vec(),
+                "application/octet-stream",
+            ),
         ];
         for (media, bytes, shown_as) in kinds {
             let deposited = Call::post(family.path("/records"))
@@ -32,7 +43,10 @@ fn bytes_come_out_as_they_went_in() {
             assert_eq!(deposited.value()["finality"]["state"], "final");
             assert_eq!(deposited.header("etag"), "\"1\"");
             let location = deposited.header("location").to_owned();
-            assert_eq!(location, family.path(&format!("/records/{}", deposited.field("record"))));
+            assert_eq!(
+                location,
+                family.path(&format!("/records/{}", deposited.field("record")))
+            );
             let stored = Call::get(&*location)
                 .query("purpose=TREAT")
                 .bearer(&house.staff.clinician)
@@ -76,7 +90,12 @@ fn a_fhir_resource_and_a_bundle() {
         let patient = json!({"resourceType": "Patient", "name": [{"family": MARKER}]});
         let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry(&patient), entry(&observation)]});
         let many = post(bundle).send(house).await.is(201).value();
-        let kinds: Vec<_> = many["records"].as_array().unwrap().iter().map(|r| r["kind"].clone()).collect();
+        let kinds: Vec<_> = many["records"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["kind"].clone())
+            .collect();
         assert_eq!(kinds, ["Patient", "Observation"]);
         let uri = family.path(&format!("/records/{}", one.field("record")));
         let stored = Call::get(&*uri)
@@ -111,12 +130,25 @@ fn a_grant_opens_and_its_end_closes() {
                 .query(&format!("purpose=TREAT{categories}"))
                 .bearer(&house.staff.specialist)
         };
-        let refused = read(&family, "").send(house).await.refused(403, "consent-denied").value();
+        let refused = read(&family, "")
+            .send(house)
+            .await
+            .refused(403, "consent-denied")
+            .value();
         assert_eq!(refused["missing"][0]["reason"], "no-grant");
-        assert!(refused["missing"][0]["says"].as_str().unwrap().ends_with('.'));
+        assert!(
+            refused["missing"][0]["says"]
+                .as_str()
+                .unwrap()
+                .ends_with('.')
+        );
         let logged = refused["disclosure"].as_str().unwrap().to_owned();
         family.share(house).await;
-        let permitted = read(&family, "&categories=phenotype").send(house).await.is(200).value();
+        let permitted = read(&family, "&categories=phenotype")
+            .send(house)
+            .await
+            .is(200)
+            .value();
         assert_eq!(permitted["permit"]["basis"], json!({"grant": family.grant}));
         let read_as = permitted["disclosure"].clone();
         let receipt = Call::get(family.path(&format!("/records/{}/receipt", family.record)))
@@ -134,7 +166,10 @@ fn a_grant_opens_and_its_end_closes() {
             .send(house)
             .await
             .is(200);
-        read(&family, "").send(house).await.refused(403, "consent-denied");
+        read(&family, "")
+            .send(house)
+            .await
+            .refused(403, "consent-denied");
         let trail = Call::get(family.path("/disclosures"))
             .bearer(&house.staff.privacy)
             .send(house)
@@ -143,7 +178,10 @@ fn a_grant_opens_and_its_end_closes() {
             .value();
         let line = |id: &Value| {
             let all = trail["disclosures"].as_array().unwrap();
-            all.iter().find(|line| line["disclosure"] == *id).cloned().unwrap()
+            all.iter()
+                .find(|line| line["disclosure"] == *id)
+                .cloned()
+                .unwrap()
         };
         assert_eq!(line(&json!(logged))["permitted"], false);
         assert_eq!(line(&read_as)["permitted"], true);
@@ -157,7 +195,10 @@ fn a_family_takes_over() {
         let family = newborn(house).await;
         let desk = &house.staff.desk;
         let sign = |bytes: &[u8]| -> SignedChange {
-            ConsentBundle::decode(bytes).unwrap().sign(&family_key()).unwrap()
+            ConsentBundle::decode(bytes)
+                .unwrap()
+                .sign(&family_key())
+                .unwrap()
         };
         let prepared = Call::post(family.path("/controllers/prepare"))
             .bearer(desk)
@@ -166,11 +207,16 @@ fn a_family_takes_over() {
             .await
             .is(200);
         let submit = |signed: &SignedChange| {
-            Call::post(family.path("/consent")).bearer(desk).wait().cbor(&signed.encode())
+            Call::post(family.path("/consent"))
+                .bearer(desk)
+                .wait()
+                .cbor(&signed.encode())
         };
         submit(&sign(&prepared.body)).send(house).await.is(200);
         // From now on the desk does not act for it.
-        let alone = Call::put(family.path("/restriction")).bearer(desk).json(&json!({"restricted": true}));
+        let alone = Call::put(family.path("/restriction"))
+            .bearer(desk)
+            .json(&json!({"restricted": true}));
         alone.send(house).await.refused(422, "invalid");
         let [parent] = house
             .tokens(&[house.controller(&family.subject, 0)])
@@ -206,7 +252,12 @@ fn a_family_takes_over() {
             .send(house)
             .await
             .is(200);
-        let shown = Call::get(family.path("/consent")).bearer(&parent).send(house).await.is(200).value();
+        let shown = Call::get(family.path("/consent"))
+            .bearer(&parent)
+            .send(house)
+            .await
+            .is(200)
+            .value();
         assert_eq!(shown["latest"]["restricted"], true);
         assert_eq!(shown["latest"]["assisted"], false);
         let opening = shown["opening"].as_str().unwrap();
@@ -234,14 +285,26 @@ fn what_remains_of_the_erased() {
         let erase = || Call::delete(family.path("")).bearer(&house.staff.privacy);
         let held = erase().send(house).await.refused(423, "held");
         assert_eq!(held.field("until"), "2090-01-01T00:00:00.000Z");
-        Call::delete(family.path("/hold")).bearer(&house.staff.privacy).send(house).await.is(204);
+        Call::delete(family.path("/hold"))
+            .bearer(&house.staff.privacy)
+            .send(house)
+            .await
+            .is(204);
         let erased = erase().send(house).await.is(200).value();
         assert_eq!(erased["already"], false);
         assert_eq!(erased["audit_key"].as_str().unwrap().len(), 64);
         assert!(!erased.to_string().contains(MARKER));
         assert_eq!(erase().send(house).await.is(200).value()["already"], true);
-        let status = Call::get(family.path("")).bearer(&house.staff.desk).send(house).await.is(200).value();
-        assert_eq!((&status["erased"], &status["records"]), (&json!(true), &json!(0)));
+        let status = Call::get(family.path(""))
+            .bearer(&house.staff.desk)
+            .send(house)
+            .await
+            .is(200)
+            .value();
+        assert_eq!(
+            (&status["erased"], &status["records"]),
+            (&json!(true), &json!(0))
+        );
     });
 }
 
@@ -252,7 +315,10 @@ fn heads_and_probes() {
         assert!(head.body.is_empty());
         Call::new("HEAD", "/metrics").send(house).await.is(401);
         let ready = Call::get("/ready").send(house).await.is(200).value();
-        assert_eq!((&ready["ready"], &ready["because"]), (&json!(true), &json!([])));
+        assert_eq!(
+            (&ready["ready"], &ready["because"]),
+            (&json!(true), &json!([]))
+        );
     });
 }
 
@@ -261,32 +327,84 @@ fn metrics_and_logs_know_nobody() {
     run(async |house| {
         let family = newborn(house).await;
         let uri = family.path(&format!("/records/{}", family.record));
-        Call::get(&*uri).query("purpose=TREAT").bearer(&house.staff.specialist).send(house).await.is(403);
+        Call::get(&*uri)
+            .query("purpose=TREAT")
+            .bearer(&house.staff.specialist)
+            .send(house)
+            .await
+            .is(403);
         Call::get(family.path(&format!("/records/{NOTHING}")))
             .query("purpose=TREAT")
             .bearer(&house.staff.clinician)
             .send(house)
             .await
             .is(404);
-        let metrics = Call::get("/metrics").bearer(&house.staff.operator).send(house).await.is(200);
+        let metrics = Call::get("/metrics")
+            .bearer(&house.staff.operator)
+            .send(house)
+            .await
+            .is(200);
         assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4");
         let text = metrics.text();
-        for secret in [MARKER, &family.subject, &family.record, "clinician-1", "specialist-1"] {
+        for secret in [
+            MARKER,
+            &family.subject,
+            &family.record,
+            "clinician-1",
+            "specialist-1",
+        ] {
             assert!(!text.contains(secret), "{secret}");
         }
         let mut samples = 0;
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (name, value) = line.split_once(' ').unwrap();
-            assert!(name.starts_with("ithaca_") && value.parse::<u64>().is_ok(), "{line}");
+            assert!(
+                name.starts_with("ithaca_") && value.parse::<u64>().is_ok(),
+                "{line}"
+            );
             assert!(text.contains(&format!("# TYPE {name} ")));
             samples += 1;
         }
         assert!(samples > 10);
         for uri in ["/v1/status", "/ready", "/health"] {
-            let answer = Call::get(uri).bearer(&house.staff.operator).send(house).await.is(200);
+            let answer = Call::get(uri)
+                .bearer(&house.staff.operator)
+                .send(house)
+                .await
+                .is(200);
             assert!(!answer.text().contains(&family.subject));
         }
         // The spy heard of all this, and `run` asks it for leaks.
         assert!(spy::lines() > 10);
+    });
+}
+
+/// Everything that these tests put in carries the marker, and none of it can be read from the disk.
+#[test]
+fn nothing_is_readable_at_rest() {
+    run(async |house| {
+        let mut family = newborn(house).await;
+        family.share(house).await;
+        let mut folders = vec![house.folder.clone()];
+        let mut bytes = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                // A file that a compaction took away holds nothing any more.
+                let Ok(content) = fs::read(&path) else {
+                    continue;
+                };
+                let found = content
+                    .windows(MARKER.len())
+                    .any(|w| w == MARKER.as_bytes());
+                assert!(!found, "{} can be read", path.display());
+                bytes += content.len();
+            }
+        }
+        assert!(bytes > 10_000, "{bytes} bytes seen");
     });
 }

@@ -35,7 +35,11 @@ async fn serve(house: &House, grace: Duration) -> Served {
         },
         grace,
     ));
-    Served { address, stop, task }
+    Served {
+        address,
+        stop,
+        task,
+    }
 }
 
 impl Served {
@@ -67,7 +71,11 @@ impl Served {
 
     async fn end(self) {
         self.stop.send(()).ok();
-        timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+        timeout(PATIENCE, self.task)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
     }
 }
 
@@ -83,16 +91,24 @@ fn bodies_on_the_wire() {
         let desk = &house.staff.desk;
         let records = family.path("/records");
         let deposit = |rest: &str| head("POST", &records, desk, rest);
-        let announced = served.talk(&[&deposit("content-length: 104857600\r\n")]).await;
+        let announced = served
+            .talk(&[&deposit("content-length: 104857600\r\n")])
+            .await;
         assert!(announced.starts_with("HTTP/1.1 413 "), "{announced}");
         let chunk = format!("{:x}\r\n{}\r\n", MARKER.len() * 5_000, MARKER.repeat(5_000));
         let head = deposit("transfer-encoding: chunked\r\n");
         let mut parts: Vec<&[u8]> = vec![&head];
         parts.extend(std::iter::repeat_n(chunk.as_bytes(), 1_600));
         let chunked = served.talk(&parts).await;
-        assert!(chunked.starts_with("HTTP/1.1 413 ") || chunked.is_empty(), "{chunked}");
+        assert!(
+            chunked.starts_with("HTTP/1.1 413 ") || chunked.is_empty(),
+            "{chunked}"
+        );
         let lying = served
-            .talk(&[&deposit("content-length: 5\r\ncontent-length: 9\r\n"), b"{\"id\":1}"])
+            .talk(&[
+                &deposit("content-length: 5\r\ncontent-length: 9\r\n"),
+                b"{\"id\":1}",
+            ])
             .await;
         assert!(lying.starts_with("HTTP/1.1 400 "), "{lying}");
         let garbage = served.talk(&[MARKER.as_bytes(), b"\r\n\r\n"]).await;
@@ -121,8 +137,14 @@ fn a_client_that_hangs_up_leaves_nothing() {
         stream.write_all(half).await.unwrap();
         stream.shutdown().await.unwrap();
         let mut answer = String::new();
-        timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().ok();
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        timeout(PATIENCE, stream.read_to_string(&mut answer))
+            .await
+            .unwrap()
+            .ok();
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
+            "{answer}"
+        );
         let status = crate::wire::Call::get(family.path(""))
             .bearer(&house.staff.desk)
             .send(house)
@@ -139,9 +161,16 @@ fn serving_ends_although_a_client_dawdles() {
         let served = serve(house, Duration::from_millis(100)).await;
         let mut stream = TcpStream::connect(served.address).await.unwrap();
         let records = format!("/v1/subjects/{}/records", "0".repeat(64));
-        let dawdle = head("POST", &records, &house.staff.desk, "content-length: 1000\r\n");
+        let dawdle = head(
+            "POST",
+            &records,
+            &house.staff.desk,
+            "content-length: 1000\r\n",
+        );
         stream.write_all(&dawdle).await.unwrap();
-        let whole = served.talk(&[&head("GET", "/health", "x", "connection: close\r\n")]).await;
+        let whole = served
+            .talk(&[&head("GET", "/health", "x", "connection: close\r\n")])
+            .await;
         assert!(whole.starts_with("HTTP/1.1 200 "), "{whole}");
         served.end().await;
         drop(stream);

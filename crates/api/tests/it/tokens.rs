@@ -43,7 +43,10 @@ fn only_a_digest_is_kept_where_only_the_owner_reads() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
     // Those that are over go when the next one comes.
     issue(&path, new(&[Role::Desk], 200), &[8; 32], Millis::new(100)).unwrap();
@@ -55,9 +58,15 @@ fn tokens_that_are_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.json");
     let make = |roles: &[Role]| issue(&path, new(roles, 100), &[9; 32], Millis::new(0));
-    assert!(matches!(make(&[Role::Controller]), Err(TokenError::NoSubject)));
+    assert!(matches!(
+        make(&[Role::Controller]),
+        Err(TokenError::NoSubject)
+    ));
     assert!(matches!(make(&[]), Err(TokenError::NoRole)));
-    assert!(matches!(make(&[Role::Clinician, Role::System]), Err(TokenError::System)));
+    assert!(matches!(
+        make(&[Role::Clinician, Role::System]),
+        Err(TokenError::System)
+    ));
     assert!(!path.exists());
     let damaged = format!("{{\"tokens\": [{{\"{MARKER}\": 1}}]}}");
     fs::write(&path, &damaged).unwrap();
@@ -116,9 +125,20 @@ fn a_running_node_follows_the_file() {
         let bearer = format!("Bearer {token}");
         assert_eq!(status(&router, &bearer).await, 200);
         let good = fs::read(&path).unwrap();
-        for damage in [b"".as_slice(), b"{", &good[..good.len() - 3], b"{\"tokens\": 7}", b"\xff\xff"] {
+        for damage in [
+            b"".as_slice(),
+            b"{",
+            &good[..good.len() - 3],
+            b"{\"tokens\": 7}",
+            b"\xff\xff",
+        ] {
             fs::write(&path, damage).unwrap();
-            assert_eq!(status(&router, &bearer).await, 401, "{}", String::from_utf8_lossy(damage));
+            assert_eq!(
+                status(&router, &bearer).await,
+                401,
+                "{}",
+                String::from_utf8_lossy(damage)
+            );
         }
         fs::write(&path, &good).unwrap();
         assert_eq!(status(&router, &bearer).await, 200);
@@ -164,7 +184,11 @@ fn tokens_that_are_not_believed() {
             // The digest is no token.
             (&format!("Bearer {}", keys::sha256(&[b"good"])), 401),
         ] {
-            assert_eq!(status(&router, authorization).await, expect, "{authorization}");
+            assert_eq!(
+                status(&router, authorization).await,
+                expect,
+                "{authorization}"
+            );
         }
     });
 }

@@ -67,17 +67,28 @@ pub(super) const CASES: &[Case] = &[
     plain("metrics", NoSubject),
     plain("openapi", NoSubject),
     plain("status", NoSubject),
-    case("subject_open", NoSubject, |call, _, _, _| call.json(&json!({"assisted": true}))),
+    case("subject_open", NoSubject, |call, _, _, _| {
+        call.json(&json!({"assisted": true}))
+    }),
     plain("subject_status", Any),
+    plain("notice_list", Any),
     plain("subject_erase", Own),
     plain("subject_close", Own),
-    case("subject_open_prepare", NoSubject, |call, _, _, _| call.json(&keyholders())),
+    case("subject_open_prepare", NoSubject, |call, _, _, _| {
+        call.json(&keyholders())
+    }),
     Case {
         bytes: Bytes::Opening,
-        ..case("subject_open_submit", NoSubject, |call, _, bytes, _| call.cbor(bytes))
+        ..case("subject_open_submit", NoSubject, |call, _, bytes, _| {
+            call.cbor(bytes)
+        })
     },
-    case("subject_enrol_prepare", Any, |call, _, _, _| call.json(&keyholders())),
-    case("record_deposit", Any, |call, asker, _, _| call.json(&phenopacket(asker.short))),
+    case("subject_enrol_prepare", Any, |call, _, _, _| {
+        call.json(&keyholders())
+    }),
+    case("record_deposit", Any, |call, asker, _, _| {
+        call.json(&phenopacket(asker.short))
+    }),
     case("record_list", Any, |call, asker, _, _| {
         call.query(&format!("purpose={}", asker.purpose))
     }),
@@ -85,7 +96,8 @@ pub(super) const CASES: &[Case] = &[
         call.query(&format!("purpose={}", asker.purpose))
     }),
     case("record_replace", Own, |call, _, _, _| {
-        call.header("if-match", "\"1\"").json(&phenopacket("second"))
+        call.header("if-match", "\"1\"")
+            .json(&phenopacket("second"))
     }),
     plain("record_receipt", Any),
     plain("consent_show", Any),
@@ -94,19 +106,29 @@ pub(super) const CASES: &[Case] = &[
     }),
     Case {
         bytes: Bytes::Enrolment,
-        ..case("consent_submit", OwnWithTrail, |call, _, bytes, _| call.cbor(bytes))
+        ..case("consent_submit", OwnWithTrail, |call, _, bytes, _| {
+            call.cbor(bytes)
+        })
     },
     case("consent_change", Own, |call, _, _, _| {
         call.json(&json!({"changes": [{"opt-out": "HQUALIMP"}]}))
     }),
     plain("grant_list", Any),
-    case("grant_add", Own, |call, _, _, house| call.json(&grant(house))),
+    case("grant_add", Own, |call, _, _, house| {
+        call.json(&grant(house))
+    }),
     plain("grant_revoke", Own),
-    case("restriction_set", Own, |call, _, _, _| call.json(&json!({"restricted": true}))),
+    case("restriction_set", Own, |call, _, _, _| {
+        call.json(&json!({"restricted": true}))
+    }),
     plain("disclosure_list", Any),
-    case("disclosure_proof", Any, |call, _, _, _| call.query("period=1")),
+    case("disclosure_proof", Any, |call, _, _, _| {
+        call.query("period=1")
+    }),
     plain("safeguarding_list", Any),
-    case("safeguarding_propose", OwnWithTrail, |call, _, _, _| call.json(&delay())),
+    case("safeguarding_propose", OwnWithTrail, |call, _, _, _| {
+        call.json(&delay())
+    }),
     Case {
         disclosure: 1,
         ..plain("safeguarding_approve", OwnWithTrail)
@@ -131,17 +153,19 @@ pub(super) const CASES: &[Case] = &[
 impl Case {
     /// The endpoint's path for a family.
     pub(super) fn path(&self, endpoint: &Endpoint, family: &Family) -> String {
-        endpoint.in_path().fold(endpoint.path.to_owned(), |path, name| {
-            let value = match name {
-                "subject" => &family.subject,
-                "record" => &family.record,
-                "grant" => &family.grant,
-                "session" => &family.session,
-                "disclosure" => &family.disclosures[self.disclosure],
-                other => panic!("nothing to put in place of {{{other}}}"),
-            };
-            path.replace(&format!("{{{name}}}"), value)
-        })
+        endpoint
+            .in_path()
+            .fold(endpoint.path.to_owned(), |path, name| {
+                let value = match name {
+                    "subject" => &family.subject,
+                    "record" => &family.record,
+                    "grant" => &family.grant,
+                    "session" => &family.session,
+                    "disclosure" => &family.disclosures[self.disclosure],
+                    other => panic!("nothing to put in place of {{{other}}}"),
+                };
+                path.replace(&format!("{{{name}}}"), value)
+            })
     }
 }
 
