@@ -245,3 +245,28 @@ impl fmt::Debug for Write {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Batch, Expect};
+    use crate::{Range, Table};
+
+    #[test]
+    fn debug_shows_tables_and_sizes_but_no_data() {
+        const T: Table = Table::new("t");
+        let batch = Batch::new()
+            .put(T, "SECRET", "SECRET value")
+            .delete(T, "SECRET")
+            .delete_range(T, Range::between("SECRET", "SECRET2"))
+            .expect(T, "SECRET", Expect::Equals(Bytes::from_static(b"SECRET")));
+        assert_eq!(batch.size_bytes(), 6 + 12 + 6 + 12);
+        let shown = format!("{batch:?}");
+        assert!(
+            !shown.contains("SECRET") && !shown.contains("83, 69"),
+            "{shown}"
+        );
+        assert!(shown.contains("Put <redacted> of 12 bytes in t"), "{shown}");
+    }
+}
