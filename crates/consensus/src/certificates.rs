@@ -61,16 +61,15 @@ impl SimplexCertificates {
         let validator_bytes = validators.encode();
         let scheme = Scheme::verifier(&self.namespace, validators);
         let finalization =
-            Finalization::<Scheme, sha256::Digest>::decode_cfg(Copying(certificate), &signers).ok()?;
+            Finalization::<Scheme, sha256::Digest>::decode_cfg(Copying(certificate), &signers)
+                .ok()?;
         if finalization.proposal.round.epoch().get() != epoch
             || finalization.proposal.payload != engine_digest(block)
         {
             return None;
         }
-        let mut coefficients = derived_rng(
-            &self.namespace,
-            &[&validator_bytes, &finalization.encode()],
-        );
+        let mut coefficients =
+            derived_rng(&self.namespace, &[&validator_bytes, &finalization.encode()]);
         finalization
             .verify(&mut coefficients, &scheme, &Sequential)
             .then_some(())

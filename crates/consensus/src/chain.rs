@@ -81,7 +81,10 @@ impl Tried {
 
     /// The block's body.
     pub(crate) fn bodies(&self) -> Vec<Bytes> {
-        self.entries.iter().map(|(_, bytes)| bytes.clone()).collect()
+        self.entries
+            .iter()
+            .map(|(_, bytes)| bytes.clone())
+            .collect()
     }
 }
 
@@ -165,7 +168,11 @@ impl Chain {
         if parent != self.tip_id {
             // Below the finalised height nothing can be tried any more.
             let lost = height.saturating_sub(1) <= self.tip.height;
-            return if lost { Relation::Stale } else { Relation::Ahead };
+            return if lost {
+                Relation::Stale
+            } else {
+                Relation::Ahead
+            };
         }
         let mut view = self.state.view();
         for tried in path.iter().rev() {

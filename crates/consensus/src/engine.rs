@@ -244,7 +244,9 @@ pub async fn start<E: Runtime, N: Network<E>>(
         },
     )
     .await;
-    let held = floor.processed().map_or(0, |processed| processed.height().get());
+    let held = floor
+        .processed()
+        .map_or(0, |processed| processed.height().get());
     check_not_rewound(application.applied_height(), held)?;
     let (reporter, deliveries) = Deliveries::channel();
     keeper.start(reporter, buffer, resolver);
@@ -333,8 +335,7 @@ fn digested(block: Arc<Block>) -> Digested<Block> {
     Digested::precomputed(block, digest)
 }
 
-type Finalizations<E> =
-    immutable::Archive<E, sha256::Digest, Finalization<Scheme, sha256::Digest>>;
+type Finalizations<E> = immutable::Archive<E, sha256::Digest, Finalization<Scheme, sha256::Digest>>;
 type Blocks<E> = immutable::Archive<E, sha256::Digest, Arc<Block>>;
 
 /// The block keeper's archives.
@@ -346,9 +347,8 @@ struct Archives<E: Runtime> {
 impl<E: Runtime> Archives<E> {
     async fn open(context: &E, partition: &str, cache: &CacheRef) -> Result<Self, StartError> {
         let signers = usize::try_from(MAX_VALIDATORS).unwrap_or(usize::MAX);
-        let failed = |error: commonware_storage::archive::Error| {
-            StartError::Storage(error.to_string())
-        };
+        let failed =
+            |error: commonware_storage::archive::Error| StartError::Storage(error.to_string());
         Ok(Self {
             finalizations: immutable::Archive::init(
                 context.child("finalizations"),

@@ -26,8 +26,8 @@ use commonware_macros::select;
 use commonware_p2p::utils::mux::{Builder, MuxHandle, Muxer};
 use commonware_p2p::{self as p2p, Message as P2pMessage};
 use commonware_parallel::Sequential;
-use commonware_runtime::buffer::paged::CacheRef;
 use commonware_runtime::Handle;
+use commonware_runtime::buffer::paged::CacheRef;
 use commonware_utils::acknowledgement::{Acknowledgement, Exact};
 use commonware_utils::channel::mpsc;
 use commonware_utils::ordered::Set;
@@ -422,11 +422,8 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
         validators: usize,
     ) -> EpochEngine<E, N> {
         let timing = self.pacing.timing(validators);
-        let faults = FaultReporter::new(
-            self.faults.clone(),
-            scheme.clone(),
-            self.namespace.clone(),
-        );
+        let faults =
+            FaultReporter::new(self.faults.clone(), scheme.clone(), self.namespace.clone());
         let skip = match timing.skip {
             Some(timeout) => SkipPolicy::Enabled {
                 timeout,
@@ -435,9 +432,7 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
             None => SkipPolicy::Disabled,
         };
         simplex::Engine::new(
-            self.context
-                .child("simplex")
-                .with_attribute("epoch", epoch),
+            self.context.child("simplex").with_attribute("epoch", epoch),
             simplex::Config {
                 scheme: scheme.as_ref().clone(),
                 elector: RoundRobin::<Sha256>::default(),

@@ -146,7 +146,9 @@ mod tests {
 
     fn scheme(of: u8) -> Scheme {
         let seeds = [1, 2, 3, 4].map(|byte| keys::Secret::from_bytes([byte; 32]));
-        let validators = seeds.clone().map(|seed| keys::SigningKey::from_seed(seed).public());
+        let validators = seeds
+            .clone()
+            .map(|seed| keys::SigningKey::from_seed(seed).public());
         let (signer, _) = engine_signer(&seeds[usize::from(of)]).unwrap();
         Scheme::signer(NAMESPACE, validator_set(&validators).unwrap(), signer).unwrap()
     }
@@ -178,7 +180,10 @@ mod tests {
         let seed = keys::Secret::from_bytes([3; 32]);
         assert_eq!(kept.len(), 1);
         assert_eq!(kept[0].kind, FaultKind::ConflictingNotarize);
-        assert_eq!(kept[0].validator, keys::SigningKey::from_seed(seed).public());
+        assert_eq!(
+            kept[0].validator,
+            keys::SigningKey::from_seed(seed).public()
+        );
         assert_eq!((kept[0].epoch, kept[0].view), (2, 7));
     }
 

@@ -176,9 +176,9 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
         let took_ms = self.replica.now_ms().saturating_sub(started_ms);
         self.adapt(entries.len(), took_ms);
         let refused = selection.refused.iter();
-        self.sweep(refused.filter_map(|(index, why)| {
-            waiting.get(*index).filter(|_| !why.may_pass())
-        }));
+        self.sweep(
+            refused.filter_map(|(index, why)| waiting.get(*index).filter(|_| !why.may_pass())),
+        );
         let chosen: Vec<SignedEntry> = selection
             .chosen
             .iter()
@@ -255,7 +255,9 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
         let block = block.inner();
         let time_ms = block.header().time_ms;
         if self.replica.tried(&block.id()).is_some() {
-            return self.wait_for_its_time(time_ms.saturating_sub(1), time_ms).await;
+            return self
+                .wait_for_its_time(time_ms.saturating_sub(1), time_ms)
+                .await;
         }
         let parent = match self.parent(&mut ancestors).await {
             Ok(parent) => parent,

@@ -94,7 +94,10 @@ impl Mempool {
                 self.limits.max_bytes / 4 * 3,
             )
         };
-        let after = inner.bytes.saturating_sub(replaced_bytes).saturating_add(size);
+        let after = inner
+            .bytes
+            .saturating_sub(replaced_bytes)
+            .saturating_add(size);
         if after > bytes || (known.is_none() && inner.order.len() >= entries) {
             return Err(Full);
         }

@@ -16,8 +16,8 @@ use store::Store;
 
 use crate::application::Halt;
 use crate::block::Block;
-use crate::chain::{Chain, Parent, Relation, Tried};
 use crate::certificates::derived_rng;
+use crate::chain::{Chain, Parent, Relation, Tried};
 use crate::gossip::Listener;
 use crate::handle::{Finalised, SubmitError, Tip};
 use crate::mempool::{Mempool, Offered, Pending};
@@ -160,8 +160,7 @@ impl<S: Store> Replica<S> {
     pub(crate) fn try_block(&self, parent: &Parent, block: &Block) -> Result<Arc<Tried>, Misfit> {
         let entries = self.decode(block).ok_or(Misfit::Invalid)?;
         let mut coefficients = derived_rng(b"entries", &[block.id().as_bytes()]);
-        let mut entropy =
-            |out: &mut [u8]| rand_core::Rng::fill_bytes(&mut coefficients, out);
+        let mut entropy = |out: &mut [u8]| rand_core::Rng::fill_bytes(&mut coefficients, out);
         preverify(&parent.view, &entries, &mut entropy);
         let time_ms = block.header().time_ms;
         let extension =
@@ -291,11 +290,7 @@ impl<S: Store> Replica<S> {
         Ok(())
     }
 
-    async fn applied_before(
-        &self,
-        block: &Block,
-        certificate: Option<Bytes>,
-    ) -> Result<(), Halt> {
+    async fn applied_before(&self, block: &Block, certificate: Option<Bytes>) -> Result<(), Halt> {
         let height = block.header().height;
         let stored = rows::header(&self.store, height)
             .await
@@ -386,11 +381,7 @@ impl<S: Store> Listener for Replica<S> {
     }
 }
 
-async fn write_genesis<S: Store>(
-    store: &S,
-    state: State,
-    block: &Block,
-) -> Result<Stored, Halt> {
+async fn write_genesis<S: Store>(store: &S, state: State, block: &Block) -> Result<Stored, Halt> {
     let mut tiles = ledger::log::Tiles::new();
     let changed = tiles.append([ledger::log::leaf_hash(block.header_bytes())]);
     let rows = BlockRows {

@@ -111,9 +111,11 @@ impl BlockRows<'_> {
             entry.put_u64(height);
             entry.put_slice(bytes);
             let position = [height.to_be_bytes(), index.to_be_bytes()].concat();
-            batch = batch
-                .put(ENTRIES, index.to_be_bytes(), entry.freeze())
-                .put(INDEX, id.as_bytes(), position);
+            batch = batch.put(ENTRIES, index.to_be_bytes(), entry.freeze()).put(
+                INDEX,
+                id.as_bytes(),
+                position,
+            );
         }
         batch
     }
@@ -161,8 +163,7 @@ pub(crate) async fn header<S: Store>(store: &S, height: u64) -> Result<Option<He
     let Some(bytes) = store.get(HEADERS, &height.to_be_bytes()).await? else {
         return Ok(None);
     };
-    let header: Header =
-        codec::from_slice(&bytes).map_err(|_| RowError::Malformed(HEADERS))?;
+    let header: Header = codec::from_slice(&bytes).map_err(|_| RowError::Malformed(HEADERS))?;
     if header.height == height {
         Ok(Some(header))
     } else {
@@ -176,7 +177,9 @@ pub(crate) async fn certificate_from<S: Store>(
     height: u64,
 ) -> Result<Option<(u64, Bytes)>, RowError> {
     let range = Range::from(height.to_be_bytes());
-    let rows = store.range(CERTIFICATES, range, 1, Order::Ascending).await?;
+    let rows = store
+        .range(CERTIFICATES, range, 1, Order::Ascending)
+        .await?;
     let Some((key, certificate)) = rows.into_iter().next() else {
         return Ok(None);
     };
@@ -287,7 +290,10 @@ async fn state_rows<S: Store>(store: &S) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RowE
         if let Some((last, _)) = page.last() {
             range = range.after(last);
         }
-        rows.extend(page.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
+        rows.extend(
+            page.iter()
+                .map(|(key, value)| (key.to_vec(), value.to_vec())),
+        );
         if !full {
             return Ok(rows);
         }

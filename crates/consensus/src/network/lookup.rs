@@ -12,9 +12,7 @@ use commonware_cryptography::Signer as _;
 use commonware_cryptography::chacha20_poly1305::ChaCha20Poly1305;
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
 use commonware_p2p::authenticated::lookup;
-use commonware_p2p::{
-    Address, AddressableManager, PeerSetSubscription, Provider, TrackedPeers,
-};
+use commonware_p2p::{Address, AddressableManager, PeerSetSubscription, Provider, TrackedPeers};
 use commonware_runtime::{Clock, Metrics, Network as RuntimeNetwork, Resolver, Spawner};
 use commonware_stream::cups::{self, Cups};
 use commonware_stream::sake::{self, Sake};

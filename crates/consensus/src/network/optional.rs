@@ -116,11 +116,8 @@ impl<B: Blocker<PublicKey = PublicKey>> Blocker for MaybeBlocker<B> {
     type PublicKey = PublicKey;
 
     fn block(&mut self, peer: PublicKey) -> Feedback {
-        match &mut self.0 {
-            Some(blocker) => {
-                commonware_p2p::block!(blocker, peer, "blocking peer");
-            }
-            None => {}
+        if let Some(blocker) = &mut self.0 {
+            commonware_p2p::block!(blocker, peer, "blocking peer");
         }
         Feedback::Ok
     }
@@ -176,9 +173,9 @@ impl<P: Peers> Peers for MaybePeers<P> {
         match self {
             Self::Connected(peers) => peers.track(epoch, validators),
             Self::Alone(alone) => {
-                alone
-                    .subscribers
-                    .retain(|subscriber| subscriber.send(update(epoch, validators.clone())).is_ok());
+                alone.subscribers.retain(|subscriber| {
+                    subscriber.send(update(epoch, validators.clone())).is_ok()
+                });
                 alone.latest = Some((epoch, validators));
             }
         }

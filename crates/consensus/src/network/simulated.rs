@@ -1,8 +1,8 @@
 //! The simulated network: seeded delivery between validators in one process, links set by a test.
 
 use commonware_cryptography::ed25519::PublicKey;
-use commonware_p2p::simulated::{Control, Manager, Oracle, Receiver, Sender};
 use commonware_p2p::TrackedPeers;
+use commonware_p2p::simulated::{Control, Manager, Oracle, Receiver, Sender};
 use commonware_runtime::Clock;
 use commonware_utils::ordered::Set;
 

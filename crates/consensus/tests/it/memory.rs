@@ -77,13 +77,21 @@ impl Store for Memory {
         batch.check_limits()?;
         let mut rows = self.rows.lock().unwrap();
         let mut commits = self.commits.lock().unwrap();
-        if self.fail_after.lock().unwrap().is_some_and(|last| *commits >= last) {
+        if self
+            .fail_after
+            .lock()
+            .unwrap()
+            .is_some_and(|last| *commits >= last)
+        {
             return Err(Error::Full);
         }
         *commits += 1;
         for expectation in batch.expectations() {
             let key = (expectation.table, expectation.key.clone());
-            if !expectation.expect.holds(rows.get(&key).map(|value| &value[..])) {
+            if !expectation
+                .expect
+                .holds(rows.get(&key).map(|value| &value[..]))
+            {
                 return Err(Error::Conflict {
                     table: expectation.table,
                 });

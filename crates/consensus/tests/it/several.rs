@@ -43,7 +43,9 @@ impl Network {
 
     /// Submits entries at the nodes that run, in turn, and waits until all are final everywhere.
     async fn finalise(&self, numbers: std::ops::Range<u64>, context: &Context) {
-        let running: Vec<usize> = (0..self.nodes.len()).filter(|at| self.nodes[*at].is_some()).collect();
+        let running: Vec<usize> = (0..self.nodes.len())
+            .filter(|at| self.nodes[*at].is_some())
+            .collect();
         let mut ids = Vec::new();
         for (turn, number) in numbers.enumerate() {
             let at = running[turn % running.len()];
@@ -70,7 +72,10 @@ impl Network {
         for at in 0..=height {
             let header = self.node(0).ledger.header(at).await.unwrap().unwrap();
             for node in self.nodes.iter().flatten() {
-                assert_eq!(node.ledger.header(at).await.unwrap().as_ref(), Some(&header));
+                assert_eq!(
+                    node.ledger.header(at).await.unwrap().as_ref(),
+                    Some(&header)
+                );
             }
         }
         let header = self.node(0).ledger.header(height).await.unwrap().unwrap();
@@ -119,14 +124,22 @@ fn idle_validators_make_one_block_in_ten_seconds() {
         let four = Network::start(&context, Fixture::new(4, 4, 20)).await;
         context.sleep(Duration::from_secs(121)).await;
         let (height, _) = four.agree().await;
-        assert!((10..=13).contains(&height), "{height} empty blocks in two minutes");
+        assert!(
+            (10..=13).contains(&height),
+            "{height} empty blocks in two minutes"
+        );
         // An entry ends the idling from any node, at three hops and the way to the leader.
         let mut slowest = 0;
         for number in 0..20 {
             let at = usize::try_from(number % 4).unwrap();
-            context.sleep(Duration::from_millis(2_000 + 77 * number)).await;
+            context
+                .sleep(Duration::from_millis(2_000 + 77 * number))
+                .await;
             let before = millis(&context);
-            let id = four.node(at).submit(&four.cluster.fixture.entry(at, number)).await;
+            let id = four
+                .node(at)
+                .submit(&four.cluster.fixture.entry(at, number))
+                .await;
             four.node(at).wait_for(&id, &context).await;
             slowest = slowest.max(millis(&context) - before);
         }
@@ -146,8 +159,14 @@ fn no_half_decides_and_healing_resumes() {
         }
         context.sleep(Duration::from_secs(2)).await;
         let stuck: Vec<u64> = (0..4).map(|at| four.node(at).ledger.tip().height).collect();
-        let left = four.node(0).submit(&four.cluster.fixture.entry(0, 50)).await;
-        let right = four.node(2).submit(&four.cluster.fixture.entry(2, 51)).await;
+        let left = four
+            .node(0)
+            .submit(&four.cluster.fixture.entry(0, 50))
+            .await;
+        let right = four
+            .node(2)
+            .submit(&four.cluster.fixture.entry(2, 51))
+            .await;
         context.sleep(Duration::from_secs(60)).await;
         for (at, height) in stuck.iter().enumerate() {
             assert_eq!(four.node(at).ledger.tip().height, *height);
@@ -224,10 +243,21 @@ fn members_vote_a_fifth_validator_in() {
         let fifth = five.nodes[4].take().unwrap();
         while five.node(0).ledger.tip().height < 20 {
             let next = five.node(0).ledger.tip().height;
-            let id = five.node(0).submit(&five.cluster.fixture.entry(0, next)).await;
+            let id = five
+                .node(0)
+                .submit(&five.cluster.fixture.entry(0, next))
+                .await;
             five.node(0).wait_for(&id, &context).await;
         }
-        assert_eq!(five.node(0).ledger.state_view().validators(1).unwrap().len(), 5);
+        assert_eq!(
+            five.node(0)
+                .ledger
+                .state_view()
+                .validators(1)
+                .unwrap()
+                .len(),
+            5
+        );
         five.nodes[4] = Some(fifth);
         five.finalise(300..340, &context).await;
         five.agree().await;
@@ -238,7 +268,12 @@ fn members_vote_a_fifth_validator_in() {
         let fixture = &five.cluster.fixture;
         let id = five.node(4).submit(&fixture.entry(4, 500)).await;
         let position = five.node(4).wait_for(&id, &context).await;
-        let logged = five.node(4).ledger.logged_entry(position.log_index).await.unwrap();
+        let logged = five
+            .node(4)
+            .ledger
+            .logged_entry(position.log_index)
+            .await
+            .unwrap();
         let anchor = ledger::Anchor::genesis(&fixture.genesis);
         let check = five.node(4).ledger.certificates();
         assert!(!logged.finality.boundaries.is_empty());

@@ -66,7 +66,10 @@ fn a_restart_loses_and_doubles_nothing() {
         assert!(acknowledged.iter().all(|id| seen.contains(id)), "lost");
         assert_eq!(acknowledged.len(), 36);
         let audit = node.ledger.audit().await.unwrap();
-        assert_eq!(audit.leaves, audit.blocks + u64::try_from(seen.len()).unwrap());
+        assert_eq!(
+            audit.leaves,
+            audit.blocks + u64::try_from(seen.len()).unwrap()
+        );
     });
 }
 
@@ -135,7 +138,9 @@ fn receipts_verify_offline_across_epochs() {
                 if node.ledger.tip().height >= height {
                     break;
                 }
-                let id = node.submit(&cluster.fixture.entry(0, height * 1_000 + number)).await;
+                let id = node
+                    .submit(&cluster.fixture.entry(0, height * 1_000 + number))
+                    .await;
                 node.wait_for(&id, &context).await;
             }
             let logged = node.ledger.logged_entry(position.log_index).await.unwrap();
@@ -172,12 +177,20 @@ fn receipts_verify_offline_across_epochs() {
             &proof.log_path,
             &header.log_root,
         ));
-        let proved = node.ledger.state_proof(&StateKey::Parameters).await.unwrap();
+        let proved = node
+            .ledger
+            .state_proof(&StateKey::Parameters)
+            .await
+            .unwrap();
         let anchor = ledger::Anchor::genesis(genesis);
         let header = proved.finality.verify(&anchor, &check).unwrap();
         proved
             .proof
-            .verify(&header.state_root, &StateKey::Parameters, proved.value.as_deref())
+            .verify(
+                &header.state_root,
+                &StateKey::Parameters,
+                proved.value.as_deref(),
+            )
             .unwrap();
         assert_eq!(
             node.ledger.ledger_proof(1_000_000).await,
