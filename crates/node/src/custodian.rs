@@ -11,7 +11,7 @@ use codec::id::{Digest, EntryId, InstitutionId, NetworkId, SubjectId};
 use codec::time::Millis;
 use consent::{ConsentState, Effective, Facts, Opening, Policy};
 use futures::FutureExt;
-use keys::SigningKey;
+use keys::{PublicKey, SigningKey};
 use ledger::entry::Entry;
 use ledger::state::SubjectLeaf;
 use ledger::{KeyId, SignedEntry};
@@ -34,6 +34,8 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) limits: Limits,
     pub(crate) ambient: Ambient,
     pub(crate) signing: SigningKey,
+    /// This node's key in the consensus engine, whether it validates or not.
+    pub(crate) validator: PublicKey,
     pub(crate) events: Broadcast,
     pub(crate) waits: Waits,
     pub(crate) wakes: crate::wait::Wakes,

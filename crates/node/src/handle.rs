@@ -26,8 +26,8 @@ use crate::safeguarding::{
 use crate::status::{Metrics, Readiness, Status};
 use crate::subject::{
     RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectClose, SubjectEnrolPrepare,
-    SubjectEntry, SubjectOpen, SubjectOpenPrepare, SubjectOpenSubmit, SubjectOpened, SubjectQuery,
-    SubjectRecover, SubjectStatus,
+    SubjectEntry, SubjectNotice, SubjectOpen, SubjectOpenPrepare, SubjectOpenSubmit, SubjectOpened,
+    SubjectQuery, SubjectRecover, SubjectStatus,
 };
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
@@ -91,6 +91,8 @@ use_cases! {
     /// Prepares the enrolment of a family's keys, for the family to sign; submitted like a consent
     /// change, it ends the desk's acting for good.
     subject_enrol_prepare(SubjectEnrolPrepare) -> ConsentBundle;
+    /// What the controllers are to be told; a controller who asks has been told.
+    subject_notices(SubjectQuery) -> Vec<SubjectNotice>;
     /// Drafts a recovery of lost keys, signed by this custodian.
     subject_recover(SubjectRecover) -> RecoveryDraft;
     /// Countersigns another custodian's recovery draft.

@@ -85,6 +85,7 @@ impl<S: Store> Custodian<S> {
         if input.caller.actor.institution != self.id {
             return Err(Error::OutOfScope);
         }
+        self.still_controls(&input.caller, &input.subject).await?;
         let subject = &input.subject;
         // The salt alone is opened: it tells nothing without the content.
         let parts = match input.leaf {

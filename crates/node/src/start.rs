@@ -14,6 +14,7 @@ use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
 use keys::SigningKey;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use store::Store;
 use vault::{Keychain, Settings, Vault};
 
@@ -180,6 +181,8 @@ where
     N: Network<E>,
 {
     let identity = keychain.identity();
+    let validator =
+        consensus::engine::public_key(&identity.validator_seed).ok_or(StartError::Validator)?;
     let mut settings = Settings::new(config.institution);
     settings.period_ms = config.genesis.parameters.disclosure_period_ms;
     let vault = Vault::open(store.clone(), keychain, settings).await?;
@@ -210,13 +213,17 @@ where
         limits: config.limits,
         ambient,
         signing: SigningKey::from_seed(identity.signing_seed),
+        validator,
         events: events.clone(),
         waits: Waits::default(),
         wakes: Wakes::default(),
         counters: crate::status::Counters::default(),
-        quiet_ms: std::sync::atomic::AtomicU64::new(0),
+        quiet_ms: AtomicU64::new(0),
         batched: std::sync::Mutex::default(),
     });
+    // Until the first block comes, how old the ledger is can only be told by the clock.
+    let age_ms = custodian.ledger_age_ms();
+    custodian.quiet_ms.store(age_ms, Ordering::Relaxed);
     let (sender, jobs) = mpsc::unbounded();
     let handle = Handle::new(&custodian, sender, in_flight, events);
     Ok((custodian, handle, jobs))

@@ -164,7 +164,7 @@ impl<S: Store> Custodian<S> {
             let set = view.validators(epoch);
             (
                 leaf.map(|leaf| leaf.institution.name).unwrap_or_default(),
-                set.is_some_and(|set| set.by_institution().contains_key(&self.id)),
+                set.is_some_and(|set| set.by_institution().get(&self.id) == Some(&self.validator)),
             )
         };
         Ok(Status {
@@ -293,6 +293,12 @@ impl<S: Store> Custodian<S> {
         }
         for fault in self.ledger.faults() {
             warnings.push(format!("a validator misbehaved: {fault:?}"));
+        }
+        let dropped = self.counters.entries_dropped.0.load(Ordering::Relaxed);
+        if dropped > 0 {
+            warnings.push(format!(
+                "the ledger refused {dropped} entries for good; see the log"
+            ));
         }
         let now = self.now();
         let late = self.vault.sessions_due(1).await?;

@@ -6,12 +6,13 @@
 
 use crate::caller::Caller;
 use crate::consent_change::SignedChange;
-use codec::id::{EntryId, InstitutionId, SubjectId};
+use codec::id::{DisclosureId, EntryId, InstitutionId, SubjectId};
 use codec::time::Millis;
 use consent::{Controller, Grant};
 use keys::PublicKey;
 use std::collections::BTreeMap;
 
+pub(crate) mod notices;
 pub(crate) mod open;
 pub(crate) mod recover;
 
@@ -150,6 +151,19 @@ pub struct SubjectStatus {
     pub opening_matches: bool,
 }
 
+/// Something that the controllers are told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SubjectNotice {
+    /// When they are told at the latest.
+    pub due: Millis,
+    /// What they are told.
+    pub sentence: String,
+    /// The disclosure or session it is about.
+    pub about: Option<DisclosureId>,
+    /// When a controller first saw it.
+    pub told: Option<Millis>,
+}
+
 /// Prepares the enrolment of a family's keys; once submitted, the desk no longer acts for it.
 #[derive(Debug, Clone)]
 pub struct SubjectEnrolPrepare {
@@ -228,5 +242,14 @@ pub struct SubjectEntry {
 impl std::fmt::Debug for RecoveryDraft {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "RecoveryDraft({} bytes)", self.bytes.len())
+    }
+}
+
+impl std::fmt::Debug for SubjectNotice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SubjectNotice")
+            .field("due", &self.due)
+            .field("told", &self.told)
+            .finish_non_exhaustive()
     }
 }

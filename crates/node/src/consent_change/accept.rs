@@ -32,7 +32,9 @@ impl<S: Store> Custodian<S> {
             Role::Controller,
         ];
         input.caller.needs("reading a consent state", &roles)?;
+        self.own_staff(&input.caller)?;
         input.caller.reaches(&input.subject)?;
+        self.still_controls(&input.caller, &input.subject).await?;
         let standing = self.standing(&input.subject).await?;
         if !input.caller.has(Role::Controller) {
             self.act_log(
@@ -103,7 +105,9 @@ impl<S: Store> Custodian<S> {
     ) -> Result<ConsentBundle, Error> {
         let roles = [Role::Desk, Role::Controller];
         input.caller.needs("preparing a consent change", &roles)?;
+        self.own_staff(&input.caller)?;
         input.caller.reaches(&input.subject)?;
+        self.still_controls(&input.caller, &input.subject).await?;
         let standing = self.standing(&input.subject).await?;
         self.in_service_for(&standing)?;
         let old = standing.latest();
@@ -137,6 +141,7 @@ impl<S: Store> Custodian<S> {
     ) -> Result<ConsentAccepted, Error> {
         let roles = [Role::Desk, Role::Controller];
         input.caller.needs("submitting a consent change", &roles)?;
+        self.own_staff(&input.caller)?;
         input.caller.reaches(&input.change.bundle.subject())?;
         self.change_checked(&input.change)?;
         let standing = self.standing(&input.change.bundle.subject()).await?;
@@ -183,6 +188,7 @@ impl<S: Store> Custodian<S> {
         input
             .caller
             .needs("changing consent for a family", &[Role::Desk])?;
+        self.own_staff(&input.caller)?;
         input.caller.reaches(&input.subject)?;
         let mut rebases = 0;
         loop {

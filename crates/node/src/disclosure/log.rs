@@ -153,6 +153,18 @@ impl<S: Store> Custodian<S> {
         self.controller(caller, subject).await.map(Some)
     }
 
+    /// Refuses a caller who is here as a controller but controls the subject no more.
+    pub(crate) async fn still_controls(
+        &self,
+        caller: &Caller,
+        subject: &SubjectId,
+    ) -> Result<(), Error> {
+        if caller.has(Role::Controller) {
+            self.controller(caller, subject).await?;
+        }
+        Ok(())
+    }
+
     /// In which right a controller acts now.
     pub(crate) async fn controller(
         &self,

@@ -66,6 +66,7 @@ async fn round<S: Store>(
     let live: BTreeSet<EntryId> = pending.iter().map(|(id, _)| *id).collect();
     memory.sent_ms.retain(|id, _| live.contains(id));
     let mut group = Vec::new();
+    let mut periods = BTreeMap::new();
     let mut ahead: BTreeSet<SubjectId> = BTreeSet::new();
     for (id, row) in pending {
         let subject = subject_of(&row.purpose);
@@ -83,10 +84,17 @@ async fn round<S: Store>(
         if sent.is_some_and(|sent| memory.time_ms < sent.saturating_add(RESEND_MS)) {
             continue;
         }
-        match subject {
-            Some(_) => group.push((id, row)),
-            None => deliver(custodian, memory, &id, &row).await?,
+        match row.purpose {
+            EntryPurpose::DisclosurePeriod(period) => {
+                periods.insert(period, (id, row));
+            }
+            _ if subject.is_some() => group.push((id, row)),
+            _ => deliver(custodian, memory, &id, &row).await?,
         }
+    }
+    // In their order, so that the ledger can take them together.
+    for (id, row) in periods.values() {
+        deliver(custodian, memory, id, row).await?;
     }
     if !group.is_empty() && memory.time_ms >= memory.group_due_ms {
         group.truncate(custodian.limits.group_entries.max(1));
@@ -192,6 +200,10 @@ async fn drop_entry<S: Store>(
     row: &EntryRow,
     why: &str,
 ) -> Result<(), Error> {
+    // The view that refused it may have moved on since it was asked.
+    if settle(custodian, id).await? {
+        return Ok(());
+    }
     tracing::error!(%id, why, "the ledger will never take this entry");
     let mut entropy = custodian.ambient.entropy();
     if let EntryPurpose::SubjectUpdate(subject) = &row.purpose {

@@ -8,6 +8,7 @@ use crate::error::Error;
 use codec::time::Millis;
 use ledger::entry::{DisclosurePeriod, Entry};
 use store::Store;
+use vault::EntryPurpose;
 
 /// Periods closed in one go: a node that was away makes up for them without holding up the rest.
 const AT_ONCE: usize = 16;
@@ -66,6 +67,9 @@ async fn turn<S: Store>(
         if custodian.vault.entries_len() > BACKLOG {
             return Ok(());
         }
+        if is_first_on_its_way(custodian).await? {
+            return Ok(());
+        }
         let time = Millis::new(custodian.ledger.tip().time_ms);
         let Some(period) = custodian.vault.period_due(time).await? else {
             return Ok(());
@@ -73,6 +77,32 @@ async fn turn<S: Store>(
         close(custodian, period).await?;
     }
     Ok(())
+}
+
+/// Whether the ledger has no period of this custodian yet, but one is on its way. The ledger takes any
+/// period as the first one: no other may overtake it.
+async fn is_first_on_its_way<S: Store>(custodian: &Custodian<S>) -> Result<bool, Error> {
+    if custodian
+        .ledger
+        .state_view()
+        .last_period(&custodian.id)
+        .is_some()
+    {
+        return Ok(false);
+    }
+    let mut after = None;
+    loop {
+        let page = custodian.vault.entries_pending(after, BACKLOG).await?;
+        let is_period =
+            |purpose: &EntryPurpose| matches!(purpose, EntryPurpose::DisclosurePeriod(_));
+        if page.iter().any(|(_, row)| is_period(&row.purpose)) {
+            return Ok(true);
+        }
+        match page.last() {
+            Some((id, row)) => after = Some((row.queued, *id)),
+            None => return Ok(false),
+        }
+    }
 }
 
 async fn close<S: Store>(custodian: &Custodian<S>, period: u64) -> Result<(), Error> {

@@ -49,6 +49,7 @@ impl<S: Store> Custodian<S> {
         if input.caller.actor.institution != self.id {
             return Err(Error::OutOfScope);
         }
+        self.still_controls(&input.caller, &input.subject).await?;
         self.in_service()?;
         let standing = self.standing(&input.subject).await?;
         if standing.facts.closed {

@@ -37,7 +37,12 @@ struct Decided {
     at: Millis,
     session: Option<DisclosureId>,
     request: Request,
+    /// Sequence of the latest state that was heard.
+    sequence: u64,
 }
+
+/// How often a read is decided again because consent changed under it.
+const DECISIONS_MAX: usize = 4;
 
 impl<S: Store> Custodian<S> {
     pub(crate) async fn record_fetch(&self, input: Fetch) -> Result<Fetched, Error> {
@@ -51,23 +56,21 @@ impl<S: Store> Custodian<S> {
             study: input.study,
             partial: input.partial,
         };
-        let metas = self
-            .selected(&input.subject, &request.selection.records, input.version)
-            .await;
-        let decided = self
-            .decide(request, metas.as_deref().unwrap_or_default())
-            .await?;
-        // Unknown records are told only to those who may read.
-        let metas = match metas {
-            Ok(metas) => metas,
-            Err(error) => {
-                self.permit_log(&decided, Vec::new()).await?;
-                return Err(error);
+        let mut attempts = 0;
+        let (decided, disclosure, plans) = loop {
+            let fetch = self.permitted(&request, input.version).await?;
+            // Whatever was revoked before the disclosure was durable binds this read too.
+            let latest = self.vault.consent_current(&input.subject).await?;
+            if latest.latest().state.sequence == fetch.0.sequence {
+                break fetch;
+            }
+            attempts += 1;
+            if attempts == DECISIONS_MAX {
+                return Err(Error::Unavailable(
+                    "the subject's consent keeps changing; try again".to_owned(),
+                ));
             }
         };
-        let plans = plans(metas, &decided)?;
-        let records = plans.iter().map(|plan| plan.meta.record).collect();
-        let disclosure = self.permit_log(&decided, records).await?;
         // INVARIANT: nothing is opened before this line.
         let mut opened = Vec::with_capacity(plans.len());
         for plan in plans {
@@ -79,6 +82,31 @@ impl<S: Store> Custodian<S> {
             permit: decided.permit,
             records: opened,
         })
+    }
+
+    /// Decides a fetch and logs it: what is to be opened.
+    async fn permitted(
+        &self,
+        request: &Request,
+        version: Option<u32>,
+    ) -> Result<(Decided, DisclosureId, Vec<Plan>), Error> {
+        let metas = self
+            .selected(&request.subject, &request.selection.records, version)
+            .await;
+        let known = metas.as_deref().unwrap_or_default();
+        let decided = self.decide(request.clone(), known).await?;
+        // Unknown records are told only to those who may read.
+        let metas = match metas {
+            Ok(metas) => metas,
+            Err(error) => {
+                self.permit_log(&decided, Vec::new()).await?;
+                return Err(error);
+            }
+        };
+        let plans = plans(metas, &decided)?;
+        let records = plans.iter().map(|plan| plan.meta.record).collect();
+        let disclosure = self.permit_log(&decided, records).await?;
+        Ok((decided, disclosure, plans))
     }
 
     pub(crate) async fn record_list(&self, input: List) -> Result<Listed, Error> {
@@ -152,6 +180,7 @@ impl<S: Store> Custodian<S> {
                 at,
                 session: session.map(|(id, _)| id),
                 request,
+                sequence: standing.latest().sequence,
             }),
             Decision::Deny(denial) => {
                 let stale = facts.is_stale();

@@ -27,6 +27,7 @@ pub(crate) const CLIENT_KEY_MAX_BYTES: usize = 128;
 impl<S: Store> Custodian<S> {
     pub(crate) async fn subject_open(&self, input: SubjectOpen) -> Result<SubjectOpened, Error> {
         input.caller.needs("opening a subject", &[Role::Desk])?;
+        self.own_staff(&input.caller)?;
         self.in_service()?;
         let subject = SubjectId::new(self.ambient.random());
         let received = codec::to_vec(&(input.controllers.clone(), input.matures));
@@ -57,6 +58,7 @@ impl<S: Store> Custodian<S> {
         input: SubjectOpenPrepare,
     ) -> Result<ConsentBundle, Error> {
         input.caller.needs("opening a subject", &[Role::Desk])?;
+        self.own_staff(&input.caller)?;
         self.in_service()?;
         let subject = SubjectId::new(self.ambient.random());
         let (controllers, keys) = keyholders(&input.controllers, input.slot)?;
@@ -85,6 +87,7 @@ impl<S: Store> Custodian<S> {
         input: SubjectOpenSubmit,
     ) -> Result<SubjectOpened, Error> {
         input.caller.needs("opening a subject", &[Role::Desk])?;
+        self.own_staff(&input.caller)?;
         self.in_service()?;
         self.change_checked(&input.signed)?;
         let SignedChange {
@@ -180,6 +183,7 @@ impl<S: Store> Custodian<S> {
         input
             .caller
             .needs("enrolling a family's keys", &[Role::Desk])?;
+        self.own_staff(&input.caller)?;
         input.caller.reaches(&input.subject)?;
         self.in_service()?;
         let standing = self.standing(&input.subject).await?;
@@ -219,7 +223,9 @@ impl<S: Store> Custodian<S> {
             Role::Controller,
         ];
         input.caller.needs("a subject's status", &roles)?;
+        self.own_staff(&input.caller)?;
         input.caller.reaches(&input.subject)?;
+        self.still_controls(&input.caller, &input.subject).await?;
         let subject = input.subject;
         let standing = match self.standing(&subject).await {
             Ok(standing) => standing,
@@ -269,6 +275,7 @@ impl<S: Store> Custodian<S> {
     pub(crate) async fn subject_close(&self, input: SubjectClose) -> Result<SubjectEntry, Error> {
         let roles = [Role::Desk, Role::PrivacyOfficer];
         input.caller.needs("closing a subject", &roles)?;
+        self.own_staff(&input.caller)?;
         input.caller.reaches(&input.subject)?;
         self.in_service()?;
         let entry = self.close(&input.subject).await?;

@@ -29,6 +29,7 @@ impl<S: Store> Custodian<S> {
         input: SubjectRecover,
     ) -> Result<RecoveryDraft, Error> {
         input.caller.needs("recovering a subject", &[Role::Desk])?;
+        self.own_staff(&input.caller)?;
         input.caller.reaches(&input.subject)?;
         self.in_service()?;
         let standing = self.standing(&input.subject).await?;
@@ -61,6 +62,7 @@ impl<S: Store> Custodian<S> {
         input: RecoveryEndorse,
     ) -> Result<RecoveryDraft, Error> {
         input.caller.needs("endorsing a recovery", &[Role::Desk])?;
+        self.own_staff(&input.caller)?;
         let Travelling { network, terms, .. } = self.recovery(&input.draft)?;
         if terms.witness != self.id {
             return Err(refused("it names another institution as its witness"));
@@ -74,6 +76,7 @@ impl<S: Store> Custodian<S> {
         input: RecoverySubmit,
     ) -> Result<SubjectEntry, Error> {
         input.caller.needs("recovering a subject", &[Role::Desk])?;
+        self.own_staff(&input.caller)?;
         self.in_service()?;
         let Travelling { terms, witness, .. } = self.recovery(&input.draft)?;
         if terms.custodian != self.id {

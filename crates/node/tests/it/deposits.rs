@@ -342,3 +342,36 @@ fn events_tell_of_committed_records() {
         }
     });
 }
+
+#[test]
+fn calls_in_flight_are_bounded() {
+    run(11, |context| async move {
+        let mut world = World::founded(context).await;
+        let mut config = world.node_config();
+        config.limits.in_flight = 1;
+        world.start_with(config).await;
+        let subject = world.subject().await;
+        let (a, b) = futures::join!(
+            world
+                .handle()
+                .record_deposit(world.phenopacket(subject, "case-1")),
+            world
+                .handle()
+                .record_deposit(world.phenopacket(subject, "case-2"))
+        );
+        a.unwrap();
+        assert_eq!(b.unwrap_err().kind(), Kind::Busy);
+        // The place was given back, also by a caller that went away.
+        drop(
+            world
+                .handle()
+                .record_deposit(world.phenopacket(subject, "case-3")),
+        );
+        world.sleep_ms(1_000).await;
+        world.deposit(subject, "case-2").await;
+        let handle = world.handle();
+        world.node.take().unwrap().stop().await;
+        let error = handle.ready(()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable);
+    });
+}

@@ -36,7 +36,7 @@ fn glass_is_broken_noticed_and_reviewed_by_a_second_person() {
         assert!(denial.missing.contains(&Missing::BreakGlassNotOpen));
         let opened = world
             .handle()
-            .break_glass_open(opening(doctor(), subject, 30))
+            .break_glass_open(opening(doctor(), subject, 5))
             .await
             .unwrap();
         let fetched = read().await.unwrap();
@@ -65,6 +65,15 @@ fn glass_is_broken_noticed_and_reviewed_by_a_second_person() {
         let parents = query(world.parent(subject, 1), Some(subject));
         let told = world.handle().break_glass_list(parents).await.unwrap();
         assert!(told[0].notice.contains("emergency"));
+        let notices = |caller| {
+            world
+                .handle()
+                .subject_notices(node::subject::SubjectQuery { caller, subject })
+        };
+        assert_eq!(notices(world.officer()).await.unwrap()[0].told, None);
+        let seen = notices(world.parent(subject, 1)).await.unwrap();
+        assert_eq!(seen[0].about, Some(opened.session));
+        assert!(seen[0].told.is_some());
 
         let review = |caller| BreakGlassReview {
             caller,
@@ -92,7 +101,7 @@ fn glass_is_broken_noticed_and_reviewed_by_a_second_person() {
             .unwrap();
         assert!(due.is_empty());
 
-        world.sleep_ms(31 * 60_000).await;
+        world.sleep_ms(6 * 60_000).await;
         let Err(Error::Denied { denial, .. }) = read().await else {
             panic!("not denied");
         };

@@ -1,13 +1,16 @@
 //! Data folders on a real disk: founding, opening, backup and restore.
 
 use crate::world::{PASSPHRASE, World, config, founding, parameters};
+use commonware_runtime::Supervisor;
 use commonware_runtime::{Runner as _, deterministic};
+use consensus::network::Lookup;
 use keys::PasswordParams;
 use node::backup::{Backup, Restore};
 use node::institution::{self, InstitutionError, Layout};
-use node::record::Content;
-use node::{Ambient, Millis, Role};
+use node::record::{Content, Fetch};
+use node::{Ambient, Category, Kind, Node, Purpose, Role, Selection};
 use std::collections::BTreeSet;
+use store_sim::SimStore;
 
 fn ambient<T>(seed: u64, work: impl FnOnce(&Ambient) -> T) -> T {
     deterministic::Runner::new(config(seed)).start(|context| async move {
@@ -128,6 +131,56 @@ fn a_restored_node_serves_who_matches_the_ledger_and_nobody_else() {
         let new = opened.keychain.identity();
         assert_eq!(old.signing_seed.expose(), new.signing_seed.expose());
         assert_ne!(old.validator_seed.expose(), new.validator_seed.expose());
-        let _ = Millis::ZERO;
+        restored_node(&world, opened, &directory, subject).await;
     });
+}
+
+/// Where the institution alone validates, its restored ledger is all there is, but it cannot go on: the
+/// key that validates is not restored. Own care goes on, marked stale.
+async fn restored_node(
+    world: &World,
+    opened: institution::Opened,
+    directory: &std::path::Path,
+    subject: node::SubjectId,
+) {
+    let restore = Restore::open(directory, b"another passphrase", &world.ambient()).unwrap();
+    let context = world.context.child("restored");
+    let summary = SimStore::import(context, "restored", restore.rows().unwrap())
+        .await
+        .unwrap();
+    assert_eq!((summary.rows, summary.digest), restore.expected());
+    let context = world.context.child("imported");
+    let store = SimStore::open(context, "restored").await.unwrap();
+    let mut config = world.node_config();
+    config.partition = "restored".to_owned();
+    let seed = opened.keychain.identity().validator_seed;
+    let network = Lookup::new(&seed, config.listen, Vec::new()).unwrap();
+    let context = world.context.child("again");
+    let node = Node::start_over(context, config, network, store, opened.keychain);
+    let node = node.await.unwrap();
+    let handle = node.handle();
+    let fetch = |caller, purpose| Fetch {
+        caller,
+        purpose,
+        subject,
+        selection: Selection::all([Category::Phenotype]),
+        study: None,
+        partial: false,
+        version: None,
+    };
+    world.sleep_ms(70_000).await;
+    let own = fetch(world.clinician(), Purpose::Treat);
+    let fetched = handle.record_fetch(own).await.unwrap();
+    assert!(fetched.permit.stale);
+    let other = fetch(crate::world::specialist(), Purpose::Treat);
+    assert_eq!(
+        handle.record_fetch(other).await.unwrap_err().kind(),
+        Kind::Denied
+    );
+    let status = handle
+        .status(world.staff("operator-1", Role::Operator))
+        .await
+        .unwrap();
+    assert!(status.restored && !status.validator, "{status:?}");
+    node.stop().await;
 }
