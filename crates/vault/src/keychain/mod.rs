@@ -104,21 +104,16 @@ impl Keychain {
         Ok(Self::of(custody, root, identity, ring))
     }
 
-    /// Opens the keys of an institution, and removes key tables that no slot names.
+    /// Opens the keys of an institution, and removes what an interrupted change left of a slot.
     ///
     /// # Errors
-    /// [`CustodyError::WrongPassphrase`], [`CustodyError::Missing`], [`CustodyError::Damaged`].
+    /// [`CustodyError::WrongPassphrase`], [`CustodyError::Damaged`]; [`CustodyError::Missing`], also
+    /// if a slot has key tables but not the one that the ring names.
     pub fn open(custody: Arc<dyn Custody>, passphrase: &[u8]) -> Result<Self, CustodyError> {
         let root = root_open(passphrase, &present(&*custody, CustodyFile::RootKey)?)?;
         let ring = Ring::open(&root, &present(&*custody, CustodyFile::TableKeys)?)?;
         let identity = Identity::open(&root, &present(&*custody, CustodyFile::Identity)?)?;
-        for file in custody.key_tables()? {
-            if let CustodyFile::KeyTable(slot, generation) = file
-                && ring.entry(slot).generation != generation
-            {
-                custody.destroy(file)?;
-            }
-        }
+        leftovers_remove(&*custody, &ring)?;
         Ok(Self::of(custody, root, identity, ring))
     }
 
@@ -393,6 +388,27 @@ fn root_open(passphrase: &[u8], sealed: &[u8]) -> Result<Secret, CustodyError> {
     })?;
     let root = root.as_slice().try_into().map_err(|_| damaged())?;
     Ok(Secret::from_bytes(root))
+}
+
+/// Removes key tables that no slot names. Never the last one of a slot: a ring that was put back by
+/// hand must not cost the key tables of another one.
+fn leftovers_remove(custody: &dyn Custody, ring: &Ring) -> Result<(), CustodyError> {
+    let files: BTreeSet<CustodyFile> = custody.key_tables()?.into_iter().collect();
+    for file in &files {
+        let CustodyFile::KeyTable(slot, generation) = *file else {
+            continue;
+        };
+        let named = ring.entry(slot).generation;
+        if generation == named {
+            continue;
+        }
+        let current = CustodyFile::KeyTable(slot, named);
+        if !files.contains(&current) {
+            return Err(CustodyError::Missing { file: current });
+        }
+        custody.destroy(*file)?;
+    }
+    Ok(())
 }
 
 fn present(custody: &dyn Custody, file: CustodyFile) -> Result<Vec<u8>, CustodyError> {

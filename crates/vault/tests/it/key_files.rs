@@ -204,6 +204,34 @@ fn key_tables_that_no_slot_names_are_removed() {
 }
 
 #[test]
+fn a_ring_put_back_by_hand_costs_no_key_table() {
+    let mut rng = Rng::new(9);
+    let custody = MemoryCustody::new();
+    let store = crate::memory::MemoryStore::new();
+    let keychain = create(Arc::new(custody.clone()), &mut rng);
+    let vault = run(Vault::open(
+        store.clone(),
+        keychain,
+        Settings::new(CUSTODIAN),
+    ))
+    .unwrap();
+    for n in 1..=2 {
+        let open = opening(subject(1, n), &mut rng);
+        run(vault.compartment_open(&open, ms(1), &mut rng)).unwrap();
+    }
+    let old_ring = custody.read(CustodyFile::TableKeys).unwrap().unwrap();
+    run(vault.erase(&subject(1, 1), ms(2), &mut rng)).unwrap();
+    let new_ring = custody.read(CustodyFile::TableKeys).unwrap().unwrap();
+    custody.replace(CustodyFile::TableKeys, &old_ring).unwrap();
+    let refused = Keychain::open(Arc::new(custody.clone()), PASSPHRASE);
+    let file = CustodyFile::KeyTable(slot(), 1);
+    assert_eq!(refused.unwrap_err(), CustodyError::Missing { file });
+    custody.replace(CustodyFile::TableKeys, &new_ring).unwrap();
+    let vault = run(crate::world::open(store, Arc::new(custody))).unwrap();
+    assert!(run(vault.consent_current(&subject(1, 2))).is_ok());
+}
+
+#[test]
 fn an_interrupted_creation_can_be_repeated() {
     for steps in 0.. {
         let mut rng = Rng::new(7);
