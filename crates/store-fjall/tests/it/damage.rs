@@ -81,7 +81,7 @@ fn check(folder: &Path, expected: &[Rows; 2], what: &str) -> Option<Verification
 
 #[test]
 fn a_flipped_byte_is_an_error_or_harmless() {
-    let folders = tempfile::tempdir().unwrap();
+    let folders = scratch();
     let original = folders.path().join("original");
     let expected = fill(&original);
     let files = live_files(&original);
@@ -117,7 +117,7 @@ fn a_flipped_byte_is_an_error_or_harmless() {
 
 #[test]
 fn a_full_verification_counts_damage_by_table() {
-    let folders = tempfile::tempdir().unwrap();
+    let folders = scratch();
     let original = folders.path().join("original");
     let expected = fill(&original);
     let found = check(&original, &expected, "intact").unwrap();
@@ -160,7 +160,7 @@ fn a_full_verification_counts_damage_by_table() {
 /// Any damage to a table is seen at open, while the store is small enough for that.
 #[test]
 fn damage_to_a_table_is_refused_at_open() {
-    let folders = tempfile::tempdir().unwrap();
+    let folders = scratch();
     let original = folders.path().join("original");
     fill(&original);
     let damaged = folders.path().join("damaged");
@@ -181,7 +181,7 @@ fn damage_to_a_table_is_refused_at_open() {
 /// The engine cuts a journal it cannot read; acknowledged commits after the damage would be gone.
 #[test]
 fn damage_within_the_journal_is_refused_and_nothing_is_cut() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     let config = Config::default();
     let store = FjallStore::open(folder.path(), &config).unwrap();
     for n in 0..20u8 {
@@ -214,6 +214,13 @@ fn damage_within_the_journal_is_refused_and_nothing_is_cut() {
     // Damage to the first group looks like a journal that was just begun, until the tree is open.
     flip(&journal, 0, 0x40);
     assert!(FjallStore::open(folder.path(), &config).is_err());
+}
+
+/// A folder in memory where there is one: these tests open many stores and lose none to a crash.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 /// Flips bits of one byte of a file.
