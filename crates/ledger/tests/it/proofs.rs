@@ -4,7 +4,7 @@ use crate::golden::{Proofs, proofs};
 use crate::support::{Chain, START_MS, Signatures, digest, subject_id};
 use keys::commitment::Label;
 use ledger::receipt::{LoggedEntry, LoggedHeader, verify, verify_from};
-use ledger::{Anchor, BrokenLink, Receipt, disclosure, opening};
+use ledger::{Anchor, BrokenLink, Receipt, SignedEntry, disclosure, opening};
 use proptest::prelude::*;
 
 fn broken(proofs: &Proofs, receipt: &Receipt) -> BrokenLink {
@@ -94,37 +94,48 @@ fn each_broken_link_is_named() {
     }
 }
 
-#[test]
-fn a_forged_entry_breaks_at_its_signature_or_signer() {
-    // A quorum that lets a forged entry into the log still cannot make it the custodian's.
-    let proofs = proofs();
+/// The receipt for an entry that a dishonest quorum let into a log.
+fn let_in(proofs: &Proofs, entry: &SignedEntry) -> Receipt {
     let mut chain = Chain::small();
-    let forged = {
-        let entry = ledger::SignedEntry::decode(&proofs.receipt.logged.entry).unwrap();
-        let mut bytes = entry.bytes().to_vec();
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-        ledger::SignedEntry::decode(&bytes).unwrap()
-    };
     let mut header = chain.push(&[]);
     let mut log = ledger::block::genesis_log(&chain.headers[0]);
-    log.append(forged.leaf_hash());
+    log.append(entry.leaf_hash());
     header.log_size = log.size();
     header.log_root = log.root();
-    chain.headers[1] = header.clone();
-    let mut receipt = proofs.receipt.clone();
+    chain.headers[1] = header;
     let view = chain.state.view();
-    let at = ledger::StateKey::InstitutionKey(forged.header().signer);
-    receipt.logged = LoggedEntry {
-        entry: forged.bytes().to_vec(),
+    let signer = entry.header().signer;
+    let at = ledger::StateKey::InstitutionKey(signer);
+    let logged = LoggedEntry {
+        entry: entry.bytes().to_vec(),
         log_index: 1,
         log_path: vec![ledger::log::leaf_hash(&chain.headers[0].leaf())],
         block: None,
-        signer: view.institution_by_key(&forged.header().signer).unwrap(),
+        signer: view.institution_by_key(&signer).unwrap(),
         signer_proof: view.prove(&at).unwrap(),
         finality: chain.finality(1, 1),
     };
-    assert_eq!(broken(&proofs, &receipt), BrokenLink::EntrySignature);
+    Receipt {
+        logged,
+        ..proofs.receipt.clone()
+    }
+}
+
+#[test]
+fn not_even_a_quorum_forges_a_custodian() {
+    let proofs = proofs();
+    let good = SignedEntry::decode(&proofs.receipt.logged.entry).unwrap();
+    let leaf = Some(proofs.content.as_slice());
+    let honest = let_in(&proofs, &good);
+    assert!(verify(&honest, &proofs.chain.genesis, &Signatures, leaf).is_ok());
+    let mut bytes = good.bytes().to_vec();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let forged = let_in(&proofs, &SignedEntry::decode(&bytes).unwrap());
+    assert_eq!(broken(&proofs, &forged), BrokenLink::EntrySignature);
+    // Another member's signature, with a proof that the key is that member's.
+    let other = let_in(&proofs, &proofs.chain.sign(1, good.entry()));
+    assert_eq!(broken(&proofs, &other), BrokenLink::Signer);
 }
 
 #[test]
@@ -174,7 +185,7 @@ fn mutations_that_hold<T: PartialEq + std::fmt::Debug>(
 #[test]
 fn an_older_header_dates_the_entry() {
     let mut proofs = proofs();
-    let entry = ledger::SignedEntry::decode(&proofs.receipt.logged.entry).unwrap();
+    let entry = SignedEntry::decode(&proofs.receipt.logged.entry).unwrap();
     let own = proofs.chain.tip().clone();
     let index = proofs.receipt.logged.log_index;
     let chain = &mut proofs.chain;
@@ -287,6 +298,6 @@ proptest! {
         prop_assert!(Receipt::decode(&bytes).is_err());
         prop_assert!(disclosure::DisclosureProof::decode(&bytes).is_err());
         prop_assert!(opening::ConsentOpening::decode(&bytes).is_err());
-        prop_assert!(ledger::SignedEntry::decode(&bytes).is_err());
+        prop_assert!(SignedEntry::decode(&bytes).is_err());
     }
 }
