@@ -5,12 +5,12 @@ use crate::{
     disclosures::Disclosure,
     edge::Edge,
     problem::Problem,
-    read::{At, Json, Raw, Who, answer, text, wait},
+    read::{At, Json, Raw, Who, answer, insert, text, wait},
     records::cbor,
 };
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::Response,
 };
 use node::{
@@ -219,7 +219,7 @@ fn opened_answer(opened: &SubjectOpened) -> Response {
     } else {
         StatusCode::OK
     };
-    answer(
+    let mut response = answer(
         status,
         &Opened {
             subject: opened.subject.to_string(),
@@ -228,7 +228,10 @@ fn opened_answer(opened: &SubjectOpened) -> Response {
             assisted: opened.assisted,
             finality: opened.finality.into(),
         },
-    )
+    );
+    let location = format!("/v1/subjects/{}", opened.subject);
+    insert(&mut response, header::LOCATION, &location);
+    response
 }
 
 pub(crate) async fn open_prepare(

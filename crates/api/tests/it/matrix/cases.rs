@@ -6,7 +6,7 @@ use crate::{
     house::House,
     wire::Call,
 };
-use api::endpoint::Endpoint;
+use api::endpoint::{ENDPOINTS, Endpoint};
 use node::consent_change::ConsentBundle;
 use serde_json::json;
 
@@ -34,6 +34,8 @@ pub(super) enum Bytes {
 /// One endpoint's request.
 pub(super) struct Case {
     pub(super) id: &'static str,
+    /// What sets it apart from another case of that endpoint.
+    pub(super) variant: &'static str,
     pub(super) needs: Needs,
     pub(super) bytes: Bytes,
     /// Which of the family's disclosures the path names.
@@ -48,6 +50,7 @@ const fn case(
 ) -> Case {
     Case {
         id,
+        variant: "",
         needs,
         bytes: Bytes::None,
         disclosure: 0,
@@ -60,6 +63,14 @@ const fn plain(id: &'static str, needs: Needs) -> Case {
 }
 
 use Needs::{Any, NoSubject, Own, OwnWithTrail};
+
+/// The stored form instead of its permitted parts.
+pub(super) const STORED_FORM: &str = "stored form";
+/// While somebody else has broken the glass.
+pub(super) const BROKEN_GLASS: &str = "for BTG, with another's session";
+/// What few roles may see.
+pub(super) const GENOMIC: &str = "genomic";
+const OF_A_SUBJECT: &str = "of a subject";
 
 pub(super) const CASES: &[Case] = &[
     plain("health", NoSubject),
@@ -95,6 +106,25 @@ pub(super) const CASES: &[Case] = &[
     case("record_fetch", Any, |call, asker, _, _| {
         call.query(&format!("purpose={}", asker.purpose))
     }),
+    Case {
+        variant: GENOMIC,
+        ..case("record_fetch", Any, |call, asker, _, _| {
+            call.query(&format!("purpose={}&categories=genomic", asker.purpose))
+        })
+    },
+    Case {
+        variant: STORED_FORM,
+        ..case("record_fetch", Any, |call, asker, _, _| {
+            call.query(&format!("purpose={}", asker.purpose))
+                .header("accept", "application/octet-stream")
+        })
+    },
+    Case {
+        variant: BROKEN_GLASS,
+        ..case("record_fetch", Any, |call, _, _, _| {
+            call.query("purpose=BTG")
+        })
+    },
     case("record_replace", Own, |call, _, _, _| {
         call.header("if-match", "\"1\"")
             .json(&phenopacket("second"))
@@ -141,6 +171,10 @@ pub(super) const CASES: &[Case] = &[
         call.json(&json!({"reason": "unconscious", "minutes": 30}))
     }),
     plain("break_glass_list", NoSubject),
+    Case {
+        variant: OF_A_SUBJECT,
+        ..plain("break_glass_list", Any)
+    },
     case("break_glass_review", OwnWithTrail, |call, _, _, _| {
         call.json(&json!({"verdict": "justified", "note": "it was so"}))
     }),
@@ -151,21 +185,40 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 impl Case {
-    /// The endpoint's path for a family.
-    pub(super) fn path(&self, endpoint: &Endpoint, family: &Family) -> String {
-        endpoint
-            .in_path()
-            .fold(endpoint.path.to_owned(), |path, name| {
-                let value = match name {
-                    "subject" => &family.subject,
-                    "record" => &family.record,
-                    "grant" => &family.grant,
-                    "session" => &family.session,
-                    "disclosure" => &family.disclosures[self.disclosure],
-                    other => panic!("nothing to put in place of {{{other}}}"),
-                };
-                path.replace(&format!("{{{name}}}"), value)
-            })
+    fn endpoint(&self) -> &'static Endpoint {
+        ENDPOINTS.iter().find(|e| e.id == self.id).unwrap()
+    }
+
+    /// How it is headed in the golden file.
+    pub(super) fn head(&self) -> String {
+        let Endpoint { method, path, .. } = self.endpoint();
+        let variant = match self.variant {
+            "" => String::new(),
+            variant => format!(" ({variant})"),
+        };
+        format!("{}: {} {path}{variant}", self.id, method.as_str())
+    }
+
+    /// A request to the endpoint's path for a family.
+    pub(super) fn start(&self, family: &Family) -> Call {
+        let endpoint = self.endpoint();
+        let fill = |path: String, name: &str| {
+            let value = match name {
+                "subject" => &family.subject,
+                "record" => &family.record,
+                "grant" => &family.grant,
+                "session" => &family.session,
+                "disclosure" => &family.disclosures[self.disclosure],
+                other => panic!("nothing to put in place of {{{other}}}"),
+            };
+            path.replace(&format!("{{{name}}}"), value)
+        };
+        let path = endpoint.in_path().fold(endpoint.path.to_owned(), fill);
+        let query = match self.variant {
+            OF_A_SUBJECT => format!("?subject={}", family.subject),
+            _ => String::new(),
+        };
+        Call::new(endpoint.method.as_str(), path + &query)
     }
 }
 
