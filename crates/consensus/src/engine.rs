@@ -61,6 +61,7 @@ const PAGES: NonZeroUsize = non_zero(2_048);
 const MAX_PENDING_ACKS: NonZeroUsize = non_zero(4);
 const MAX_REPAIR: NonZeroUsize = non_zero(32);
 const REWOUND_BLOCKS: u64 = 16;
+const SHORTEST_TURN: Duration = Duration::from_millis(20);
 const BLOCKS_KEPT_PER_SENDER: usize = 16;
 const ARCHIVE_SECTION: NonZeroU64 = match NonZeroU64::new(1_024) {
     Some(items) => items,
@@ -99,11 +100,12 @@ impl Pacing {
                 skip: None,
             };
         }
-        let certification = self.leader_timeout.saturating_mul(2);
+        let leader = self.leader_timeout.max(SHORTEST_TURN);
+        let certification = leader.saturating_mul(2);
         Timing {
-            leader: self.leader_timeout,
+            leader,
             certification,
-            retry: self.leader_timeout / 2,
+            retry: leader / 2,
             skip: Some(certification.saturating_mul(3)),
         }
     }

@@ -90,9 +90,10 @@ async fn run<E, S, R>(
             },
             _ = &mut retell => {
                 let now = now_ms(&context);
-                let entries = pool.unsettled(now.saturating_sub(RETELL_MS), now, FILL_BYTES);
+                let before = now.saturating_sub(RETELL_MS);
+                let entries = pool.unsettled(before, now, MESSAGE_ENTRIES, FILL_BYTES);
                 if !entries.is_empty() {
-                    tell(&mut sender, &entries[..entries.len().min(MESSAGE_ENTRIES)].to_vec());
+                    tell(&mut sender, &entries);
                 }
                 retell = Box::pin(context.sleep(pause));
             },
@@ -149,6 +150,22 @@ mod tests {
         assert!(entries.len() > 1);
         assert!(entries.encode().len() <= MESSAGE_MAX_BYTES);
         assert_eq!(parse(&entries.encode()), entries);
+    }
+
+    #[test]
+    fn wire_form_is_fixed() {
+        let entries = vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")];
+        assert_eq!(entries.encode(), &b"\x02\x03one\x03two"[..]);
+        assert_eq!(parse(b"\x02\x03one\x03two"), entries);
+        // Nothing, trailing bytes, an empty entry, a length that is not minimal.
+        for bad in [
+            &b"\x00"[..],
+            b"\x01\x03one\x00",
+            b"\x01\x00",
+            b"\x01\x83\x00one",
+        ] {
+            assert_eq!(parse(bad), Vec::<Bytes>::new(), "{bad:?}");
+        }
     }
 
     proptest! {

@@ -4,11 +4,13 @@
 //! an empty block when the last one was seen `idle_ms` ago. While it waits the engine may give the
 //! turn to the next leader; the wait goes on there, because it counts from the last block.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use codec::EntryId;
 use commonware_cryptography::Digested;
 use commonware_macros::select;
 use commonware_runtime::Clock;
@@ -16,7 +18,7 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, pending};
 use ledger::SignedEntry;
 use ledger::header::{Timing, block_time, timing};
-use ledger::state::{BlockContext, admissible, select as choose};
+use ledger::state::{BlockContext, Selection, admissible, select as select_entries};
 use store::Store;
 
 use crate::application::{Ancestors, Application, Halt};
@@ -37,6 +39,9 @@ pub(crate) struct Making {
 
 /// Fewest entries that a block is filled with, however slow this machine is.
 const FEWEST: usize = 16;
+
+/// How often a proposer looks further when all entries it looked at were refused.
+const WINDOWS: usize = 8;
 
 /// The ledger as an [`Application`].
 pub(crate) struct LedgerApplication<E, S> {
@@ -147,47 +152,61 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
 
     /// A block of pending entries; none if no pending entry can follow.
     fn fill(&self, parent: &Parent) -> Option<Block> {
-        let making = &self.making;
-        let fits = self.fits.load(Ordering::Relaxed);
-        let waiting: Vec<Arc<Pending>> = self
-            .replica
-            .pool
-            .oldest(fits, making.max_bytes)
-            .into_iter()
-            // Included by an ancestor that is not final yet.
-            .filter(|pending| parent.view.entry_seen(&pending.id).is_none())
-            .collect();
-        if waiting.is_empty() {
-            return None;
-        }
-        let entries: Vec<SignedEntry> = waiting
-            .iter()
-            .map(|pending| pending.entry.clone())
-            .collect();
-        let context = self.context(parent);
-        let started_ms = self.replica.now_ms();
-        let selection = match choose(&parent.view, &context, &entries) {
-            Ok(selection) => selection,
-            Err(rejection) => {
-                tracing::error!(%rejection, "cannot execute pending entries");
+        let mut refused = BTreeSet::new();
+        for _ in 0..WINDOWS {
+            let waiting = self.waiting(parent, &refused);
+            if waiting.is_empty() {
                 return None;
             }
+            let entries: Vec<SignedEntry> = waiting
+                .iter()
+                .map(|pending| pending.entry.clone())
+                .collect();
+            let selection = self.choose(parent, &entries)?;
+            let mut hopeless = Vec::new();
+            for (index, why) in &selection.refused {
+                if let Some(pending) = waiting.get(*index) {
+                    refused.insert(pending.id);
+                    if !why.may_pass() {
+                        hopeless.push(pending);
+                    }
+                }
+            }
+            self.sweep(&hopeless);
+            let chosen: Vec<SignedEntry> = selection
+                .chosen
+                .iter()
+                .filter_map(|index| entries.get(*index).cloned())
+                .collect();
+            if !chosen.is_empty() {
+                return self.seal(parent, selection.executed, &chosen);
+            }
+        }
+        None
+    }
+
+    /// Pending entries that no ancestor includes and that were not refused just now.
+    fn waiting(&self, parent: &Parent, refused: &BTreeSet<EntryId>) -> Vec<Arc<Pending>> {
+        let fits = self.fits.load(Ordering::Relaxed);
+        let wanted = |pending: &Pending| {
+            !refused.contains(&pending.id) && parent.view.entry_seen(&pending.id).is_none()
         };
+        let pool = &self.replica.pool;
+        pool.oldest(fits, self.making.max_bytes, wanted)
+    }
+
+    fn choose(&self, parent: &Parent, entries: &[SignedEntry]) -> Option<Selection> {
+        let started_ms = self.replica.now_ms();
+        let selection = select_entries(&parent.view, &self.context(parent), entries);
         let took_ms = self.replica.now_ms().saturating_sub(started_ms);
         self.adapt(entries.len(), took_ms);
-        let refused = selection.refused.iter();
-        self.sweep(
-            refused.filter_map(|(index, why)| waiting.get(*index).filter(|_| !why.may_pass())),
-        );
-        let chosen: Vec<SignedEntry> = selection
-            .chosen
-            .iter()
-            .filter_map(|index| entries.get(*index).cloned())
-            .collect();
-        if chosen.is_empty() {
-            return None;
+        match selection {
+            Ok(selection) => Some(selection),
+            Err(rejection) => {
+                tracing::error!(%rejection, "cannot execute pending entries");
+                None
+            }
         }
-        self.seal(parent, selection.executed, &chosen)
     }
 
     /// Learns from how long executing `count` entries took.
@@ -237,9 +256,13 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
     }
 
     /// Drops pending entries that the finalised state refuses for good.
-    fn sweep<'a>(&self, refused: impl Iterator<Item = &'a Arc<Pending>>) {
+    fn sweep(&self, refused: &[&Arc<Pending>]) {
+        if refused.is_empty() {
+            return;
+        }
         let view = self.replica.view();
         let hopeless: Vec<_> = refused
+            .iter()
             .filter(|pending| {
                 admissible(&view, &pending.entry).is_err_and(|refusal| !refusal.may_pass())
             })
@@ -338,18 +361,7 @@ impl<E: Clock, S: Store> Application for LedgerApplication<E, S> {
 }
 
 #[cfg(test)]
-#[expect(dead_code, reason = "the integration tests use the rest")]
-#[path = "../tests/it/fixture.rs"]
-mod fixture;
-#[cfg(test)]
-#[expect(dead_code, reason = "the integration tests use the rest")]
-#[path = "../tests/it/memory.rs"]
-mod memory;
-
-#[cfg(test)]
 mod tests {
-    use super::fixture::Fixture;
-    use super::memory::Memory;
     use super::*;
     use commonware_consensus::marshal::ancestry::{BoxedAncestry, from_iter};
     use commonware_cryptography::Digestible;
@@ -358,6 +370,8 @@ mod tests {
 
     use crate::block::entries_root;
     use crate::clock::now_ms;
+    use crate::fixture::Fixture;
+    use crate::memory::Memory;
     use crate::mempool::{Limits, Mempool};
 
     type Tested = LedgerApplication<deterministic::Context, Memory>;

@@ -34,6 +34,15 @@ mod replica;
 mod rows;
 mod start;
 
+#[cfg(test)]
+#[expect(dead_code, reason = "the integration tests use the rest")]
+#[path = "../tests/it/fixture.rs"]
+mod fixture;
+#[cfg(test)]
+#[expect(dead_code, reason = "the integration tests use the rest")]
+#[path = "../tests/it/memory.rs"]
+mod memory;
+
 pub use application::Halt;
 pub use certificates::{MAX_VALIDATORS, SimplexCertificates};
 pub use engine::{Runtime, StartError};

@@ -125,13 +125,21 @@ impl Mempool {
         Some(inner.order.get(position)?.pending.clone())
     }
 
-    /// The oldest entries that fit.
-    pub(crate) fn oldest(&self, max_entries: usize, max_bytes: usize) -> Vec<Arc<Pending>> {
+    /// The oldest entries that are wanted and fit.
+    pub(crate) fn oldest(
+        &self,
+        max_entries: usize,
+        max_bytes: usize,
+        wanted: impl Fn(&Pending) -> bool,
+    ) -> Vec<Arc<Pending>> {
         let mut left = max_bytes;
         let mut chosen = Vec::new();
         for slot in self.lock().order.values() {
             if chosen.len() >= max_entries {
                 break;
+            }
+            if !wanted(&slot.pending) {
+                continue;
             }
             // A long entry does not hold up the short ones behind it.
             if let Some(rest) = left.checked_sub(slot.pending.bytes.len()) {
@@ -143,8 +151,14 @@ impl Mempool {
     }
 
     /// Entries submitted here that peers were last told of before `before_ms`, the longest ago
-    /// first, up to `max_bytes`; marks them as told.
-    pub(crate) fn unsettled(&self, before_ms: u64, now_ms: u64, max_bytes: usize) -> Vec<Bytes> {
+    /// first, as many as fit; marks them as told.
+    pub(crate) fn unsettled(
+        &self,
+        before_ms: u64,
+        now_ms: u64,
+        max_entries: usize,
+        max_bytes: usize,
+    ) -> Vec<Bytes> {
         let mut inner = self.lock();
         let mut stale: Vec<(u64, u64)> = inner
             .order
@@ -155,7 +169,7 @@ impl Mempool {
         stale.sort_unstable();
         let mut left = max_bytes;
         let mut chosen = Vec::new();
-        for (_, position) in stale {
+        for (_, position) in stale.into_iter().take(max_entries) {
             let Some(slot) = inner.order.get_mut(&position) else {
                 continue;
             };
@@ -214,5 +228,88 @@ impl Inner {
         {
             self.bytes = self.bytes.saturating_sub(slot.pending.bytes.len());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::fixture::Fixture;
+
+    fn pool(max_entries: usize) -> (Fixture, Mempool) {
+        let limits = Limits {
+            max_entries,
+            max_bytes: 1_000_000,
+        };
+        (Fixture::new(1, 1, 20), Mempool::new(limits))
+    }
+
+    fn pending(bytes: &Bytes, ours: bool) -> Pending {
+        let entry = SignedEntry::decode(bytes).unwrap();
+        Pending {
+            id: entry.entry_id(),
+            bytes: entry.bytes().clone(),
+            entry,
+            ours,
+        }
+    }
+
+    #[test]
+    fn it_is_bounded_and_peers_leave_room() {
+        let (fixture, pool) = pool(8);
+        for number in 0..6 {
+            let heard = pending(&fixture.entry(0, number), false);
+            assert_eq!(pool.offer(heard, 0), Ok(Offered::Taken));
+        }
+        assert_eq!(
+            pool.offer(pending(&fixture.entry(0, 6), false), 0),
+            Err(Full)
+        );
+        for number in 6..8 {
+            let ours = pending(&fixture.entry(0, number), true);
+            assert_eq!(pool.offer(ours, 0), Ok(Offered::Taken));
+        }
+        assert_eq!(
+            pool.offer(pending(&fixture.entry(0, 8), true), 0),
+            Err(Full)
+        );
+        let again = pending(&fixture.entry(0, 3), true);
+        assert_eq!(pool.offer(again, 0), Ok(Offered::Known));
+        let ids: Vec<_> = pool.oldest(9, 1_000_000, |_| true);
+        pool.remove(ids.iter().map(|pending| &pending.id));
+        assert_eq!(pool.size(), (0, 0));
+    }
+
+    #[test]
+    fn a_longer_validity_replaces_a_shorter_one_in_place() {
+        let (fixture, pool) = pool(8);
+        let until = |height| pending(&fixture.entry_until(0, 1, height), true);
+        assert_eq!(pool.offer(until(50), 0), Ok(Offered::Taken));
+        assert_eq!(
+            pool.offer(pending(&fixture.entry(0, 2), true), 0),
+            Ok(Offered::Taken)
+        );
+        assert_eq!(pool.offer(until(60), 0), Ok(Offered::Taken));
+        assert_eq!(pool.offer(until(55), 0), Ok(Offered::Known));
+        assert_eq!(pool.size().0, 2);
+        let first = &pool.oldest(1, 1_000_000, |_| true)[0];
+        assert_eq!(first.entry.header().last_valid, 60);
+        pool.expire(60);
+        assert_eq!(pool.size().0, 2);
+        pool.expire(61);
+        assert_eq!(pool.size().0, 1);
+    }
+
+    #[test]
+    fn only_our_own_unsettled_entries_are_told_again() {
+        let (fixture, pool) = pool(8);
+        for number in 0..4 {
+            let _ = pool.offer(pending(&fixture.entry(0, number), number != 0), 10 * number);
+        }
+        assert_eq!(pool.unsettled(20, 100, 8, 1_000_000).len(), 2);
+        assert_eq!(pool.unsettled(30, 100, 8, 1_000_000).len(), 1);
+        assert_eq!(pool.unsettled(30, 100, 8, 1_000_000).len(), 0);
+        assert_eq!(pool.unsettled(100, 200, 2, 1_000_000).len(), 2);
     }
 }

@@ -27,7 +27,7 @@ use crate::rows::{self, BlockRows, RowError, Stored};
 pub(crate) type NowMs = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Finalised blocks that a listener may lag behind before it misses some.
-const LISTENER_BLOCKS: usize = 1_024;
+const LISTENER_BLOCKS: usize = 64;
 
 /// A node's copy of the ledger.
 pub(crate) struct Replica<S> {

@@ -103,7 +103,7 @@ where
         context.child("proposing"),
         replica.clone(),
         Making {
-            max_entries: config.max_block_entries.min(MAX_ENTRIES),
+            max_entries: config.max_block_entries.clamp(1, MAX_ENTRIES),
             max_bytes: config.max_block_bytes.min(MAX_BYTES),
             idle_ms: config.idle_block_ms,
             execute_ms: config.leader_timeout_ms / 4,

@@ -14,6 +14,8 @@ use commonware_utils::{Probability, probability};
 use consensus::network::Simulated;
 use consensus::{Config, Handle, start};
 
+use store::Store;
+
 use crate::fixture::{Fixture, public};
 use crate::memory::Memory;
 
@@ -27,12 +29,12 @@ pub(crate) struct Cluster {
 }
 
 /// A running validator.
-pub(crate) struct Node {
-    pub(crate) ledger: Handle<Memory>,
+pub(crate) struct Node<S: Store = Memory> {
+    pub(crate) ledger: Handle<S>,
     task: Task<()>,
 }
 
-impl Node {
+impl<S: Store> Node<S> {
     /// Ends it at once: nothing is flushed or said.
     pub(crate) async fn crash(self) {
         self.task.abort();
@@ -92,7 +94,7 @@ impl Cluster {
     }
 
     /// Starts member `index` on its own disk.
-    pub(crate) async fn start(&self, index: usize, store: &Memory) -> Node {
+    pub(crate) async fn start<S: Store>(&self, index: usize, store: &S) -> Node<S> {
         let config = Config {
             partition: format!("node-{index}"),
             ..Config::new(

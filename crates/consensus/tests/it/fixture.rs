@@ -81,8 +81,19 @@ impl Fixture {
 
     /// An entry signed by member `by`.
     pub(crate) fn sign(&self, by: usize, entry: &Entry) -> Bytes {
+        self.sign_until(by, entry, 9_000)
+    }
+
+    /// A record batch that is valid up to a height.
+    pub(crate) fn entry_until(&self, by: usize, number: u64, last_valid: u64) -> Bytes {
+        let signed = SignedEntry::decode(&self.entry(by, number)).unwrap();
+        self.sign_until(by, signed.entry(), last_valid)
+    }
+
+    fn sign_until(&self, by: usize, entry: &Entry, last_valid: u64) -> Bytes {
         let network = self.genesis.network_id();
-        let signed = SignedEntry::sign(&network, entry, 9_000, &self.members[by].signing).unwrap();
+        let key = &self.members[by].signing;
+        let signed = SignedEntry::sign(&network, entry, last_valid, key).unwrap();
         signed.bytes().clone()
     }
 }
