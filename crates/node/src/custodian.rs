@@ -11,13 +11,13 @@ use codec::id::{Digest, EntryId, InstitutionId, NetworkId, SubjectId};
 use codec::time::Millis;
 use consent::{ConsentState, Effective, Facts, Opening, Policy};
 use futures::FutureExt;
-use keys::{PublicKey, SigningKey};
+use keys::{PqSigningKey, PublicKey, SigningKey};
 use ledger::entry::Entry;
 use ledger::state::SubjectLeaf;
 use ledger::{KeyId, SignedEntry};
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use store::Store;
 use vault::{ConsentView, QueuedCommitment, Signed, Vault};
 
@@ -34,6 +34,8 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) limits: Limits,
     pub(crate) ambient: Ambient,
     pub(crate) signing: SigningKey,
+    /// Signs governance beside `signing`.
+    pub(crate) governance: PqSigningKey,
     /// This node's key in the consensus engine, whether it validates or not.
     pub(crate) validator: PublicKey,
     pub(crate) events: Broadcast,
@@ -42,6 +44,10 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) counters: crate::status::Counters,
     /// By the runtime's timer, how long no block was finalised here.
     pub(crate) quiet_ms: AtomicU64,
+    /// After a restore: subjects whose consent states kept here are not the ledger's.
+    pub(crate) behind: AtomicU64,
+    /// Entries that were handed to consensus by this process and are not final.
+    pub(crate) submitted: Mutex<BTreeSet<EntryId>>,
     /// Commitments of batches that are on their way, for events; lost with the process.
     pub(crate) batched: Mutex<BTreeMap<EntryId, Vec<QueuedCommitment>>>,
 }
@@ -129,24 +135,27 @@ impl<S: Store> Custodian<S> {
     }
 
     /// After a restore, refuses also what concerns a subject whose consent states kept here are not the
-    /// ledger's.
+    /// ledger's. Where no ledger is left to compare with, the decision itself denies all but own care.
     pub(crate) fn in_service_for(&self, standing: &Standing) -> Result<(), Error> {
         self.in_service()?;
-        if self.vault.restored().is_some() && standing.facts.opening != Opening::Matches {
+        let matches = standing.facts.opening == Opening::Matches || self.is_alone();
+        if self.vault.restored().is_some() && !matches {
             return Err(not_in_service());
         }
         Ok(())
     }
 
-    /// Whether the view of the ledger is as new as it can be. Where this institution alone validates,
-    /// nobody else can know of later blocks.
+    /// Whether the view of the ledger is as new as it can be.
     pub(crate) fn is_caught_up(&self) -> bool {
+        self.is_alone() || self.ledger_age_ms() <= consent::MAX_LEDGER_AGE_MS
+    }
+
+    /// Whether this institution alone validates, so that nobody else knows of later blocks.
+    fn is_alone(&self) -> bool {
         let view = self.ledger.state_view();
         let epoch = view.parameters().epoch(self.ledger.tip().height);
-        let alone = view
-            .validators(epoch)
-            .is_some_and(|set| set.len() == 1 && set.by_institution().contains_key(&self.id));
-        alone || self.ledger_age_ms() <= consent::MAX_LEDGER_AGE_MS
+        view.validators(epoch)
+            .is_some_and(|set| set.len() == 1 && set.by_institution().contains_key(&self.id))
     }
 
     /// Signs an entry as the institution.
@@ -203,9 +212,20 @@ impl<S: Store> Custodian<S> {
         }
     }
 
-    /// Hands an entry's bytes to consensus.
-    pub(crate) async fn submit(&self, bytes: &[u8]) -> Result<EntryId, consensus::SubmitError> {
+    /// Hands an entry to consensus; from then on it is looked for in finalised blocks.
+    pub(crate) async fn submit(
+        &self,
+        id: &EntryId,
+        bytes: &[u8],
+    ) -> Result<EntryId, consensus::SubmitError> {
+        self.on_the_way().insert(*id);
         self.ledger.submit(Bytes::copy_from_slice(bytes)).await
+    }
+
+    pub(crate) fn on_the_way(&self) -> MutexGuard<'_, BTreeSet<EntryId>> {
+        self.submitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

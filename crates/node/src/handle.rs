@@ -17,6 +17,7 @@ use crate::disclosure::{DisclosureList, DisclosureProofQuery, DisclosureQuery, P
 use crate::erase::{Erase, Erased};
 use crate::error::Error;
 use crate::event::{Broadcast, Events};
+use crate::governance::{NetworkEntry, NetworkPropose, NetworkVote, ProposalView};
 use crate::hold::{Hold, HoldClear, HoldSet};
 use crate::receipt::{ReceiptAnswer, ReceiptQuery};
 use crate::record::{Deposited, Fetch, Fetched, List, Listed, Submission};
@@ -146,6 +147,13 @@ use_cases! {
     disclosure_list(DisclosureQuery) -> DisclosureList;
     /// Proof of presence or absence for one period.
     disclosure_proof(DisclosureProofQuery) -> PeriodProof;
+
+    /// Proposes a change of the network.
+    network_propose(NetworkPropose) -> NetworkEntry;
+    /// Votes on a proposal.
+    network_vote(NetworkVote) -> NetworkEntry;
+    /// The open proposals.
+    network_agenda(Caller) -> Vec<ProposalView>;
 
     /// How the node does, for operators.
     status(Caller) -> Status;

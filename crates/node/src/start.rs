@@ -12,10 +12,10 @@ use consensus::network::{Lookup, Network};
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
-use keys::SigningKey;
-use std::sync::Arc;
+use keys::{PqSigningKey, SigningKey};
 use std::sync::atomic::{AtomicU64, Ordering};
-use store::Store;
+use std::sync::{Arc, Mutex};
+use store::{Batch, Range, Store};
 use vault::{Keychain, Settings, Vault};
 
 /// What a node needs of its runtime; both of the engine's runtimes have it.
@@ -189,6 +189,7 @@ where
     vault
         .erasures_resume(Millis::new(ambient.now_ms()), &mut ambient.entropy())
         .await?;
+    ledger_reset(&vault, &store, &ambient).await?;
     let id = config.institution;
     let ledger = consensus::start(
         context.child("consensus"),
@@ -213,13 +214,16 @@ where
         limits: config.limits,
         ambient,
         signing: SigningKey::from_seed(identity.signing_seed),
+        governance: PqSigningKey::from_seed(identity.pq_signing_seed),
         validator,
         events: events.clone(),
         waits: Waits::default(),
         wakes: Wakes::default(),
         counters: crate::status::Counters::default(),
         quiet_ms: AtomicU64::new(0),
-        batched: std::sync::Mutex::default(),
+        behind: AtomicU64::new(0),
+        submitted: Mutex::default(),
+        batched: Mutex::default(),
     });
     // Until the first block comes, how old the ledger is can only be told by the clock.
     let age_ms = custodian.ledger_age_ms();
@@ -227,6 +231,36 @@ where
     let (sender, jobs) = mpsc::unbounded();
     let handle = Handle::new(&custodian, sender, in_flight, events);
     Ok((custodian, handle, jobs))
+}
+
+/// Name of the row that says for which restore the ledger was begun anew.
+const RESET: &[u8] = b"ledger-reset";
+
+/// Once after a restore, removes the backup's copy of the ledger: the engine's own journals are not in a
+/// backup, and without them it goes on from nothing but what its peers have.
+async fn ledger_reset<S: Store>(
+    vault: &Vault<S>,
+    store: &S,
+    ambient: &Ambient,
+) -> Result<(), StartError> {
+    let Some(restored) = vault.restored() else {
+        return Ok(());
+    };
+    let mark = restored.at.get().to_be_bytes();
+    let there = vault.node_row(RESET).await?;
+    if there.as_ref().is_some_and(|row| row.as_slice() == mark) {
+        return Ok(());
+    }
+    let tables = consensus::TABLES.into_iter();
+    let batch = tables.fold(Batch::new(), |batch, table| {
+        batch.delete_range(table, Range::all())
+    });
+    store.commit(batch).await.map_err(vault::Error::from)?;
+    let expected = there.as_ref().map(|row| row.as_slice());
+    vault
+        .node_row_put(RESET, expected, &mark, &mut ambient.entropy())
+        .await?;
+    Ok(())
 }
 
 /// Runs each call as a task of its own until the node is to stop.

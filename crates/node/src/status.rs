@@ -310,10 +310,11 @@ impl<S: Store> Custodian<S> {
             warnings.push("a notice to controllers is overdue".to_owned());
         }
         if self.vault.restored().is_some() {
-            warnings.push(
-                "restored from a backup: subjects whose consent changed since are not served"
-                    .to_owned(),
-            );
+            warnings.push(format!(
+                "restored from a backup: {} subjects are not served, for their consent on the ledger is \
+                 newer than here",
+                self.behind.load(Ordering::Relaxed)
+            ));
         }
         Ok(warnings)
     }

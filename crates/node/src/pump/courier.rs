@@ -62,9 +62,16 @@ async fn round<S: Store>(
     memory: &mut Memory,
     release_ms: u64,
 ) -> Result<(), Error> {
+    if custodian.in_service().is_err() {
+        return Ok(());
+    }
     let pending = custodian.vault.entries_pending(None, ROUND).await?;
     let live: BTreeSet<EntryId> = pending.iter().map(|(id, _)| *id).collect();
     memory.sent_ms.retain(|id, _| live.contains(id));
+    // Beyond a round's entries nothing is forgotten: they may be on their way.
+    if live.len() < ROUND {
+        custodian.on_the_way().retain(|id| live.contains(id));
+    }
     let mut group = Vec::new();
     let mut periods = BTreeMap::new();
     let mut ahead: BTreeSet<SubjectId> = BTreeSet::new();
@@ -153,12 +160,15 @@ async fn deliver<S: Store>(
     id: &EntryId,
     row: &EntryRow,
 ) -> Result<(), Error> {
-    match custodian.submit(&row.bytes).await {
+    match custodian.submit(id, &row.bytes).await {
         Ok(_) | Err(SubmitError::Full) => {}
         Err(SubmitError::Duplicate(_)) => {
             settle(custodian, id).await?;
         }
-        Err(SubmitError::Refused(why)) if is_for_good(&why) => {
+        // A restored node's view of the ledger is not the one that refuses for good.
+        Err(SubmitError::Refused(why))
+            if is_for_good(&why) && custodian.vault.restored().is_none() =>
+        {
             drop_entry(custodian, id, row, &why.to_string()).await?;
             return Ok(());
         }

@@ -73,16 +73,38 @@ async fn took<S: Store>(
     }
 }
 
+/// Makes the own entries of a block final. Others' are not looked up; an own one that this process did
+/// not submit itself is found when the courier submits it and is told that it is there.
 async fn block_final<S: Store>(custodian: &Custodian<S>, block: &Finalised) -> Result<(), Error> {
+    let own: Vec<(EntryId, u64)> = {
+        let submitted = custodian.on_the_way();
+        let entries = block.entries.iter().copied();
+        entries.filter(|(id, _)| submitted.contains(id)).collect()
+    };
+    entries_final(custodian, block.height, block.time_ms, &own).await
+}
+
+async fn entries_final<S: Store>(
+    custodian: &Custodian<S>,
+    height: u64,
+    time_ms: u64,
+    entries: &[(EntryId, u64)],
+) -> Result<(), Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
     let settled = custodian
         .vault
         .block_final(
-            block.height,
-            Millis::new(block.time_ms),
-            &block.entries,
+            height,
+            Millis::new(time_ms),
+            entries,
             &mut custodian.ambient.entropy(),
         )
         .await?;
+    for (id, _) in entries {
+        custodian.on_the_way().remove(id);
+    }
     for entry in settled {
         tell(custodian, &entry).await?;
     }
@@ -114,12 +136,8 @@ pub(super) async fn entry_final<S: Store>(
 ) -> Result<(), Error> {
     let header = custodian.ledger.header(position.height).await?;
     let header = header.ok_or(Error::Internal("an entry of a block that is not final"))?;
-    let block = Finalised {
-        height: position.height,
-        time_ms: header.time_ms,
-        entries: vec![(*id, position.log_index)],
-    };
-    block_final(custodian, &block).await
+    let entries = [(*id, position.log_index)];
+    entries_final(custodian, position.height, header.time_ms, &entries).await
 }
 
 /// Wakes whoever waits for an entry or its commitments, and sends the events.

@@ -6,7 +6,9 @@
 use crate::custodian::Custodian;
 use crate::error::Error;
 use codec::time::Millis;
+use consent::Opening;
 use ledger::entry::{DisclosurePeriod, Entry};
+use std::sync::atomic::Ordering;
 use store::Store;
 use vault::EntryPurpose;
 
@@ -16,6 +18,10 @@ const AT_ONCE: usize = 16;
 const BACKLOG: usize = 2_048;
 /// Ticks between looks at audit compartments whose retention is over.
 const HOUSEKEEPING_TICKS: u64 = 1_000;
+/// Ticks between comparisons of a restored node's consent states with the ledger.
+const RESTORED_TICKS: u64 = 8;
+/// Subjects compared at once.
+const SUBJECTS_AT_ONCE: usize = 256;
 /// Audit compartments ended at once.
 const AUDITS_AT_ONCE: usize = 64;
 
@@ -46,18 +52,23 @@ async fn turn<S: Store>(
     if ticks.is_multiple_of(HOUSEKEEPING_TICKS) {
         audits_end(custodian).await?;
     }
-    if custodian.vault.restored().is_some() && !*continued {
+    if custodian.vault.restored().is_some() {
         if !custodian.is_caught_up() {
             return Ok(());
         }
-        let last = custodian.ledger.state_view().last_period(&custodian.id);
-        if let Some(last) = last {
-            custodian
-                .vault
-                .periods_continue_after(last.period, &mut custodian.ambient.entropy())
-                .await?;
+        if !*continued {
+            let last = custodian.ledger.state_view().last_period(&custodian.id);
+            if let Some(last) = last {
+                custodian
+                    .vault
+                    .periods_continue_after(last.period, &mut custodian.ambient.entropy())
+                    .await?;
+            }
+            *continued = true;
         }
-        *continued = true;
+        if ticks.is_multiple_of(RESTORED_TICKS) {
+            back_in_service(custodian).await?;
+        }
     }
     // Before the first block the ledger's time is only the genesis'.
     if custodian.ledger.tip().height == 0 {
@@ -119,6 +130,40 @@ async fn close<S: Store>(custodian: &Custodian<S>, period: u64) -> Result<(), Er
         .await?;
     custodian.counters.periods.up();
     custodian.wakes.courier.wake();
+    Ok(())
+}
+
+/// Ends the restored state once every consent opening matches the ledger's tip. Until then each subject
+/// whose opening matches is served, and no other.
+async fn back_in_service<S: Store>(custodian: &Custodian<S>) -> Result<(), Error> {
+    let mut behind = 0_u64;
+    let mut after = None;
+    loop {
+        let page = custodian
+            .vault
+            .compartments(after.as_ref(), SUBJECTS_AT_ONCE)
+            .await?;
+        for subject in &page {
+            match custodian.standing(subject).await {
+                Ok(standing) if standing.facts.opening == Opening::Matches => {}
+                Ok(_) => behind = behind.saturating_add(1),
+                Err(Error::SubjectErased) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match page.last() {
+            Some(last) => after = Some(*last),
+            None => break,
+        }
+    }
+    custodian.behind.store(behind, Ordering::Relaxed);
+    if behind == 0 {
+        custodian
+            .vault
+            .restored_clear(&mut custodian.ambient.entropy())
+            .await?;
+        tracing::info!("every consent state matches the ledger: in service again after a restore");
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use consent::{Actor, RecordKind, Role};
 use keys::Zeroizing;
 use std::collections::BTreeSet;
 use store::Store;
-use vault::{CommitmentState, NewRecord, PUT_MAX_BYTES, PutRecord, RecordPut};
+use vault::{ClientKey, CommitmentState, NewRecord, PUT_MAX_BYTES, Put, PutRecord, RecordPut};
 
 /// Who may put records in.
 const SOURCES: [Role; 8] = [
@@ -82,20 +82,42 @@ impl<S: Store> Custodian<S> {
                 "it writes a record twice",
             ));
         }
+        let put = self
+            .put(&input.subject, client, &drafts, &provenance)
+            .await?;
+        if put.created {
+            self.counters.deposits.up();
+            self.wakes.records.wake();
+        }
+        let kinds = drafts.iter().map(|draft| draft.kind.as_str());
+        let records = answered(&put.records, kinds, put.created)?;
+        Ok(Deposited {
+            finality: self
+                .deposit_wait(&input.subject, &put.records, input.wait)
+                .await?,
+            records,
+        })
+    }
+
+    /// Puts the drafts in: all or none.
+    async fn put(
+        &self,
+        subject: &codec::SubjectId,
+        client: Option<ClientKey>,
+        drafts: &[Draft],
+        provenance: &Zeroizing<Vec<u8>>,
+    ) -> Result<Put, Error> {
         let rebase = drafts.iter().any(|draft| draft.expect_version.is_none());
         let mut attempt = 0;
-        let put = loop {
+        loop {
             let now = self.now();
             let mut records = Vec::with_capacity(drafts.len());
-            for draft in &drafts {
-                records.push(
-                    self.version(&input.subject, draft, &provenance, now)
-                        .await?,
-                );
+            for draft in drafts {
+                records.push(self.version(subject, draft, provenance, now).await?);
             }
             check_size(&records)?;
             let put = RecordPut {
-                subject: input.subject,
+                subject: *subject,
                 client: client.clone(),
                 records,
             };
@@ -109,21 +131,9 @@ impl<S: Store> Custodian<S> {
                 {
                     attempt += 1;
                 }
-                done => break done?,
+                done => return Ok(done?),
             }
-        };
-        if put.created {
-            self.counters.deposits.up();
-            self.wakes.records.wake();
         }
-        let kinds = drafts.iter().map(|draft| draft.kind.as_str());
-        let records = answered(&put.records, kinds, put.created)?;
-        Ok(Deposited {
-            finality: self
-                .deposit_wait(&input.subject, &put.records, input.wait)
-                .await?,
-            records,
-        })
     }
 
     /// A draft as the version after the one it builds on.

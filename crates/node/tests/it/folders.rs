@@ -8,8 +8,9 @@ use keys::PasswordParams;
 use node::backup::{Backup, Restore};
 use node::institution::{self, InstitutionError, Layout};
 use node::record::{Content, Fetch};
-use node::{Ambient, Category, Kind, Node, Purpose, Role, Selection};
+use node::{Ambient, Caller, Category, Kind, Node, Purpose, Role, Selection, SubjectId};
 use std::collections::BTreeSet;
+use std::path::Path;
 use store_sim::SimStore;
 
 fn ambient<T>(seed: u64, work: impl FnOnce(&Ambient) -> T) -> T {
@@ -79,7 +80,7 @@ fn several_institutions_found_a_network_by_their_cards() {
 }
 
 #[test]
-fn a_restored_node_serves_who_matches_the_ledger_and_nobody_else() {
+fn a_restored_institution_that_is_alone_cares_for_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("backup");
     crate::world::run(102, |context| async move {
@@ -108,71 +109,22 @@ fn a_restored_node_serves_who_matches_the_ledger_and_nobody_else() {
             .await
             .unwrap();
 
-        let ambient = world.ambient();
-        assert!(Restore::open(&directory, b"wrong", &ambient).is_err());
-        let restore = Restore::open(&directory, b"another passphrase", &ambient).unwrap();
-        assert_eq!(restore.institution(), world.id);
-        let target = directory.parent().unwrap().join("restored");
-        let genesis = codec::to_vec(&world.genesis);
-        restore
-            .finish(
-                &target,
-                &genesis,
-                PASSPHRASE,
-                FAST,
-                &BTreeSet::new(),
-                &ambient,
-            )
-            .unwrap();
-        let opened = institution::open(&target, PASSPHRASE).unwrap();
-        assert_eq!(opened.institution, world.id);
-        assert!(opened.keychain.restored().is_some());
-        let old = world.keychain().identity();
-        let new = opened.keychain.identity();
-        assert_eq!(old.signing_seed.expose(), new.signing_seed.expose());
-        assert_ne!(old.validator_seed.expose(), new.validator_seed.expose());
-        restored_node(&world, opened, &directory, subject).await;
+        let wrong = Restore::open(&directory, b"wrong", &world.ambient());
+        assert!(wrong.is_err());
+        restored_alone(&world, &directory, subject).await;
     });
 }
 
-/// Where the institution alone validates, its restored ledger is all there is, but it cannot go on: the
-/// key that validates is not restored. Own care goes on, marked stale.
-async fn restored_node(
-    world: &World,
-    opened: institution::Opened,
-    directory: &std::path::Path,
-    subject: node::SubjectId,
-) {
-    let restore = Restore::open(directory, b"another passphrase", &world.ambient()).unwrap();
-    let context = world.context.child("restored");
-    let summary = SimStore::import(context, "restored", restore.rows().unwrap())
-        .await
-        .unwrap();
-    assert_eq!((summary.rows, summary.digest), restore.expected());
-    let context = world.context.child("imported");
-    let store = SimStore::open(context, "restored").await.unwrap();
-    let mut config = world.node_config();
-    config.partition = "restored".to_owned();
-    let seed = opened.keychain.identity().validator_seed;
-    let network = Lookup::new(&seed, config.listen, Vec::new()).unwrap();
-    let context = world.context.child("again");
-    let node = Node::start_over(context, config, network, store, opened.keychain);
-    let node = node.await.unwrap();
+/// Where the institution alone validates, nobody has the ledger any more: the key that validates is not
+/// in a backup. Own care goes on, marked stale; nothing is shared; emergencies are served.
+async fn restored_alone(world: &World, directory: &Path, subject: SubjectId) {
+    let node = restored(world, directory, "alone").await;
     let handle = node.handle();
-    let fetch = |caller, purpose| Fetch {
-        caller,
-        purpose,
-        subject,
-        selection: Selection::all([Category::Phenotype]),
-        study: None,
-        partial: false,
-        version: None,
-    };
     world.sleep_ms(70_000).await;
-    let own = fetch(world.clinician(), Purpose::Treat);
+    let own = fetch(world.clinician(), subject, Purpose::Treat);
     let fetched = handle.record_fetch(own).await.unwrap();
-    assert!(fetched.permit.stale);
-    let other = fetch(crate::world::specialist(), Purpose::Treat);
+    assert!(fetched.permit.stale && fetched.records.len() == 1);
+    let other = fetch(crate::world::specialist(), subject, Purpose::Treat);
     assert_eq!(
         handle.record_fetch(other).await.unwrap_err().kind(),
         Kind::Denied
@@ -182,5 +134,72 @@ async fn restored_node(
         .await
         .unwrap();
     assert!(status.restored && !status.validator, "{status:?}");
+    assert!(
+        status.warnings.iter().any(|w| w.contains("1 subjects")),
+        "{status:?}"
+    );
+    let opened = handle.break_glass_open(node::break_glass::BreakGlassOpen {
+        caller: world.emergency(),
+        subject,
+        reason: node::Reason::new("seizing").unwrap(),
+        minutes: 10,
+    });
+    opened.await.unwrap();
+    let emergency = fetch(world.emergency(), subject, Purpose::Btg);
+    assert_eq!(
+        handle.record_fetch(emergency).await.unwrap().records.len(),
+        1
+    );
     node.stop().await;
+}
+
+fn fetch(caller: Caller, subject: SubjectId, purpose: Purpose) -> Fetch {
+    Fetch {
+        caller,
+        purpose,
+        subject,
+        selection: Selection::all([Category::Phenotype]),
+        study: None,
+        partial: false,
+        version: None,
+    }
+}
+
+/// A node from the backup.
+async fn restored(world: &World, directory: &Path, name: &'static str) -> Node {
+    let ambient = world.ambient();
+    let restore = Restore::open(directory, b"another passphrase", &ambient).unwrap();
+    assert_eq!(restore.institution(), world.id);
+    let context = world.context.child("restoring");
+    let rows = restore.rows().unwrap();
+    let summary = SimStore::import(context, name, rows).await.unwrap();
+    assert_eq!((summary.rows, summary.digest), restore.expected());
+    let target = directory.parent().unwrap().join(name);
+    let genesis = codec::to_vec(&world.genesis);
+    restore
+        .finish(
+            &target,
+            &genesis,
+            PASSPHRASE,
+            FAST,
+            &BTreeSet::new(),
+            &ambient,
+        )
+        .unwrap();
+    let opened = institution::open(&target, PASSPHRASE).unwrap();
+    assert_eq!(opened.institution, world.id);
+    let (old, new) = (world.keychain().identity(), opened.keychain.identity());
+    assert_eq!(old.signing_seed.expose(), new.signing_seed.expose());
+    assert_ne!(old.validator_seed.expose(), new.validator_seed.expose());
+
+    let store = SimStore::open(world.context.child("imported"), name)
+        .await
+        .unwrap();
+    let mut config = world.node_config();
+    config.partition = name.to_owned();
+    let network = Lookup::new(&new.validator_seed, config.listen, Vec::new()).unwrap();
+    let context = world.context.child(name);
+    Node::start_over(context, config, network, store, opened.keychain)
+        .await
+        .unwrap()
 }

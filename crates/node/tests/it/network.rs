@@ -1,7 +1,9 @@
 //! Four institutions, one ledger: finalise, lose one and catch up, and the same seed gives the same run.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,9 @@ use commonware_utils::probability;
 use consensus::network::Simulated;
 use keys::PasswordParams;
 use ledger::Genesis;
+use node::backup::{Backup, Restore};
 use node::consent_change::{ConsentBundle, ConsentChange, ConsentPrepare, ConsentSubmit};
+use node::governance::{NetworkChange, NetworkPropose, NetworkVote};
 use node::institution::{Card, found, keychain_create};
 use node::receipt::{ReceiptAnswer, ReceiptLeaf, ReceiptQuery};
 use node::record::{Content, Payload, Submission};
@@ -136,15 +140,21 @@ impl Network {
     }
 
     async fn start(&mut self, index: usize) {
+        let custody = Arc::new(self.members[index].custody.clone());
+        let keychain = Keychain::open(custody, PASSPHRASE).unwrap();
+        self.start_with(index, &format!("member-{index}"), keychain)
+            .await;
+    }
+
+    async fn start_with(&mut self, index: usize, partition: &str, keychain: Keychain) {
         let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let validator = self.validator(index);
         let member = &self.members[index];
         let mut config = Config::new(self.genesis.clone(), member.card.institution.id, listen);
-        config.partition = format!("member-{index}");
+        config.partition = partition.to_owned();
         config.idle_block_ms = 5_000;
         // Entries that wait longer than a cut are signed again.
         config.limits.validity_heights = 8;
-        let keychain = Keychain::open(Arc::new(member.custody.clone()), PASSPHRASE).unwrap();
         let network = Simulated::new(self.oracle.clone(), &validator).unwrap();
         self.starts += 1;
         let context = self
@@ -153,6 +163,69 @@ impl Network {
             .with_attribute("n", self.starts);
         let node = Node::start_over(context, config, network, member.store.clone(), keychain);
         self.members[index].node = Some(node.await.unwrap());
+    }
+
+    /// Makes a member's node from a backup, under a new validator key.
+    async fn restore(&mut self, index: usize, directory: &Path, target: &Path) {
+        let ambient = Ambient::of(&self.context);
+        let restore = Restore::open(directory, b"backup", &ambient).unwrap();
+        let rows = restore.rows().unwrap();
+        let context = self.context.child("restoring");
+        SimStore::import(context, "restored", rows).await.unwrap();
+        let genesis = codec::to_vec(&self.genesis);
+        let params = PasswordParams::INSECURE_FAST;
+        restore
+            .finish(
+                target,
+                &genesis,
+                PASSPHRASE,
+                params,
+                &BTreeSet::new(),
+                &ambient,
+            )
+            .unwrap();
+        let keychain = node::institution::open(target, PASSPHRASE)
+            .unwrap()
+            .keychain;
+        let seed = keychain.identity().validator_seed;
+        let store = SimStore::open(self.context.child("restored"), "restored")
+            .await
+            .unwrap();
+        self.members[index].card.validator = consensus::engine::public_key(&seed);
+        self.members[index].store = store;
+        for other in (0..4).filter(|other| *other != index) {
+            self.link(index, other).await;
+        }
+        self.start_with(index, "restored", keychain).await;
+    }
+
+    /// The other members make a member's present key a validator's.
+    async fn vote_in(&self, index: usize) {
+        let institution = self.members[index].card.institution.id;
+        let proposal = self.handle(0).network_propose(NetworkPropose {
+            caller: self.staff(0, Role::Operator),
+            change: NetworkChange::Validator {
+                institution,
+                key: self.members[index].card.validator,
+            },
+            open_epochs: 10,
+            wait: final_wait(),
+        });
+        let proposal = proposal.await.unwrap();
+        assert!(proposal.finality.is_final());
+        for voter in [1, 2] {
+            let agenda = self
+                .handle(voter)
+                .network_agenda(self.staff(voter, Role::Operator));
+            assert_eq!(agenda.await.unwrap()[0].proposal, proposal.entry);
+            let vote = self.handle(voter).network_vote(NetworkVote {
+                caller: self.staff(voter, Role::Operator),
+                proposal: proposal.entry,
+                approve: true,
+                wait: final_wait(),
+            });
+            assert!(vote.await.unwrap().finality.is_final());
+        }
     }
 
     fn handle(&self, index: usize) -> node::Handle {
@@ -451,4 +524,72 @@ fn a_second_institution_countersigns_a_recovery() {
 fn seeded() {
     let seed = std::env::var("ITHACA_SIM_SEED").map_or(17, |text| text.parse().unwrap());
     assert_eq!(story(seed), story(seed), "seed {seed}");
+}
+
+#[test]
+fn a_restored_member_comes_back_by_vote_and_serves_who_matches_the_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    run(95, |context| async move {
+        let mut network = Network::new(context).await;
+        let (old, new) = (
+            network.open(3, final_wait()).await,
+            network.open(3, final_wait()).await,
+        );
+        network.deposit(3, old, "case-1").await;
+        network.deposit(3, new, "case-2").await;
+        let directory = folder.path().join("backup");
+        let backup = network.handle(3).backup(Backup {
+            caller: network.staff(3, Role::Operator),
+            directory: directory.clone(),
+            passphrase: Content::new(b"backup".to_vec()),
+            params: PasswordParams::INSECURE_FAST,
+            expires: node::Millis::new(u64::MAX),
+        });
+        backup.await.unwrap();
+        // This consent is on the ledger, not in the backup.
+        let changed = network
+            .handle(3)
+            .consent_desk(node::consent_change::ConsentDesk {
+                caller: network.staff(3, Role::Desk),
+                subject: new,
+                expect_sequence: None,
+                changes: vec![ConsentChange::Restrict(true)],
+                wait: final_wait(),
+            });
+        assert!(changed.await.unwrap().finality.is_final());
+        network.members[3].node.take().unwrap().crash().await;
+        network
+            .restore(3, &directory, &folder.path().join("restored"))
+            .await;
+
+        let fetch = |network: &Network, subject| {
+            network.handle(3).record_fetch(node::record::Fetch {
+                caller: network.staff(3, Role::Clinician),
+                purpose: node::Purpose::Treat,
+                subject,
+                selection: node::Selection::everything(),
+                study: None,
+                partial: false,
+                version: None,
+            })
+        };
+        network.sleep_ms(70_000).await;
+        let error = fetch(&network, old).await.unwrap_err();
+        assert_eq!(error.kind(), node::Kind::Unavailable, "{error}");
+        network.vote_in(3).await;
+        network.sleep_ms(150_000).await;
+        assert!(network.handle(3).ready(()).await.unwrap().fresh);
+        fetch(&network, old).await.unwrap();
+        let error = fetch(&network, new).await.unwrap_err();
+        assert_eq!(error.kind(), node::Kind::Unavailable, "{error}");
+        let status = network
+            .handle(3)
+            .status(network.staff(3, Role::Operator))
+            .await
+            .unwrap();
+        assert!(status.restored && status.validator, "{status:?}");
+        // It works on: what is new here becomes final.
+        let later = network.open(3, final_wait()).await;
+        network.deposit(3, later, "case-3").await;
+    });
 }
