@@ -13,6 +13,7 @@ mod emergencies;
 mod erasures;
 mod families;
 mod folders;
+mod golden;
 mod network;
 mod sharing;
 mod world;
