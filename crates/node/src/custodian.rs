@@ -1,6 +1,7 @@
 //! The institution as custodian: what every use case works with.
 
 use crate::ambient::Ambient;
+use crate::caller::Caller;
 use crate::config::Limits;
 use crate::error::Error;
 use crate::event::Broadcast;
@@ -75,6 +76,15 @@ impl Standing {
 }
 
 impl<S: Store> Custodian<S> {
+    /// Refuses people of other institutions.
+    pub(crate) fn own_staff(&self, caller: &Caller) -> Result<(), Error> {
+        if caller.actor.institution == self.id {
+            Ok(())
+        } else {
+            Err(Error::Elsewhere)
+        }
+    }
+
     /// The local clock.
     pub(crate) fn now(&self) -> Millis {
         Millis::new(self.ambient.now_ms())
@@ -209,6 +219,21 @@ impl<S: Store> Custodian<S> {
         futures::select_biased! {
             () = signal.fuse() => {},
             () = timeout.fuse() => {},
+        }
+    }
+
+    /// Waits for a proof that may wait for a certificate, within reason.
+    pub(crate) async fn proved<T>(
+        &self,
+        proof: impl Future<Output = Result<T, consensus::ReadError>> + Send,
+    ) -> Result<T, Error> {
+        let timeout = self.ambient.sleep_ms(self.limits.wait_ms);
+        futures::pin_mut!(proof);
+        futures::select_biased! {
+            proof = proof.fuse() => Ok(proof?),
+            () = timeout.fuse() => Err(Error::Unavailable(
+                "the newest block has no certificate yet; is there a quorum? try again".to_owned(),
+            )),
         }
     }
 

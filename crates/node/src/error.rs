@@ -43,6 +43,9 @@ pub enum Error {
     /// The caller is scoped to another subject.
     #[error("this caller may act for another subject only")]
     OutOfScope,
+    /// The caller is another institution's.
+    #[error("only this institution's own people and controllers may do this here")]
+    Elsewhere,
     /// The controller's time is over, or the slot is nobody's.
     #[error(
         "the caller no longer controls this subject: the guardianship ended or the slot is vacant"
@@ -201,7 +204,9 @@ impl Error {
             | Self::VersionUnknown { .. }
             | Self::Unknown(_) => Kind::NotFound,
             Self::SubjectErased | Self::SubjectClosed => Kind::Gone,
-            Self::Forbidden { .. } | Self::OutOfScope | Self::ControlEnded => Kind::Forbidden,
+            Self::Forbidden { .. } | Self::OutOfScope | Self::Elsewhere | Self::ControlEnded => {
+                Kind::Forbidden
+            }
             Self::Denied { .. } => Kind::Denied,
             Self::Conflict(Conflict::Version { .. } | Conflict::Sequence { .. }) => {
                 Kind::PreconditionFailed
@@ -282,7 +287,9 @@ impl From<consensus::ReadError> for Error {
 const SENTENCES_MAX: usize = 5;
 
 fn sentences(denial: &Denial) -> String {
-    joined(denial.missing.iter().map(ToString::to_string))
+    let sentence =
+        |missing: &consent::Missing| missing.to_string().trim_end_matches('.').to_owned();
+    joined(denial.missing.iter().map(sentence))
 }
 
 fn problems(found: &[Problem]) -> String {

@@ -84,9 +84,7 @@ impl<S: Store> Custodian<S> {
             .any(|role| caller.has(*role))
             || caller.has(Role::PrivacyOfficer)
             || caller.has(Role::Auditor);
-        if office && caller.actor.institution != self.id {
-            return Err(Error::OutOfScope);
-        }
+        self.own_staff(caller)?;
         let Some(subject) = input.subject else {
             if !office {
                 return Err(forbidden("listing break-glass sessions"));

@@ -75,7 +75,12 @@ impl<S: Store> Custodian<S> {
             return Ok(None);
         }
         let key = StateKey::Subject((self.id, *subject));
-        let proved = self.ledger.state_proof(&key).await?;
+        let proved = match self.proved(self.ledger.state_proof(&key)).await {
+            Ok(proved) => proved,
+            // The state is shown without its proof while the ledger stands still.
+            Err(Error::Unavailable(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let leaf = match &proved.value {
             Some(value) => codec::from_slice::<ledger::state::SubjectLeaf>(value)
                 .map_err(|_| Error::Internal("a leaf of the state does not decode"))?,

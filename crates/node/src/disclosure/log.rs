@@ -144,10 +144,8 @@ impl<S: Store> Custodian<S> {
         let roles = [Role::Controller, Role::PrivacyOfficer, Role::Auditor];
         caller.needs("reading disclosures", &roles)?;
         caller.reaches(subject)?;
+        self.own_staff(caller)?;
         if caller.has(Role::PrivacyOfficer) || caller.has(Role::Auditor) {
-            if caller.actor.institution != self.id {
-                return Err(Error::OutOfScope);
-            }
             return Ok(None);
         }
         self.controller(caller, subject).await.map(Some)

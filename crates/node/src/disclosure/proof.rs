@@ -66,7 +66,9 @@ impl<S: Store> Custodian<S> {
             proof: DisclosureProof {
                 key: proof.key,
                 lookup: proof.lookup,
-                logged: self.ledger.logged_entry(position.log_index).await?,
+                logged: self
+                    .proved(self.ledger.logged_entry(position.log_index))
+                    .await?,
             },
             disclosures: proof.disclosures,
         };

@@ -46,9 +46,7 @@ impl<S: Store> Custodian<S> {
     pub(crate) async fn record_deposit(&self, input: Submission) -> Result<Deposited, Error> {
         input.caller.needs("depositing a record", &SOURCES)?;
         input.caller.reaches(&input.subject)?;
-        if input.caller.actor.institution != self.id {
-            return Err(Error::OutOfScope);
-        }
+        self.own_staff(&input.caller)?;
         self.still_controls(&input.caller, &input.subject).await?;
         self.in_service()?;
         let standing = self.standing(&input.subject).await?;

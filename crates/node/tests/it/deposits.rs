@@ -1,6 +1,6 @@
 //! Deposits: durable, once, and provable offline.
 
-use crate::world::{World, final_wait, key, phenopacket, run};
+use crate::world::{World, final_wait, phenopacket, run};
 use node::receipt::{ReceiptAnswer, ReceiptLeaf, ReceiptQuery};
 use node::record::{Content, Payload};
 use node::{Category, Conflict, Error, Kind, Purpose, RecordId, SubjectId, verify};
@@ -314,7 +314,6 @@ fn sources_are_authorised_and_payloads_bounded() {
             Kind::NotFound,
         )
         .await;
-        let _ = key(1);
     });
 }
 

@@ -281,3 +281,46 @@ fn the_same_client_key_opens_one_subject() {
         assert_eq!(error.kind(), Kind::Conflict);
     });
 }
+
+#[test]
+fn another_institutions_desk_has_no_say_here() {
+    run(66, |context| async move {
+        let world = World::new(context).await;
+        let subject = world.subject().await;
+        let elsewhere = |role| {
+            let mut caller = specialist();
+            caller.actor.roles = [role].into();
+            caller
+        };
+        let mut opening = world.opening(Wait::Durable);
+        opening.caller = elsewhere(node::Role::Desk);
+        let desk = ConsentDesk {
+            caller: elsewhere(node::Role::Desk),
+            subject,
+            expect_sequence: None,
+            changes: vec![ConsentChange::Restrict(true)],
+            wait: Wait::Durable,
+        };
+        let show = ConsentQuery {
+            caller: elsewhere(node::Role::Auditor),
+            subject,
+        };
+        let mut stranger = world.parent(subject, 1);
+        stranger.actor.institution = crate::world::ELSEWHERE;
+        let trail = node::disclosure::DisclosureQuery {
+            caller: stranger,
+            subject,
+            from: node::Millis::ZERO,
+            until: world.now(),
+        };
+        let handle = world.handle();
+        for refused in [
+            handle.subject_open(opening).await.map(drop),
+            handle.consent_desk(desk).await.map(drop),
+            handle.consent_show(show).await.map(drop),
+            handle.disclosure_list(trail).await.map(drop),
+        ] {
+            assert_eq!(refused.unwrap_err(), Error::Elsewhere);
+        }
+    });
+}

@@ -3,7 +3,7 @@
 use crate::world::{FINDING, GENE, NAME, World, final_wait, run, specialist, stranger, text};
 use node::consent_change::{ConsentChange, Effect};
 use node::subject::Wait;
-use node::{Caller, Category, Error, Kind, Missing, Purpose, Role, SubjectId};
+use node::{Caller, Category, Error, Kind, Missing, Purpose, SubjectId};
 
 async fn denied(
     world: &World,
@@ -178,6 +178,5 @@ fn a_list_names_what_may_be_known_and_is_logged() {
         assert_eq!(error.kind(), Kind::Denied);
         let trail = crate::disclosures::trail(&world, world.officer(), subject).await;
         assert!(trail.iter().any(|seen| seen.id == listed.disclosure));
-        let _ = Role::Desk;
     });
 }
