@@ -128,6 +128,12 @@ fn submissions_are_idempotent_and_checked() {
             node.ledger.submit(vec![1, 2, 3].into()).await,
             Err(SubmitError::Malformed(_))
         ));
+        let height = node.ledger.tip().height;
+        let expired = cluster.fixture.entry_until(0, 3, height);
+        assert!(matches!(
+            node.ledger.submit(expired).await,
+            Err(SubmitError::Refused(ledger::Refusal::Expired { .. }))
+        ));
     });
 }
 
