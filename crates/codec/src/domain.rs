@@ -94,6 +94,8 @@ domains! {
     // Consent and records.
     /// Commitment to a complete consent state.
     ConsentState = "consent-state",
+    /// Salt of a leaf of a record commitment.
+    RecordSalt = "record-salt",
     /// Leaf of a record commitment.
     RecordLeaf = "record-leaf",
     /// Inner node of a record commitment.

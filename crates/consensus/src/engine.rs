@@ -23,9 +23,10 @@ use commonware_p2p::max_message_size;
 use commonware_p2p::utils::mux::prefixed;
 use commonware_parallel::Sequential;
 use commonware_runtime::buffer::paged::CacheRef;
-use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
+use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage, deterministic, tokio};
 use commonware_storage::archive::immutable;
 use commonware_utils::NonZeroDuration;
+use futures::future::BoxFuture;
 use rand_core::CryptoRng;
 
 use crate::application::{Adapter, Application, Halt};
@@ -34,7 +35,7 @@ use crate::certificates::{MAX_VALIDATORS, Scheme, Schemes, namespace, validator_
 use crate::epochs::{Deliveries, Epochs, VIEW_RETENTION};
 use crate::evidence::Faults;
 use crate::gossip;
-use crate::network::{ChannelPlan, Link, Network, OpenError};
+use crate::network::{ChannelPlan, Link, Lookup, Network, OpenError, Simulated};
 
 /// What the engine needs of its runtime; both of the engine's runtimes have it.
 pub trait Runtime: Spawner + Metrics + Clock + Storage + CryptoRng {}
@@ -175,11 +176,56 @@ pub enum StartError {
     Ledger(#[source] Halt),
 }
 
+/// A network on which the engine runs under runtime `E`.
+///
+/// Implemented for each pair that there is, not for all that there could be: the engine is large, and so
+/// it is compiled here, once, and not again in everything that starts one.
+pub trait Wired<E: Runtime>: Network<E> + Sized {
+    /// What [`start`] does.
+    fn engine(
+        self,
+        context: E,
+        application: Arc<dyn Application>,
+        settings: Settings,
+    ) -> BoxFuture<'static, Result<Engine<E, Self>, StartError>>;
+}
+
+macro_rules! wired {
+    ($($network:ty, $runtime:ty;)*) => {$(
+        impl Wired<$runtime> for $network {
+            #[inline(never)]
+            fn engine(
+                self,
+                context: $runtime,
+                application: Arc<dyn Application>,
+                settings: Settings,
+            ) -> BoxFuture<'static, Result<Engine<$runtime, Self>, StartError>> {
+                Box::pin(wire(context, self, application, settings))
+            }
+        }
+    )*};
+}
+
+wired! {
+    Lookup, tokio::Context;
+    Lookup, deterministic::Context;
+    Simulated<deterministic::Context>, deterministic::Context;
+}
+
 /// Starts the engine for `application`. It runs for as long as the task that owns `context`.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
-pub async fn start<E: Runtime, N: Network<E>>(
+pub async fn start<E: Runtime, N: Wired<E>>(
+    context: E,
+    network: N,
+    application: Arc<dyn Application>,
+    settings: Settings,
+) -> Result<Engine<E, N>, StartError> {
+    network.engine(context, application, settings).await
+}
+
+async fn wire<E: Runtime, N: Network<E>>(
     context: E,
     network: N,
     application: Arc<dyn Application>,

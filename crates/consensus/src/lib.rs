@@ -45,7 +45,7 @@ mod memory;
 
 pub use application::Halt;
 pub use certificates::{MAX_VALIDATORS, SimplexCertificates};
-pub use engine::{Runtime, StartError};
+pub use engine::{Runtime, StartError, Wired};
 pub use evidence::{Fault, FaultKind};
 pub use handle::{Finalised, Handle, ReadError, SubmitError, Subscription, Tip};
 pub use proofs::{Audit, LedgerProof, ProvedState};

@@ -9,12 +9,11 @@ use store::Store;
 
 use crate::block::{MAX_BYTES, MAX_ENTRIES};
 use crate::clock::now_ms;
-use crate::engine::{self, Pacing, Runtime, Settings, StartError};
+use crate::engine::{self, Pacing, Runtime, Settings, StartError, Wired};
 use crate::gossip;
 use crate::handle::Handle;
 use crate::ledger_application::{LedgerApplication, Making};
 use crate::mempool::{Limits, Mempool};
-use crate::network::Network;
 use crate::replica::Replica;
 
 /// How a node takes part.
@@ -73,7 +72,7 @@ pub async fn start<E, S, N>(
 where
     E: Runtime,
     S: Store,
-    N: Network<E>,
+    N: Wired<E>,
 {
     let clock = context.child("clock");
     let pool = Arc::new(Mempool::new(Limits {

@@ -97,6 +97,7 @@ impl<'a> Document<'a> {
         self.shown
     }
 
+    #[inline]
     pub(crate) fn value_at(&self, index: u32) -> Value<'_, 'a> {
         Value {
             document: self,
@@ -104,6 +105,7 @@ impl<'a> Document<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn slice(&self, start: u32, end: u32) -> &'a str {
         self.source
             .get(start as usize..end as usize)
@@ -125,6 +127,7 @@ pub struct Value<'d, 'a> {
 }
 
 impl<'d, 'a> Value<'d, 'a> {
+    #[inline]
     fn node(self) -> Node {
         const NOTHING: Node = Node {
             start: 0,
@@ -141,6 +144,7 @@ impl<'d, 'a> Value<'d, 'a> {
     }
 
     /// What the value is.
+    #[inline]
     pub fn kind(self) -> Kind {
         self.node().kind
     }
@@ -151,6 +155,7 @@ impl<'d, 'a> Value<'d, 'a> {
     }
 
     /// The position of the value in the order of the text, the root being 0.
+    #[inline]
     pub fn index(self) -> usize {
         self.index as usize
     }
@@ -162,12 +167,14 @@ impl<'d, 'a> Value<'d, 'a> {
     }
 
     /// The value as it is written: a number's digits, a string with its quotes and escapes.
+    #[inline]
     pub fn raw(self) -> &'a str {
         let node = self.node();
         self.document.slice(node.start, node.end)
     }
 
     /// The member name of the value, when it is a member of an object.
+    #[inline]
     pub fn key(self) -> Option<Cow<'a, str>> {
         let node = self.node();
         if node.key_end == node.key_start {
@@ -190,11 +197,13 @@ impl<'d, 'a> Value<'d, 'a> {
     }
 
     /// The index after the last value inside this one.
+    #[inline]
     pub(crate) fn next_index(self) -> usize {
         self.node().next as usize
     }
 
     /// The text of a string.
+    #[inline]
     pub fn text(self) -> Option<Cow<'a, str>> {
         let node = self.node();
         if node.kind != Kind::String {
@@ -220,17 +229,20 @@ impl<'d, 'a> Value<'d, 'a> {
     }
 
     /// Whether the value is `null`.
+    #[inline]
     pub fn is_null(self) -> bool {
         self.kind() == Kind::Null
     }
 
     /// Whether the value has no child: a scalar, or an empty object or array.
+    #[inline]
     pub fn is_leaf(self) -> bool {
         self.node().next == self.index + 1
     }
 
     /// The members of an object or the items of an array, in the order of the text; nothing for
     /// any other value.
+    #[inline]
     pub fn children(self) -> Children<'d, 'a> {
         Children {
             document: self.document,
@@ -248,6 +260,7 @@ impl<'d, 'a> Value<'d, 'a> {
     }
 
     /// Whether the value is a member with this name.
+    #[inline]
     pub fn is_named(self, name: &str) -> bool {
         let node = self.node();
         if node.key_escaped {
@@ -327,6 +340,7 @@ pub struct Children<'d, 'a> {
 impl<'d, 'a> Iterator for Children<'d, 'a> {
     type Item = Value<'d, 'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.at >= self.end {
             return None;

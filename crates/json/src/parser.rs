@@ -217,8 +217,7 @@ impl<'a> Parser<'a, '_> {
                 0..0x20 => return Err(Problem::ControlCharacter),
                 _ => {
                     let rest = self.source.get(self.at..).unwrap_or_default();
-                    let plain = rest.iter().position(|&b| !is_plain(b));
-                    self.at += plain.unwrap_or(rest.len());
+                    self.at += plain_length(rest);
                 }
             }
         }
@@ -400,6 +399,26 @@ impl<'a> Parser<'a, '_> {
 /// Whether a byte can stand in a string as it is and needs no look of its own.
 fn is_plain(byte: u8) -> bool {
     byte >= 0x20 && byte != b'"' && byte != b'\\'
+}
+
+/// How many bytes at the start of `rest` are plain, eight at a time.
+fn plain_length(rest: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    // The high bit of each byte below `limit`; above the first such byte it may be set wrongly.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
+    let (words, tail) = rest.as_chunks::<8>();
+    for (position, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = below(word, 0x20) | quote | backslash;
+        if found != 0 {
+            return position * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let plain = tail.iter().position(|&byte| !is_plain(byte));
+    words.len() * 8 + plain.unwrap_or(tail.len())
 }
 
 /// Why the escape at the start of `rest` is refused.

@@ -46,6 +46,7 @@ impl Assignment {
 
     /// Moves a leaf, or every leaf below a container, into a part. The value must be one of the
     /// document that the assignment was made for.
+    #[inline]
     pub fn assign(&mut self, value: Value<'_, '_>, part: u8) {
         if let Some(parts) = self.parts.get_mut(value.index()..value.next_index()) {
             parts.fill(Parts::one(part));
@@ -75,6 +76,7 @@ pub struct Partition {
 
 impl Partition {
     /// The parts that the leaves of a value are in.
+    #[inline]
     pub fn parts(&self, value: Value<'_, '_>) -> Parts {
         let parts = self.parts.get(value.index());
         parts.copied().unwrap_or(Parts::NONE)

@@ -56,7 +56,7 @@ pub struct Leaf<'a> {
     pub label: Label,
     /// Version of the rule that made the projection; 0 for the stored form.
     pub rule_version: u16,
-    /// Random, for this leaf alone.
+    /// Unpredictable, for this leaf alone.
     pub salt: &'a [u8; 32],
     /// The content.
     pub bytes: &'a [u8],

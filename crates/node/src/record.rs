@@ -205,6 +205,11 @@ impl Content {
         &self.0
     }
 
+    /// The bytes, taken over.
+    pub(crate) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
     /// Their number.
     pub fn len(&self) -> usize {
         self.0.len()

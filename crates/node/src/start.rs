@@ -5,10 +5,11 @@ use crate::config::Config;
 use crate::custodian::Custodian;
 use crate::event::Broadcast;
 use crate::handle::{Handle, Job};
+use crate::record::form::Rules;
 use crate::wait::{Waits, Wakes};
 use codec::time::Millis;
 use commonware_runtime as runtime;
-use consensus::network::{Lookup, Network};
+use consensus::network::Lookup;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
@@ -56,12 +57,17 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`]; nothing runs then.
-    pub async fn start<E: Runtime, S: Store>(
+    pub async fn start<E, S>(
         context: E,
         config: Config,
         store: S,
         keychain: Keychain,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, StartError>
+    where
+        E: Runtime,
+        S: Store,
+        Lookup: consensus::Wired<E>,
+    {
         let seed = keychain.identity().validator_seed;
         let network =
             Lookup::new(&seed, config.listen, config.peers.clone()).ok_or(StartError::Validator)?;
@@ -82,7 +88,7 @@ impl Node {
     where
         E: consensus::Runtime,
         S: Store,
-        N: Network<E>,
+        N: consensus::Wired<E>,
     {
         Self::start_with(
             Ambient::of(&context),
@@ -111,7 +117,7 @@ impl Node {
     where
         E: consensus::Runtime,
         S: Store,
-        N: Network<E>,
+        N: consensus::Wired<E>,
     {
         let (stop, stopped) = oneshot::channel();
         let (started, start) = oneshot::channel();
@@ -178,12 +184,12 @@ async fn open<E, S, N>(
 where
     E: consensus::Runtime,
     S: Store,
-    N: Network<E>,
+    N: consensus::Wired<E>,
 {
     let identity = keychain.identity();
     let validator =
         consensus::engine::public_key(&identity.validator_seed).ok_or(StartError::Validator)?;
-    let mut settings = Settings::new(config.institution);
+    let mut settings = Settings::new(config.institution, Arc::new(Rules));
     settings.period_ms = config.genesis.parameters.disclosure_period_ms;
     let vault = Vault::open(store.clone(), keychain, settings).await?;
     vault

@@ -114,6 +114,9 @@ pub(crate) fn spells(name: &str, camel_case: &str) -> bool {
     if name.len() <= camel_case.len() {
         return name == camel_case;
     }
+    if name.as_bytes().first() != camel_case.as_bytes().first() {
+        return false;
+    }
     let mut rest = name.bytes();
     let matches = camel_case.bytes().all(|byte| {
         if byte.is_ascii_uppercase() {

@@ -46,7 +46,7 @@ fn check_version(root: Value<'_, '_>) -> Result<(), Error> {
     }
     let findings = field(root, "phenotypicFeatures").map(Value::children);
     for finding in findings.into_iter().flatten() {
-        if let Some(negated) = field(finding, "negated") {
+        if let Some(negated) = finding.get("negated").filter(|value| !value.is_null()) {
             return Err(Error::VersionOne(negated.place()));
         }
     }

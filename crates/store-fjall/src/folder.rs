@@ -17,8 +17,10 @@ const BLOB_MIN_BYTES: u32 = 4_096;
 const BLOB_FILE_BYTES: u64 = 32 << 20;
 const TABLE_FILE_BYTES: u64 = 16 << 20;
 const JOURNALS_MAX_BYTES: u64 = 128 << 20;
-/// One thread flushes, the other also compacts, so that no long compaction holds up writing.
-const ENGINE_THREADS: usize = 2;
+/// One thread flushes and compacts. Of two, the one that is kept for flushing hands itself each waiting
+/// compaction over and over until the other takes it: a core lost. A flush that waits for a compaction
+/// is bounded by the sizes above, and writing by `Engine::throttle`.
+const ENGINE_THREADS: usize = 1;
 const OPEN_FILES_MAX: usize = 200;
 const ROWS: &str = "rows";
 

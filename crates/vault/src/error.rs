@@ -49,6 +49,17 @@ pub enum Error {
     /// Store and keys do not belong together.
     #[error("the store belongs to another institution, or to other keys")]
     OtherOwner,
+    /// The store was written by another version of the software.
+    #[error(
+        "the store has format {found} and this version of the software reads format {known}; \
+         run the version that wrote it"
+    )]
+    UnknownFormat {
+        /// What it has.
+        found: u8,
+        /// What is read here.
+        known: u8,
+    },
     /// A bounded queue is full.
     #[error("{queue} is full ({limit}); wait until the ledger has taken some")]
     Full {

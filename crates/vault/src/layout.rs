@@ -6,7 +6,7 @@
 use codec::{DisclosureId, EntryId, RecordId, SubjectId};
 use store::Table;
 
-/// subject, record, version, part -> sealed part: stored form or projection, with its salt.
+/// subject, record, version -> sealed stored form.
 pub(crate) const RECORDS: Table = Table::new("records");
 /// subject, record, version -> wrapped data key and sealed metadata.
 pub(crate) const INDEX: Table = Table::new("index");
@@ -85,10 +85,6 @@ pub(crate) fn version_of(key: &[u8]) -> Option<(RecordId, u32)> {
         RecordId::try_from(record).ok()?,
         u32::from_be_bytes(version.try_into().ok()?),
     ))
-}
-
-pub(crate) fn part_key(version_key: &[u8], part: u8) -> Vec<u8> {
-    join(&[version_key, &[part]])
 }
 
 /// A time and an id: a queue in the order of time.

@@ -22,7 +22,7 @@
 //! across an await but the one erasure at a time.
 //!
 //! It decides nothing: who may read is `consent`'s, when to do what is `node`'s. It knows no record
-//! formats and sends nothing anywhere.
+//! formats (a [`Projector`] does) and sends nothing anywhere.
 
 mod audit;
 pub mod backup;
@@ -39,6 +39,7 @@ mod node_rows;
 mod outbox;
 mod periods;
 mod postings;
+mod projector;
 mod record;
 mod record_meta;
 mod sealing;
@@ -61,6 +62,7 @@ pub use keychain::{Identity, Keychain, Restored};
 pub use outbox::{BATCH_MAX_LEAVES, CommitmentState, QueuedCommitment, RecordBatch};
 pub use periods::{ClosedPeriod, PeriodProof};
 pub use postings::Posting;
+pub use projector::{Form, Projector};
 pub use record::{
     ClientKey, MAX_KEY_BYTES, MAX_KIND_BYTES, MAX_TOKENS, NewRecord, PUT_MAX_BYTES,
     PUT_MAX_RECORDS, Projection, Put, PutRecord, RecordPut,

@@ -11,6 +11,8 @@ use store::{Batch, Expect, Range, Store};
 /// Rows of the node start with this; the vault's own ones with other bytes.
 const PUBLIC: u8 = b'n';
 const OWNER: &[u8] = b"v/owner";
+/// How rows are written. 1 kept projections and had no format byte.
+const FORMAT: u8 = 2;
 const NAME_MAX_BYTES: usize = 512;
 
 impl<S: Store> Vault<S> {
@@ -147,7 +149,8 @@ impl<S: Store> Vault<S> {
     }
 }
 
-/// Checks that store, keys and custodian belong together; the first opening binds them.
+/// Checks that store, keys and custodian belong together and that the rows are of this build's format;
+/// the first opening binds them.
 pub(crate) async fn owner_check<S: Store>(vault: &Vault<S>) -> Result<(), Error> {
     let inner = vault.inner();
     let custodian = inner.settings.custodian;
@@ -156,11 +159,17 @@ pub(crate) async fn owner_check<S: Store>(vault: &Vault<S>) -> Result<(), Error>
         .client
         .mac(Domain::NodeSeal, &[custodian.as_bytes()]);
     match vault.get(NODE, OWNER).await? {
-        Some(there) if there == owner.as_bytes()[..] => Ok(()),
-        Some(_) => Err(Error::OtherOwner),
+        Some(there) => match there.strip_prefix(owner.as_bytes()) {
+            Some([FORMAT]) => Ok(()),
+            Some(format) => Err(Error::UnknownFormat {
+                found: format.first().copied().unwrap_or(1),
+                known: FORMAT,
+            }),
+            None => Err(Error::OtherOwner),
+        },
         None => {
             let batch = Batch::new().expect(NODE, OWNER, Expect::Absent);
-            let owner = owner.as_bytes().to_vec();
+            let owner = [owner.as_bytes().as_slice(), &[FORMAT]].concat();
             vault.commit(batch.put(NODE, OWNER, owner)).await
         }
     }

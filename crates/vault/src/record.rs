@@ -1,18 +1,19 @@
 //! Records: putting versions in, once.
 //!
-//! A put of one or more records of a subject is one atomic batch: sealed parts, sealed metadata,
+//! A put of one or more records of a subject is one atomic batch: sealed stored forms, sealed metadata,
 //! postings, the answer kept under the client's key, and a place in the outbox for each commitment.
+//! Projections are committed to but not kept: they are made again from the stored form.
 //! What must not be there yet is an expectation of the batch, so that no row is read first: only when
 //! an expectation fails is it found out why, and whether the same bytes were there already.
 
 use crate::layout::{
-    ERASURES, IDEMPOTENCY, INDEX, OUTBOX, RECORDS, join, part_key, queue_key, record_prefix,
-    version_key, version_of,
+    ERASURES, IDEMPOTENCY, INDEX, OUTBOX, RECORDS, join, queue_key, record_prefix, version_key,
+    version_of,
 };
 use crate::outbox::QueuedRow;
 use crate::postings::Posting;
 use crate::record_meta::{Meta, PartMeta, SealedMeta};
-use crate::sealing::{CompartmentKeys, RowKey};
+use crate::sealing::{CompartmentKeys, DataKeys};
 use crate::vault::{ATTEMPTS, Vault, is_conflict};
 use crate::{Conflict, Error};
 use codec::{Category, Digest, Domain, Millis, RecordId, SubjectId, record};
@@ -30,7 +31,7 @@ pub const PUT_MAX_BYTES: usize = 16 * 1024 * 1024;
 pub const MAX_TOKENS: usize = 4_096;
 /// The longest client key and index token, in bytes.
 pub const MAX_KEY_BYTES: usize = 256;
-/// The longest kind, in bytes.
+/// The longest kind and media type, in bytes.
 pub const MAX_KIND_BYTES: usize = 128;
 
 /// Versions of records of one subject, to be put in together.
@@ -62,11 +63,15 @@ pub struct NewRecord {
     pub expect_version: u32,
     /// What it is, at most [`MAX_KIND_BYTES`] bytes.
     pub kind: String,
-    /// Digest of what the source sent for it; decides whether a repetition is the same.
-    pub received: Digest,
+    /// How the stored form is written, at most [`MAX_KIND_BYTES`] bytes.
+    pub media_type: String,
+    /// Digest of what the source sent for it, which decides whether a repetition is the same; none if
+    /// that is the stored form.
+    pub received: Option<Digest>,
     /// The bytes that are committed and served verbatim.
     pub stored_form: Zeroizing<Vec<u8>>,
-    /// At most one for each category.
+    /// At most one for each category: what the vault's projector makes of the stored form. Committed
+    /// to, not kept.
     pub projections: Vec<Projection>,
     /// Where it came from, in an encoding of the caller's.
     pub provenance: Zeroizing<Vec<u8>>,
@@ -262,19 +267,16 @@ impl<S: Store> Vault<S> {
             compartment
                 .wrap
                 .seal_bytes(custodian, INDEX, &row, data_key.expose(), entropy);
-        let data_key = RowKey::new(data_key, Domain::RecordSeal);
-        let mut parts = Vec::with_capacity(new.projections.len().saturating_add(1));
-        for (label, rule_version, bytes) in new.parts() {
-            let mut body = Zeroizing::new(vec![0; 32_usize.saturating_add(bytes.len())]);
-            let (salt, rest) = body.split_at_mut(32);
-            entropy.fill(salt);
-            rest.copy_from_slice(bytes);
-            let part = PartMeta::of(label, rule_version, &body)?;
-            let key = part_key(&row, part.code());
-            let sealed = data_key.seal_bytes(custodian, RECORDS, &key, &body, entropy);
-            draft.batch = draft.batch.put(RECORDS, key, sealed);
-            parts.push(part);
-        }
+        let data_keys = DataKeys::derive(&data_key);
+        let sealed = data_keys
+            .seal
+            .seal_bytes(custodian, RECORDS, &row, &new.stored_form, entropy);
+        let parts: Vec<PartMeta> = new
+            .parts()
+            .map(|(label, rule_version, bytes)| {
+                PartMeta::of(label, rule_version, &data_keys.salt(label), bytes)
+            })
+            .collect();
         let leaves: Vec<Digest> = parts.iter().map(|part| part.leaf).collect();
         let answer = PutRecord {
             record: new.record,
@@ -290,8 +292,9 @@ impl<S: Store> Vault<S> {
             parts,
             provenance: new.provenance.to_vec(),
             tokens: new.tokens.iter().cloned().collect(),
+            media_type: new.media_type.clone(),
         };
-        let sealed = SealedMeta {
+        let meta = SealedMeta {
             wrapped,
             meta: compartment
                 .index
@@ -308,7 +311,8 @@ impl<S: Store> Vault<S> {
         draft.batch = draft
             .batch
             .expect(INDEX, &row, Expect::Absent)
-            .put(INDEX, &row, codec::to_vec(&sealed))
+            .put(INDEX, &row, codec::to_vec(&meta))
+            .put(RECORDS, row, sealed)
             .put(OUTBOX, queue, queued);
         draft.records.push(answer);
         Ok(draft)
@@ -346,16 +350,20 @@ impl<S: Store> Vault<S> {
         let mut records = Vec::new();
         for new in &put.records {
             let version = new.expect_version.saturating_add(1);
-            let there = self
-                .meta(compartment, &put.subject, &new.record, version)
-                .await?;
+            let row = version_key(&put.subject, &new.record, version);
+            let there = match self.get(INDEX, &row).await? {
+                Some(value) => Some(self.version_open(compartment, &row, &value)?),
+                None => None,
+            };
             match there {
-                Some(meta) if meta.received == new.received => records.push(PutRecord {
-                    record: new.record,
-                    version,
-                    commitment: meta.commitment,
-                    deposited: meta.deposited,
-                }),
+                Some((meta, data_keys)) if new.is_what_was_put(&meta, &data_keys) => {
+                    records.push(PutRecord {
+                        record: new.record,
+                        version,
+                        commitment: meta.commitment,
+                        deposited: meta.deposited,
+                    });
+                }
                 Some(_) => return Err(self.put_conflict(&put.subject, new).await?),
                 None if new.expect_version > 0 => {
                     let latest = self.latest_version(&put.subject, &new.record).await?;
@@ -455,9 +463,29 @@ impl NewRecord {
         }))
     }
 
+    /// Whether a version that is there was made of the same bytes.
+    fn is_what_was_put(&self, there: &Meta, data_keys: &DataKeys) -> bool {
+        match (&self.received, &there.received) {
+            (Some(received), Some(before)) => received == before,
+            (None, None) => {
+                let salt = data_keys.salt(Label::Stored);
+                let same = |part: &PartMeta| part.matches(&salt, &self.stored_form);
+                (&self.kind, &self.media_type) == (&there.kind, &there.media_type)
+                    && there.parts.first().is_some_and(same)
+            }
+            _ => false,
+        }
+    }
+
     fn check(&self) -> Result<(), Error> {
         if self.kind.is_empty() || self.kind.len() > MAX_KIND_BYTES {
             return Err(Error::invalid("kind", "a kind has 1 to 128 bytes"));
+        }
+        if self.media_type.len() > MAX_KIND_BYTES {
+            return Err(Error::invalid(
+                "media_type",
+                "a media type has at most 128 bytes",
+            ));
         }
         let categories: BTreeSet<Category> = self.projections.iter().map(|p| p.category).collect();
         if categories.len() < self.projections.len() {
@@ -479,26 +507,25 @@ impl NewRecord {
 }
 
 impl PartMeta {
-    fn of(label: Label, rule_version: u16, body: &[u8]) -> Result<Self, Error> {
-        let damaged = || crate::sealing::damaged(RECORDS);
-        let (salt, bytes) = body.split_first_chunk::<32>().ok_or_else(damaged)?;
+    fn of(label: Label, rule_version: u16, salt: &[u8; 32], bytes: &[u8]) -> Self {
         let leaf = Leaf {
             label,
             rule_version,
             salt,
             bytes,
         };
-        Ok(Self {
+        Self {
             label,
             rule_version,
-            size_bytes: u64::try_from(bytes.len()).map_err(|_| damaged())?,
+            // INVARIANT: a put has at most PUT_MAX_BYTES.
+            size_bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             leaf: commitment::leaf_hash(&leaf),
-        })
+        }
     }
 
-    /// Whether an opened body is the part that was committed.
-    pub(crate) fn matches(&self, body: &[u8]) -> bool {
-        Self::of(self.label, self.rule_version, body).is_ok_and(|part| part == *self)
+    /// Whether this is the part that was committed.
+    pub(crate) fn matches(&self, salt: &[u8; 32], bytes: &[u8]) -> bool {
+        Self::of(self.label, self.rule_version, salt, bytes) == *self
     }
 }
 

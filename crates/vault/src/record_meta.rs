@@ -1,14 +1,16 @@
 //! Records: metadata and content, opened.
 //!
-//! Metadata opens under the compartment key; content only under the record's data key, part by part,
-//! so that what is not permitted is not opened. Every opened part is hashed again and compared with
-//! what was committed.
+//! Metadata opens under the compartment key; content only under the record's data key. A projection is
+//! made again from the stored form by the rule that is in its leaf, so that what is not asked for never
+//! leaves here. Every part is hashed again and compared with what was committed: a rule that gives other
+//! bytes than it did is damage, not an answer.
 
 use crate::Error;
-use crate::layout::{INDEX, RECORDS, part_key, record_prefix, version_key, version_of};
-use crate::sealing::{CompartmentKeys, RowKey, damaged};
+use crate::layout::{INDEX, RECORDS, record_prefix, version_key, version_of};
+use crate::projector::Form;
+use crate::sealing::{CompartmentKeys, DataKeys, damaged};
 use crate::vault::Vault;
-use codec::{Category, Digest, Domain, Millis, RecordId, SubjectId, record};
+use codec::{Category, Digest, Millis, RecordId, SubjectId, record};
 use keys::commitment::{self, Label};
 use keys::{Secret, Zeroizing};
 use std::collections::BTreeSet;
@@ -28,11 +30,12 @@ record! {
     pub(crate) struct Meta {
         1 => pub(crate) kind: String,
         2 => pub(crate) deposited: Millis,
-        3 => pub(crate) received: Digest,
+        3 => pub(crate) received: Option<Digest>,
         4 => pub(crate) commitment: Digest,
         5 => pub(crate) parts: Vec<PartMeta>,
         6 => pub(crate) provenance: Vec<u8>,
         7 => pub(crate) tokens: Vec<Vec<u8>>,
+        8 => pub(crate) media_type: String,
     }
 }
 
@@ -60,6 +63,8 @@ pub struct RecordMeta {
     pub version: u32,
     /// What it is.
     pub kind: String,
+    /// How the stored form is written.
+    pub media_type: String,
     /// When it was put in.
     pub deposited: Millis,
     /// What the ledger holds of it.
@@ -99,7 +104,6 @@ pub struct OpenedPart {
     pub rule_version: u16,
     /// The salt of its leaf: what a recipient needs to check it.
     pub salt: [u8; 32],
-    // Salt and content, so that opening copies nothing.
     body: Zeroizing<Vec<u8>>,
 }
 
@@ -128,37 +132,73 @@ impl<S: Store> Vault<S> {
         let Some(value) = self.get(INDEX, &row).await? else {
             return Err(self.missing(subject, record, latest).await?);
         };
-        let sealed: SealedMeta = codec::from_slice(&value).map_err(|_| damaged(INDEX))?;
+        let (meta, data_keys) = self.version_open(&compartment, &row, &value)?;
         let custodian = &self.inner().settings.custodian;
-        let meta = compartment
-            .index
-            .open::<Meta>(custodian, INDEX, &row, &sealed.meta)?;
-        let data_key = compartment
-            .wrap
-            .open_bytes(custodian, INDEX, &row, &sealed.wrapped)?;
-        let data_key: [u8; 32] = data_key.as_slice().try_into().map_err(|_| damaged(INDEX))?;
-        let data_key = RowKey::new(Secret::from_bytes(data_key), Domain::RecordSeal);
-        let mut opened = Vec::new();
-        for part in meta.parts.iter().filter(|part| parts.covers(part.label)) {
-            let key = part_key(&row, part.code());
-            let sealed = self.get(RECORDS, &key).await?;
-            let sealed = sealed.ok_or(damaged(RECORDS))?;
-            let body = data_key.open_bytes(custodian, RECORDS, &key, &sealed)?;
-            if !part.matches(&body) {
-                return Err(damaged(RECORDS));
-            }
-            let salt = body.first_chunk().ok_or(damaged(RECORDS))?;
-            opened.push(OpenedPart {
-                label: part.label,
-                rule_version: part.rule_version,
-                salt: *salt,
-                body,
-            });
-        }
+        let wanted: Vec<&PartMeta> = meta
+            .parts
+            .iter()
+            .filter(|part| parts.covers(part.label))
+            .collect();
+        let opened = if wanted.is_empty() {
+            Vec::new()
+        } else {
+            let sealed = self.get(RECORDS, &row).await?.ok_or(damaged(RECORDS))?;
+            let stored = data_keys
+                .seal
+                .open_bytes(custodian, RECORDS, &row, &sealed)?;
+            self.parts_open(&meta, &wanted, stored, &data_keys)?
+        };
         Ok(Opened {
             meta: meta.shown(*record, latest),
             parts: opened,
         })
+    }
+
+    /// The parts asked for, made from the stored form and checked against what was committed.
+    fn parts_open(
+        &self,
+        meta: &Meta,
+        wanted: &[&PartMeta],
+        stored: Zeroizing<Vec<u8>>,
+        data_keys: &DataKeys,
+    ) -> Result<Vec<OpenedPart>, Error> {
+        let rules: Vec<(Category, u16)> = wanted
+            .iter()
+            .filter_map(|part| match part.label {
+                Label::Stored => None,
+                Label::Projection(category) => Some((category, part.rule_version)),
+            })
+            .collect();
+        let form = Form {
+            kind: &meta.kind,
+            media_type: &meta.media_type,
+            bytes: &stored,
+        };
+        let made = if rules.is_empty() {
+            Vec::new()
+        } else {
+            let projector = &self.inner().settings.projector;
+            projector.project(&form, &rules).ok_or(damaged(RECORDS))?
+        };
+        let (mut made, mut stored) = (made.into_iter(), Some(stored));
+        let opened = wanted.iter().map(|part| {
+            let body = match part.label {
+                Label::Stored => stored.take(),
+                Label::Projection(_) => made.next(),
+            };
+            let body = body.ok_or(damaged(RECORDS))?;
+            let salt = data_keys.salt(part.label);
+            if !part.matches(&salt, &body) {
+                return Err(damaged(RECORDS));
+            }
+            Ok(OpenedPart {
+                label: part.label,
+                rule_version: part.rule_version,
+                salt,
+                body,
+            })
+        });
+        opened.collect()
     }
 
     /// About a version of a record (the latest if none is named).
@@ -238,6 +278,25 @@ impl<S: Store> Vault<S> {
         compartment.index.open(custodian, INDEX, row, &sealed.meta)
     }
 
+    /// What is kept about a version, and the keys to its content.
+    pub(crate) fn version_open(
+        &self,
+        compartment: &CompartmentKeys,
+        row: &[u8],
+        value: &[u8],
+    ) -> Result<(Meta, DataKeys), Error> {
+        let sealed: SealedMeta = codec::from_slice(value).map_err(|_| damaged(INDEX))?;
+        let custodian = &self.inner().settings.custodian;
+        let meta = compartment
+            .index
+            .open(custodian, INDEX, row, &sealed.meta)?;
+        let data_key = compartment
+            .wrap
+            .open_bytes(custodian, INDEX, row, &sealed.wrapped)?;
+        let data_key: [u8; 32] = data_key.as_slice().try_into().map_err(|_| damaged(INDEX))?;
+        Ok((meta, DataKeys::derive(&Secret::from_bytes(data_key))))
+    }
+
     async fn missing(
         &self,
         subject: &SubjectId,
@@ -270,19 +329,12 @@ impl Meta {
             record,
             version,
             kind: self.kind,
+            media_type: self.media_type,
             deposited: self.deposited,
             commitment: self.commitment,
             parts: self.parts,
             provenance: Zeroizing::new(self.provenance),
         }
-    }
-}
-
-impl PartMeta {
-    /// The byte that names the part in its row key.
-    pub(crate) fn code(&self) -> u8 {
-        // INVARIANT: labels are the stored form (0) and the few categories.
-        u8::try_from(self.label.code()).unwrap_or(u8::MAX)
     }
 }
 
@@ -324,13 +376,13 @@ impl OpenedPart {
     /// The content.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.body.get(32..).unwrap_or_default()
+        &self.body
     }
 
     /// The content, taken over.
     #[must_use]
     pub fn into_bytes(self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.bytes().to_vec())
+        self.body
     }
 }
 

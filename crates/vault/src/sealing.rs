@@ -9,6 +9,7 @@
 
 use crate::Error;
 use codec::{Decode, Domain, Encode, InstitutionId};
+use keys::commitment::Label;
 use keys::{Entropy, Secret, Zeroizing};
 use store::Table;
 
@@ -99,6 +100,29 @@ impl CompartmentKeys {
             consent: RowKey::new(sub(b"consent"), Domain::ConsentSeal),
             client: sub(b"client"),
         }
+    }
+}
+
+/// The sub-keys of a version's data key.
+pub(crate) struct DataKeys {
+    /// Seals the stored form.
+    pub(crate) seal: RowKey,
+    salts: Secret,
+}
+
+impl DataKeys {
+    pub(crate) fn derive(key: &Secret) -> Self {
+        Self {
+            seal: RowKey::new(key.derive(Domain::RecordSeal, &[]), Domain::RecordSeal),
+            salts: key.derive(Domain::RecordSalt, &[]),
+        }
+    }
+
+    /// The salt of a leaf of this version's commitment. It dies with the data key, and one leaf's salt
+    /// tells nothing about another's.
+    pub(crate) fn salt(&self, label: Label) -> [u8; 32] {
+        let code = label.code().to_be_bytes();
+        *self.salts.mac(Domain::RecordSalt, &[&code]).as_bytes()
     }
 }
 

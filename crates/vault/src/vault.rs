@@ -8,7 +8,7 @@ use crate::outbox::Quota;
 use crate::periods::CursorCache;
 use crate::postings::Shards;
 use crate::sealing::{AuditKeys, CompartmentKeys, NodeKeys};
-use crate::{Error, erasure, node_rows};
+use crate::{Error, Projector, erasure, node_rows};
 use bytes::Bytes;
 use codec::{InstitutionId, SubjectId};
 use std::fmt;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub compartments_cached: usize,
     /// How long disclosures outlive the erasure of the records.
     pub audit_retention_ms: u64,
+    /// Makes the projections of records.
+    pub projector: Arc<dyn Projector>,
 }
 
 /// A custodian's vault. Cheap to clone; all clones are the same vault.
@@ -60,7 +62,7 @@ pub(crate) struct Inner<S> {
 impl Settings {
     /// Defaults for an institution: 60 s periods, ten years of disclosures.
     #[must_use]
-    pub const fn new(custodian: InstitutionId) -> Self {
+    pub fn new(custodian: InstitutionId, projector: Arc<dyn Projector>) -> Self {
         Self {
             custodian,
             period_ms: 60_000,
@@ -68,6 +70,7 @@ impl Settings {
             entries_max: 20_000,
             compartments_cached: 4_096,
             audit_retention_ms: 10 * 365 * 24 * 3_600_000,
+            projector,
         }
     }
 }

@@ -40,6 +40,28 @@ fn numbers_are_written_as_in_the_standard() {
     }
 }
 
+/// Strings are scanned in words of eight bytes: what is not plain is found at any place in one.
+#[test]
+fn what_is_not_plain_is_found_wherever_it_stands() {
+    for length in 0..40_usize {
+        for plain in ["a", " ", "\u{7f}", "\u{e9}", "\u{ffff}"] {
+            let before = plain.repeat(length);
+            let column = length + 2;
+            for bad in ['\0', '\u{1}', '\u{1f}'] {
+                let place = format!("line 1, column {column} ($)");
+                let text = format!("\"{before}{bad}{before}\"");
+                check(text, Problem::ControlCharacter, &place);
+            }
+            let text = format!("\"{before}\\n{before}\"");
+            let document = parse(text.as_bytes()).unwrap();
+            let expected = format!("{before}\n{before}");
+            assert_eq!(document.root().text().as_deref(), Some(&*expected));
+            let text = format!("[\"{before}\",1]");
+            assert_eq!(parse(text.as_bytes()).unwrap().len(), 3);
+        }
+    }
+}
+
 #[test]
 fn strings_are_written_as_in_the_standard() {
     check(r#""\x""#, Problem::BadEscape, "line 1, column 2 ($)");

@@ -61,15 +61,20 @@ impl<S: Store> Custodian<S> {
                 self.limits.payload_bytes,
             ));
         }
-        let received = payload_digest(&input.payload);
-        let client = client_key(input.client_key.as_deref(), b"deposit", received.as_bytes())?;
+        let client = match input.client_key.as_deref() {
+            Some(key) => {
+                let received = payload_digest(&input.payload);
+                client_key(Some(key), b"deposit", received.as_bytes())?
+            }
+            None => None,
+        };
         let provenance = origin(&input.caller, &input.provenance)?;
         let target = Target {
             record: input.record,
             expect_version: input.expect_version,
             bundle_entries_max: self.limits.bundle_entries.min(vault::PUT_MAX_RECORDS),
         };
-        let drafts = drafts(input.payload, &target, || {
+        let mut drafts = drafts(input.payload, &target, || {
             RecordId::new(self.ambient.random())
         })?;
         let distinct: BTreeSet<RecordId> = drafts.iter().map(|draft| draft.record).collect();
@@ -81,7 +86,7 @@ impl<S: Store> Custodian<S> {
             ));
         }
         let put = self
-            .put(&input.subject, client, &drafts, &provenance)
+            .put(&input.subject, client, &mut drafts, &provenance)
             .await?;
         if put.created {
             self.counters.deposits.up();
@@ -102,23 +107,23 @@ impl<S: Store> Custodian<S> {
         &self,
         subject: &codec::SubjectId,
         client: Option<ClientKey>,
-        drafts: &[Draft],
+        drafts: &mut [Draft],
         provenance: &Zeroizing<Vec<u8>>,
     ) -> Result<Put, Error> {
         let rebase = drafts.iter().any(|draft| draft.expect_version.is_none());
+        let mut now = self.now();
+        let mut records = Vec::with_capacity(drafts.len());
+        for draft in drafts.iter_mut() {
+            records.push(self.version(subject, draft, provenance, now).await?);
+        }
+        let mut put = RecordPut {
+            subject: *subject,
+            client,
+            records,
+        };
         let mut attempt = 0;
         loop {
-            let now = self.now();
-            let mut records = Vec::with_capacity(drafts.len());
-            for draft in drafts {
-                records.push(self.version(subject, draft, provenance, now).await?);
-            }
-            check_size(&records)?;
-            let put = RecordPut {
-                subject: *subject,
-                client: client.clone(),
-                records,
-            };
+            check_size(&put.records)?;
             let done = self
                 .vault
                 .record_put(&put, now, &mut self.ambient.entropy())
@@ -128,6 +133,12 @@ impl<S: Store> Custodian<S> {
                     if rebase && attempt < REBASES =>
                 {
                     attempt += 1;
+                    now = self.now();
+                    let rebased = put.records.iter_mut().zip(drafts.iter_mut());
+                    for (new, draft) in rebased.filter(|(_, draft)| draft.expect_version.is_none())
+                    {
+                        *new = self.version(subject, draft, provenance, now).await?;
+                    }
                 }
                 done => return Ok(done?),
             }
@@ -138,7 +149,7 @@ impl<S: Store> Custodian<S> {
     async fn version(
         &self,
         subject: &codec::SubjectId,
-        draft: &Draft,
+        draft: &mut Draft,
         provenance: &Zeroizing<Vec<u8>>,
         now: Millis,
     ) -> Result<NewRecord, Error> {
@@ -168,6 +179,7 @@ impl<S: Store> Custodian<S> {
             expect_version,
             kind: draft.kind.clone(),
             received: draft.received,
+            media_type: formed.media_type,
             stored_form: formed.stored_form,
             projections: formed.projections,
             provenance: provenance.clone(),

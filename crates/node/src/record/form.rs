@@ -2,7 +2,8 @@
 //!
 //! Pure. A FHIR resource's stored form is the received bytes with the server's id, version and time
 //! spliced in, and references between a Bundle's entries resolved; a phenopacket's and a document's are
-//! the received bytes. Projections are made from the stored form, so that they show what is served.
+//! the received bytes. Projections are made from the stored form, so that they show what is served, and
+//! made again from it whenever they are asked for.
 
 use super::{Content, Payload};
 use crate::error::{Error, Problem};
@@ -13,11 +14,16 @@ use codec::time::Millis;
 use fhir::{Assigned, BundleKind, Method};
 use keys::Zeroizing;
 use std::collections::BTreeMap;
-use vault::Projection;
+use vault::{Form, Projection, Projector};
 
 /// Rule by which a document's projection (its media type and size) is made.
 const DOCUMENT_RULE_VERSION: u16 = 1;
-const MEDIA_TYPE_MAX_BYTES: usize = 128;
+const MEDIA_TYPE_MAX_BYTES: usize = vault::MAX_KIND_BYTES;
+/// Kinds that are no FHIR resource types.
+const PHENOPACKET: &str = "phenopacket";
+const DOCUMENT: &str = "document";
+const PHENOPACKET_MEDIA: &str = "application/json";
+const FHIR_MEDIA: &str = "application/fhir+json";
 
 /// A record in the making.
 pub(crate) struct Draft {
@@ -25,15 +31,18 @@ pub(crate) struct Draft {
     /// The version that it replaces; none: whichever is the latest.
     pub(crate) expect_version: Option<u32>,
     pub(crate) kind: String,
-    /// Digest of what was received for it.
-    pub(crate) received: Digest,
+    /// Digest of what was received for it; none if that is the stored form.
+    pub(crate) received: Option<Digest>,
     source: Source,
 }
 
 enum Source {
-    Phenopacket(Content),
-    Fhir { bytes: Content, links: Links },
-    Document { bytes: Content, media_type: String },
+    /// The same whatever its version; taken when it is formed.
+    Formed(Option<Formed>),
+    Fhir {
+        bytes: Content,
+        links: Links,
+    },
 }
 
 /// Where references between the entries of a Bundle lead.
@@ -41,6 +50,7 @@ type Links = std::sync::Arc<BTreeMap<String, String>>;
 
 /// A record's parts.
 pub(crate) struct Formed {
+    pub(crate) media_type: String,
     pub(crate) stored_form: Zeroizing<Vec<u8>>,
     pub(crate) projections: Vec<Projection>,
 }
@@ -58,7 +68,7 @@ pub(crate) fn drafts(
     target: &Target,
     mut fresh: impl FnMut() -> RecordId,
 ) -> Result<Vec<Draft>, Error> {
-    let one = |source: Source, kind: String, received: Digest, fresh: RecordId| {
+    let one = |source: Source, kind: String, received: Option<Digest>, fresh: RecordId| {
         vec![Draft {
             record: target.record.unwrap_or(fresh),
             // Without an expected version it must be new: other bytes under its id are a conflict.
@@ -70,20 +80,26 @@ pub(crate) fn drafts(
     };
     match payload {
         Payload::Phenopacket(bytes) => {
-            phenopacket::Parsed::parse(bytes.as_bytes())
+            let parsed = phenopacket::Parsed::parse(bytes.as_bytes())
                 .map_err(|error| invalid("phenopacket", &error))?;
-            let received = received(b"phenopacket", bytes.as_bytes());
-            let source = Source::Phenopacket(bytes);
-            Ok(one(source, "phenopacket".to_owned(), received, fresh()))
+            let projections = parsed.projections();
+            // INVARIANT: a phenopacket's stored form is the received bytes.
+            let formed = Formed {
+                media_type: PHENOPACKET_MEDIA.to_owned(),
+                projections: projected(projections, phenopacket::RULE_VERSION),
+                stored_form: bytes.into_bytes(),
+            };
+            let source = Source::Formed(Some(formed));
+            Ok(one(source, PHENOPACKET.to_owned(), None, fresh()))
         }
         Payload::FhirResource(bytes) => {
             let parsed = fhir::Parsed::parse(bytes.as_bytes())
                 .map_err(|error| invalid("FHIR resource", &error))?;
             let kind = parsed.resource_type().to_owned();
-            let received = received(b"fhir", bytes.as_bytes());
+            let received = digest(&[b"fhir", bytes.as_bytes()]);
             let links = Links::default();
             let source = Source::Fhir { bytes, links };
-            Ok(one(source, kind, received, fresh()))
+            Ok(one(source, kind, Some(received), fresh()))
         }
         Payload::FhirBundle(bytes) => {
             if target.record.is_some() || target.expect_version.is_some() {
@@ -105,25 +121,28 @@ pub(crate) fn drafts(
             if bytes.is_empty() {
                 return Err(Error::invalid("document", "", "it is empty"));
             }
-            let received = keys::digest(
-                Domain::IdempotencyKey,
-                &[b"document", media_type.as_bytes(), bytes.as_bytes()],
-            );
-            let source = Source::Document { bytes, media_type };
-            Ok(one(source, "document".to_owned(), received, fresh()))
+            let about = vec![(Category::Documents, about(&media_type, bytes.len()))];
+            let formed = Formed {
+                projections: projected(about, DOCUMENT_RULE_VERSION),
+                media_type,
+                stored_form: bytes.into_bytes(),
+            };
+            let source = Source::Formed(Some(formed));
+            Ok(one(source, DOCUMENT.to_owned(), None, fresh()))
         }
     }
 }
 
-/// The digest by which a whole payload is recognised when it is sent again.
+/// The digest by which a whole payload is recognised when it is sent again under the same key.
 pub(crate) fn payload_digest(payload: &Payload) -> Digest {
-    let (what, bytes): (&[u8], _) = match payload {
-        Payload::Phenopacket(bytes) => (b"phenopacket", bytes),
-        Payload::FhirResource(bytes) => (b"fhir", bytes),
-        Payload::FhirBundle(bytes) => (b"fhir-bundle", bytes),
-        Payload::Document { bytes, .. } => (b"document", bytes),
-    };
-    received(what, bytes.as_bytes())
+    match payload {
+        Payload::Phenopacket(bytes) => digest(&[b"phenopacket", bytes.as_bytes()]),
+        Payload::FhirResource(bytes) => digest(&[b"fhir", bytes.as_bytes()]),
+        Payload::FhirBundle(bytes) => digest(&[b"fhir-bundle", bytes.as_bytes()]),
+        Payload::Document { bytes, media_type } => {
+            digest(&[b"document", media_type.as_bytes(), bytes.as_bytes()])
+        }
+    }
 }
 
 impl Payload {
@@ -139,16 +158,12 @@ impl Payload {
 }
 
 impl Draft {
-    /// The parts of the record as this version.
-    pub(crate) fn formed(&self, version: u32, now: Millis) -> Result<Formed, Error> {
-        match &self.source {
-            Source::Phenopacket(bytes) => {
-                let parsed = phenopacket::Parsed::parse(bytes.as_bytes())
-                    .map_err(|error| invalid("phenopacket", &error))?;
-                let stored_form = parsed.stored_form().to_vec();
-                let projections = parsed.projections();
-                Ok(formed(stored_form, projections, phenopacket::RULE_VERSION))
-            }
+    /// The parts of the record as this version. Once for a draft whose version is fixed.
+    pub(crate) fn formed(&mut self, version: u32, now: Millis) -> Result<Formed, Error> {
+        match &mut self.source {
+            Source::Formed(formed) => formed
+                .take()
+                .ok_or(Error::Internal("a record that was formed twice")),
             Source::Fhir { bytes, links } => {
                 let refused = |error: fhir::Error| invalid("FHIR resource", &error);
                 let parsed = fhir::Parsed::parse(bytes.as_bytes()).map_err(refused)?;
@@ -162,32 +177,68 @@ impl Draft {
                 let projections = fhir::Parsed::parse(&stored_form)
                     .map_err(refused)?
                     .projections();
-                Ok(formed(stored_form, projections, fhir::RULE_VERSION))
-            }
-            Source::Document { bytes, media_type } => {
-                let about = format!(
-                    "{{\"mediaType\":{},\"sizeBytes\":{}}}",
-                    quoted(media_type),
-                    bytes.len()
-                );
-                let projections = vec![(Category::Documents, about.into_bytes())];
-                let stored_form = bytes.as_bytes().to_vec();
-                Ok(formed(stored_form, projections, DOCUMENT_RULE_VERSION))
+                Ok(Formed {
+                    media_type: FHIR_MEDIA.to_owned(),
+                    stored_form: Zeroizing::new(stored_form),
+                    projections: projected(projections, fhir::RULE_VERSION),
+                })
             }
         }
     }
 }
 
-fn formed(stored: Vec<u8>, projections: Vec<(Category, Vec<u8>)>, rule_version: u16) -> Formed {
+/// The rules by which projections are made, now and for every record that was put in under them.
+#[derive(Debug)]
+pub(crate) struct Rules;
+
+impl Projector for Rules {
+    fn project(
+        &self,
+        form: &Form<'_>,
+        rules: &[(Category, u16)],
+    ) -> Option<Vec<Zeroizing<Vec<u8>>>> {
+        let by = |version: u16, select: &dyn Fn(Category) -> Option<Vec<u8>>| {
+            let one = |(category, rule): &(Category, u16)| {
+                let known = *rule == version;
+                known
+                    .then(|| select(*category))
+                    .flatten()
+                    .map(Zeroizing::new)
+            };
+            rules.iter().map(one).collect()
+        };
+        match form.kind {
+            PHENOPACKET => {
+                let parsed = phenopacket::Parsed::parse(form.bytes).ok()?;
+                by(phenopacket::RULE_VERSION, &|category| {
+                    parsed.select(&[category])
+                })
+            }
+            DOCUMENT => by(DOCUMENT_RULE_VERSION, &|category| {
+                let of_documents = category == Category::Documents;
+                of_documents.then(|| about(form.media_type, form.bytes.len()))
+            }),
+            _ => {
+                let parsed = fhir::Parsed::parse(form.bytes).ok()?;
+                by(fhir::RULE_VERSION, &|category| parsed.select(&[category]))
+            }
+        }
+    }
+}
+
+fn projected(projections: Vec<(Category, Vec<u8>)>, rule_version: u16) -> Vec<Projection> {
     let projections = projections.into_iter().map(|(category, bytes)| Projection {
         category,
         rule_version,
         bytes: Zeroizing::new(bytes),
     });
-    Formed {
-        stored_form: Zeroizing::new(stored),
-        projections: projections.collect(),
-    }
+    projections.collect()
+}
+
+/// What a document's projection shows of it.
+fn about(media_type: &str, size_bytes: usize) -> Vec<u8> {
+    let media_type = quoted(media_type);
+    format!("{{\"mediaType\":{media_type},\"sizeBytes\":{size_bytes}}}").into_bytes()
 }
 
 fn bundle_drafts(
@@ -247,7 +298,7 @@ fn bundle_drafts(
             record,
             expect_version,
             kind,
-            received: received(b"fhir", &bytes),
+            received: Some(digest(&[b"fhir", &bytes])),
             source: Source::Fhir {
                 bytes: Content::new(bytes),
                 links: links.clone(),
@@ -299,8 +350,8 @@ fn if_match(text: &str) -> Result<u32, ()> {
     text.trim_matches('"').parse().map_err(|_| ())
 }
 
-fn received(what: &[u8], bytes: &[u8]) -> Digest {
-    keys::digest(Domain::IdempotencyKey, &[what, bytes])
+fn digest(parts: &[&[u8]]) -> Digest {
+    keys::digest(Domain::IdempotencyKey, parts)
 }
 
 fn bundle(path: &str, message: impl Into<String>) -> Error {

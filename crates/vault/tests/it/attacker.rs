@@ -171,7 +171,7 @@ fn row_keys(known: &BTreeSet<[u8; 32]>) -> Vec<(Secret, Domain)> {
 }
 
 fn open_row(table: &str, key: &[u8], value: &[u8], row_keys: &[(Secret, Domain)], loot: &mut Loot) {
-    // Index rows hold two ciphertexts; data keys open the parts of their version.
+    // Index rows hold two ciphertexts; data keys open the stored form of their version.
     let blobs = match codec::from_slice::<Value>(value) {
         Ok(Value::Map(pairs)) if table == "index" => pairs
             .into_iter()
@@ -184,10 +184,11 @@ fn open_row(table: &str, key: &[u8], value: &[u8], row_keys: &[(Secret, Domain)]
     };
     let mut keys: Vec<(Secret, Domain)> = Vec::new();
     if table == "records" {
-        let version = ("index".to_owned(), key[..key.len() - 1].to_vec());
+        let version = ("index".to_owned(), key.to_vec());
         for plain in loot.opened.get(&version).into_iter().flatten() {
             if let Ok(data_key) = <[u8; 32]>::try_from(plain.as_slice()) {
-                keys.push((Secret::from_bytes(data_key), Domain::RecordSeal));
+                let seal = Secret::from_bytes(data_key).derive(Domain::RecordSeal, &[]);
+                keys.push((seal, Domain::RecordSeal));
             }
         }
     } else {

@@ -13,8 +13,7 @@ use ledger::batch::Lookup;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use vault::{
-    Conflict, DelayState, Disclosure, Error, Notice, Outcome, Session, Settings, disclosures_root,
-    map_key,
+    Conflict, DelayState, Disclosure, Error, Notice, Outcome, Session, disclosures_root, map_key,
 };
 
 const MINUTE: u64 = 60_000;
@@ -218,7 +217,7 @@ fn logs_that_race_with_a_close_are_in_one_period_each() {
         let mut world = World::with(
             seed,
             MemoryStore::new().with_yields(seed),
-            Settings::new(CUSTODIAN),
+            crate::world::settings(),
         );
         let alice = subject(1, 1);
         world.open(alice);

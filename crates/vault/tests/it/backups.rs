@@ -3,8 +3,8 @@
 use crate::attacker::contains;
 use crate::memory::{MemoryStore, Rows};
 use crate::world::{
-    FAST, Rng, World, create, disclosure_id, ms, new_record, reads, record, refusal, run, signed,
-    subject,
+    FAST, Rng, World, create, disclosure_id, ms, new_record, projected, reads, record, refusal,
+    run, signed, subject,
 };
 use bytes::Bytes;
 use codec::{Category, SubjectId};
@@ -14,9 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use store::{DumpError, dump};
 use vault::backup::{Backup, BackupTerms, Manifest, RowsReader, expire};
-use vault::{
-    BackupError, Error, Keychain, MemoryCustody, Parts, Settings, Vault, custody::CustodyFile,
-};
+use vault::{BackupError, Error, Keychain, MemoryCustody, Parts, Vault, custody::CustodyFile};
 
 const SECRET: &[u8] = b"backup passphrase";
 const MADE: u64 = 10_000;
@@ -79,7 +77,7 @@ fn restored(
         )
         .unwrap();
     let store = MemoryStore::of(rows);
-    let settings = Settings::new(crate::world::CUSTODIAN);
+    let settings = crate::world::settings();
     let vault = run(Vault::open(store.clone(), keychain, settings)).unwrap();
     (vault, store, custody)
 }
@@ -108,7 +106,7 @@ fn everything_comes_back_marked_as_restored() {
     // The mark stays over restarts until it is cleared.
     let reopen = || {
         let keychain = Keychain::open(Arc::new(custody.clone()), b"new").unwrap();
-        let settings = Settings::new(crate::world::CUSTODIAN);
+        let settings = crate::world::settings();
         run(Vault::open(store.clone(), keychain, settings)).unwrap()
     };
     let mark = reopen().restored().unwrap();
@@ -142,7 +140,7 @@ fn what_was_erased_since_does_not_come_back() {
     // A crash before that is made good after the restart.
     drop(vault);
     let keychain = Keychain::open(Arc::new(custody.clone()), b"new").unwrap();
-    let settings = Settings::new(crate::world::CUSTODIAN);
+    let settings = crate::world::settings();
     let vault = run(Vault::open(store.clone(), keychain, settings)).unwrap();
     let resumed = run(vault.erasures_resume(ms(15_001), &mut rng)).unwrap();
     assert_eq!(resumed.len(), 1);
@@ -231,6 +229,9 @@ fn a_large_store_comes_back_whole() {
     for n in 0..9 {
         let mut new = new_record(n, "large");
         new.stored_form = keys::Zeroizing::new(vec![n; 70_001]);
+        for projection in &mut new.projections {
+            projection.bytes = projected(projection.category, &new.stored_form);
+        }
         world.put(alice, new);
     }
     let folder = tempfile::tempdir().unwrap();

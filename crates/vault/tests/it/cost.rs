@@ -1,14 +1,14 @@
 //! What a put and a get cost beside the store. Run with `-- --ignored --nocapture` and optimisation.
 
 use crate::memory::MemoryStore;
-use crate::world::{CUSTODIAN, Rng, World, ms, new_record, one, record, run, subject};
+use crate::world::{Rng, World, ms, new_record, one, record, run, subject};
 use bytes::Bytes;
 use keys::Zeroizing;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 use store::{Batch, DumpError, Error, Order, Range, Store, Table, dump};
-use vault::{Keychain, Parts, Settings, Vault};
+use vault::{Keychain, Parts, Vault};
 
 /// Commits nothing; reads from the rows that were there.
 #[derive(Clone)]
@@ -51,13 +51,13 @@ fn a_put_of_one_kilobyte() {
     world.put(alice, new_record(1, "one two three"));
     let keychain = Keychain::open(Arc::new(world.custody.clone()), crate::world::PASSPHRASE);
     let store = NullStore(world.store.clone());
-    let mut settings = Settings::new(CUSTODIAN);
+    let mut settings = crate::world::settings();
     settings.outbox_max = usize::MAX;
     let vault = run(Vault::open(store, keychain.unwrap(), settings)).unwrap();
     let mut new = new_record(2, "HP:0001250 HP:0001251 HP:0001252 HP:0001253 HP:0001254");
     new.stored_form = Zeroizing::new(vec![7; 1_024]);
     for projection in &mut new.projections {
-        projection.bytes = Zeroizing::new(vec![8; 400]);
+        projection.bytes = crate::world::projected(projection.category, &new.stored_form);
     }
     let put = one(alice, new);
     let mut rng = Rng::new(2);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::Store;
 use vault::custody::CustodyFile;
-use vault::{ClientKey, ConsentChange, Custody, Error, Holds, Parts, Settings, Vault};
+use vault::{ClientKey, ConsentChange, Custody, Error, Holds, Parts, Vault};
 
 /// In the same shard as alice, and in another one.
 fn alice() -> SubjectId {
@@ -172,7 +172,7 @@ fn without_ring(files: &Files) -> Files {
 fn destroyed_for_all(old_rows: &Rows, new_rows: &Rows, old_files: &Files, new_files: &Files) {
     // The attacker is able: with the old ring, everything opens.
     let able = attack(old_files, &[old_rows]);
-    assert_eq!(able.rows_of(&alice()).len(), 14);
+    assert_eq!(able.rows_of(&alice()).len(), 8);
     assert_eq!(able.postings_of(&alice()), 4);
     let token = b"other1";
     let n2 = record(2);
@@ -350,7 +350,7 @@ fn writers_go_on_during_an_erasure() {
         let mut world = World::with(
             seed,
             MemoryStore::new().with_yields(seed),
-            Settings::new(crate::world::CUSTODIAN),
+            crate::world::settings(),
         );
         for (n, who) in [(1, alice()), (2, bob()), (3, carol())] {
             fill(&mut world, n, who);

@@ -83,18 +83,18 @@ const MAP_KEY: &str = "897fa9dea356657cac3ba370383fdd91d5e544ed388fde58146697ca1
 const DISCLOSURES_ROOT: &str = "c16262692c5023143aabf20c673c758b97ee8fd2fe9deabd959e70b914b1010c";
 const MANIFEST: &str = "a601010250070707070707070707070707070707070301040205030658200404040404040404040404040404040404040404040404040404040404040404";
 const AT_REST: &str = "\
-consents ca92cc77052db6bb
-disclosures 2d0c4c65619e9c6b
-entries 8dd2fbf7ebbd889f
-entry-queue fa6ab55b77a58b90
-idempotency 39c0ca9dd2340d86
-index 6a685a5b53a307c9
-node 8fb1f83dba5c0cbf
-outbox e621415e62202e3a
+consents af6adfba19e7bd67
+disclosures 3a46c8996c381756
+entries 8f0d9dc12752c31c
+entry-queue 735feb4c35b8e1c6
+idempotency fd678a5345761aab
+index c9688f08e6777397
+node 1a9f9908e594fcd5
+outbox 9b9b9d8a19aa49d3
 period-subjects 9f8b3c76e9062af3
-periods a4d97872bf310855
-postings 0d0096d044e61d54
-records e1ff7a79eecfbb3f
+periods 9340d5c8e97d5202
+postings 9f5efdb55605e41b
+records 56e6826e1a6cb464
 key-tables/01.1 1f77e7b434ea7644
 key-tables/audit-01.1 98611eb709d87e8a
 custody/root.key c27c65526757eabb

@@ -1,16 +1,14 @@
 //! The files of keys: who opens them, what a crash leaves, what is overwritten.
 
 use crate::attacker::contains;
-use crate::world::{CUSTODIAN, FAST, PASSPHRASE, Rng, create, ms, opening, run, subject};
+use crate::world::{FAST, PASSPHRASE, Rng, create, ms, opening, run, subject};
 use keys::{PasswordParams, Secret};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use vault::custody::{CustodyFile, FileStep};
-use vault::{
-    Custody, CustodyError, FileCustody, Identity, Keychain, MemoryCustody, Settings, Vault,
-};
+use vault::{Custody, CustodyError, FileCustody, Identity, Keychain, MemoryCustody, Vault};
 
 #[test]
 fn keys_open_with_their_passphrase_only() {
@@ -67,7 +65,7 @@ fn seeds_can_be_replaced_without_losing_rows() {
     let vault = run(Vault::open(
         store.clone(),
         keychain,
-        Settings::new(CUSTODIAN),
+        crate::world::settings(),
     ))
     .unwrap();
     run(vault.node_row_put(b"cursor", None, b"1", &mut rng)).unwrap();
@@ -189,7 +187,7 @@ fn key_tables_that_no_slot_names_are_removed() {
     let vault = run(Vault::open(
         store.clone(),
         keychain,
-        Settings::new(CUSTODIAN),
+        crate::world::settings(),
     ))
     .unwrap();
     let open = opening(subject(1, 1), &mut rng);
@@ -212,7 +210,7 @@ fn a_ring_put_back_by_hand_costs_no_key_table() {
     let vault = run(Vault::open(
         store.clone(),
         keychain,
-        Settings::new(CUSTODIAN),
+        crate::world::settings(),
     ))
     .unwrap();
     for n in 1..=2 {
@@ -262,7 +260,7 @@ fn after_a_failed_write_keys_are_read_but_not_changed() {
         fuse: crate::memory::Fuse::after(2),
     };
     let keychain = Keychain::open(Arc::new(fused), PASSPHRASE).unwrap();
-    let vault = run(Vault::open(store, keychain, Settings::new(CUSTODIAN))).unwrap();
+    let vault = run(Vault::open(store, keychain, crate::world::settings())).unwrap();
     let alice = subject(1, 1);
     let first = opening(alice, &mut rng);
     run(vault.compartment_open(&first, ms(1), &mut rng)).unwrap();

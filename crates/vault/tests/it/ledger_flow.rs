@@ -2,15 +2,14 @@
 
 use crate::memory::{Fuse, MemoryStore};
 use crate::world::{
-    CUSTODIAN, Rng, World, digest, ms, new_record, one, opening, record, run, signed, state,
-    subject,
+    Rng, World, digest, ms, new_record, one, opening, record, run, signed, state, subject,
 };
 use codec::{EntryId, SubjectId};
 use ledger::batch::RecordTree;
 use std::collections::BTreeSet;
 use vault::{
     ClientKey, CommitmentState, Conflict, ConsentChange, EntryPurpose, EntryState, Error, Position,
-    QueuedCommitment, RecordBatch, Settings, Signed,
+    QueuedCommitment, RecordBatch, Signed,
 };
 
 fn position(height: u64, log_index: u64) -> Position {
@@ -195,7 +194,7 @@ fn an_entry_is_signed_again_only_to_outlive_itself() {
 
 #[test]
 fn the_queue_of_entries_is_bounded_and_in_order() {
-    let mut settings = Settings::new(CUSTODIAN);
+    let mut settings = crate::world::settings();
     settings.entries_max = 5;
     let mut world = World::with(4, MemoryStore::new(), settings);
     let (vault, rng) = (world.vault.clone(), &mut world.rng);
@@ -374,7 +373,7 @@ fn racing_changes_make_one_sequence() {
         let mut world = World::with(
             seed,
             MemoryStore::new().with_yields(seed),
-            Settings::new(CUSTODIAN),
+            crate::world::settings(),
         );
         let alice = subject(1, 1);
         world.open(alice);

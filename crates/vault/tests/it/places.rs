@@ -313,7 +313,7 @@ fn a_row_of_another_subject_table_or_version_is_refused() {
     }
     // Under another institution nothing opens at all.
     let keychain = Keychain::open(Arc::new(world.custody.clone()), PASSPHRASE).unwrap();
-    let other = Settings::new(InstitutionId::new([8; 16]));
+    let other = Settings::new(InstitutionId::new([8; 16]), Arc::new(crate::world::Words));
     let opened = run(Vault::open(MemoryStore::of(rows), keychain, other));
     assert_eq!(opened.unwrap_err(), Error::OtherOwner);
 }

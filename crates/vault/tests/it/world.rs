@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use store::Store;
 use vault::{
-    CompartmentOpen, Custody, Disclosure, Error, Identity, Keychain, MemoryCustody, NewRecord,
-    Outcome, Parts, Projection, RecordPut, Settings, Signed, Vault,
+    CompartmentOpen, Custody, Disclosure, Error, Form, Identity, Keychain, MemoryCustody,
+    NewRecord, Outcome, Parts, Projection, Projector, RecordPut, Settings, Signed, Vault,
 };
 
 pub use futures::executor::block_on as run;
@@ -90,7 +90,7 @@ pub fn create(custody: Arc<dyn Custody>, rng: &mut Rng) -> Keychain {
 
 pub async fn open<S: Store>(store: S, custody: Arc<dyn Custody>) -> Result<Vault<S>, Error> {
     let keychain = Keychain::open(custody, PASSPHRASE)?;
-    Vault::open(store, keychain, Settings::new(CUSTODIAN)).await
+    Vault::open(store, keychain, settings()).await
 }
 
 /// A vault in memory.
@@ -103,7 +103,7 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64) -> Self {
-        Self::with(seed, MemoryStore::new(), Settings::new(CUSTODIAN))
+        Self::with(seed, MemoryStore::new(), settings())
     }
 
     pub fn with(seed: u64, store: MemoryStore, settings: Settings) -> Self {
@@ -170,22 +170,53 @@ pub fn opening(subject: SubjectId, rng: &mut Rng) -> CompartmentOpen {
     }
 }
 
+/// What every vault here is told.
+pub fn settings() -> Settings {
+    Settings::new(CUSTODIAN, Arc::new(Words))
+}
+
+/// Projects a stored form to its category's name and itself.
+#[derive(Debug)]
+pub struct Words;
+
+/// The rule version that [`Words`] has forgotten.
+pub const FORGOTTEN_RULE: u16 = 99;
+
+pub fn projected(category: Category, stored: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new([category.to_string().as_bytes(), b" of ", stored].concat())
+}
+
+impl Projector for Words {
+    fn project(
+        &self,
+        form: &Form<'_>,
+        rules: &[(Category, u16)],
+    ) -> Option<Vec<Zeroizing<Vec<u8>>>> {
+        let known = |(category, rule): &(Category, u16)| {
+            (*rule != FORGOTTEN_RULE).then(|| projected(*category, form.bytes))
+        };
+        rules.iter().map(known).collect()
+    }
+}
+
 /// A record whose content and tokens follow from a text.
 pub fn new_record(n: u8, text: &str) -> NewRecord {
+    let stored = format!("stored form of {text}").into_bytes();
     NewRecord {
         record: record(n),
         expect_version: 0,
         kind: "phenopacket".to_owned(),
-        received: digest(text.as_bytes()),
-        stored_form: Zeroizing::new(format!("stored form of {text}").into_bytes()),
+        media_type: "text/plain".to_owned(),
+        received: Some(digest(text.as_bytes())),
         projections: [Category::Phenotype, Category::Identity]
             .into_iter()
             .map(|category| Projection {
                 category,
                 rule_version: 3,
-                bytes: Zeroizing::new(format!("{category} of {text}").into_bytes()),
+                bytes: projected(category, &stored),
             })
             .collect(),
+        stored_form: Zeroizing::new(stored),
         provenance: Zeroizing::new(format!("provenance of {text}").into_bytes()),
         tokens: text
             .split(' ')
