@@ -60,6 +60,7 @@ fn without_a_leaf_a_receipt_proves_the_commitment_and_no_more() {
             assert_eq!((opened(&bundle), bundle.disclosure), (0, None));
             let verdict = verify::receipt(&bundle.bytes, &world.genesis, None).unwrap();
             assert_eq!(verdict.commitment, bundle.commitment);
+            assert!(!verdict.leaf_opened && !verdict.leaf_checked);
             let content = phenopacket("case-1");
             let refused = verify::receipt(&bundle.bytes, &world.genesis, Some(&content));
             assert!(refused.unwrap_err().to_string().contains("opens no leaf"));
