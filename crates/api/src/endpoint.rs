@@ -224,6 +224,16 @@ endpoints! {
         "Prepares the enrolment of a family's keys, to sign at home; once submitted as a consent change the desk stops acting for it, for good.", [],
         Json(json::<subjects::Keyholders>), 200 Bytes(CBOR);
 
+    "subject_recover": Post "/v1/subjects/{subject}/recovery/prepare" => post(subjects::recover), Bearer,
+        "Drafts the replacement of lost controller keys, for a second institution to countersign. Nothing changes until it is submitted.", [],
+        Json(json::<subjects::Recovery>), 200 Bytes(CBOR);
+    "subject_recover_endorse": Post "/v1/recoveries/endorse" => post(subjects::recover_endorse), Bearer,
+        "Countersigns another custodian's draft of a recovery: this institution has satisfied itself who asks.", [],
+        Bytes(CBOR), 200 Bytes(CBOR);
+    "subject_recover_submit": Post "/v1/subjects/{subject}/recovery" => post(subjects::recover_submit), Bearer,
+        "Submits a countersigned recovery; the keys change after the network's delay.", [WAIT],
+        Bytes(CBOR), 200 Json(json::<subjects::Entry>);
+
     "record_deposit": Post "/v1/subjects/{subject}/records" => post(records::deposit), Bearer,
         "Deposits a phenopacket, a FHIR resource or Bundle, or a document.",
         [KEY, WAIT, head("Ithaca-Source", false, "the source system")],
@@ -238,8 +248,11 @@ endpoints! {
         "Deposits a new version.", [head("If-Match", true, "the version it replaces, as an entity tag"), WAIT],
         Bytes(PAYLOADS), 200 Json(json::<records::Deposited>);
     "record_receipt": Get "/v1/subjects/{subject}/records/{record}/receipt" => get(records::receipt), Bearer,
-        "The receipt for `ithaca verify`; 202 while the ledger has not finalised it.",
-        [VERSION, query("leaf", false, "`stored` (default) or a category")], Nothing, 200 / 202 Bytes(CBOR);
+        "The receipt for `ithaca verify`; 202 while the ledger has not finalised it. It proves that the record was committed to; it opens a leaf, so that `--leaf` can check the content too, only if asked to by someone who may read that leaf, and that is logged like a read.",
+        [VERSION,
+         query("leaf", false, "`stored` or a category: the leaf to open, for those who may read it; with `purpose`"),
+         query("purpose", false, "what the leaf is read for: an HL7 v3 PurposeOfUse code; with `leaf`")],
+        Nothing, 200 / 202 Bytes(CBOR);
 
     "consent_show": Get "/v1/subjects/{subject}/consent" => get(consents::show), Bearer,
         "The consent state, finalised and pending, with its opening.", [], Nothing, 200 Json(json::<consents::Shown>);
@@ -267,7 +280,7 @@ endpoints! {
         [query("from", false, "RFC 3339"), query("until", false, "RFC 3339")],
         Nothing, 200 Json(json::<disclosures::List>);
     "disclosure_proof": Get "/v1/subjects/{subject}/disclosures/proof" => get(disclosures::proof), Bearer,
-        "Proof of a period's disclosures, or of their absence; 202 while it is not final.",
+        "Proof of a period's disclosures, or of their absence; 202 while it is to come, 404 for a period of which none will come: one that has not begun, or was over before this custodian's first.",
         [number("period", true, "its number")], Nothing, 200 / 202 Bytes(CBOR);
     "safeguarding_list": Get "/v1/subjects/{subject}/delays" => get(disclosures::delays), Bearer,
         "Delays of showing a disclosure.", [], Nothing, 200 Json(json::<Vec<disclosures::Delay>>);

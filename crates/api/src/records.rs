@@ -18,7 +18,7 @@ use axum::{
 use consent::Permit;
 use node::{
     Caller, Category, Millis, RecordId, SubjectId,
-    receipt::{ReceiptAnswer, ReceiptLeaf, ReceiptQuery},
+    receipt::{LeafAsked, ReceiptAnswer, ReceiptLeaf, ReceiptQuery},
     record::{Content, Fetch, FetchedRecord, List, Payload, Provenance, RecordMeta, Submission},
 };
 use schemars::JsonSchema;
@@ -133,6 +133,7 @@ pub(crate) struct FetchQuery {
 pub(crate) struct LeafQuery {
     version: Option<u32>,
     leaf: Option<String>,
+    purpose: Option<String>,
 }
 
 pub(crate) async fn deposit(
@@ -407,9 +408,20 @@ pub(crate) async fn receipt(
     At((subject, record)): At<(SubjectId, RecordId)>,
     Ask(query): Ask<LeafQuery>,
 ) -> Result<Response, Problem> {
-    let leaf = match query.leaf.as_deref() {
-        None | Some("stored") => ReceiptLeaf::Stored,
-        Some(category) => ReceiptLeaf::Projection(one(category, "leaf")?),
+    let leaf = match (query.leaf.as_deref(), query.purpose.as_deref()) {
+        (None, None) => None,
+        (Some(leaf), Some(purpose)) => Some(LeafAsked {
+            leaf: match leaf {
+                "stored" => ReceiptLeaf::Stored,
+                category => ReceiptLeaf::Projection(one(category, "leaf")?),
+            },
+            purpose: one(purpose, "purpose")?,
+        }),
+        _ => {
+            return Err(Problem::bad_request(
+                "leaf and purpose go together: opening a leaf is a read, and a read has a purpose",
+            ));
+        }
     };
     let receipt = edge
         .node
@@ -423,7 +435,13 @@ pub(crate) async fn receipt(
         .await?;
     Ok(match receipt {
         ReceiptAnswer::Pending => pending(),
-        ReceiptAnswer::Ready(bundle) => cbor(bundle.bytes),
+        ReceiptAnswer::Ready(bundle) => {
+            let mut response = cbor(bundle.bytes);
+            if let Some(disclosure) = bundle.disclosure {
+                insert(&mut response, DISCLOSURE, &disclosure.to_string());
+            }
+            response
+        }
     })
 }
 

@@ -1,4 +1,4 @@
-//! Subjects: opening, status, enrolling keys, closing, erasing.
+//! Subjects: opening, status, enrolling and recovering keys, closing, erasing.
 
 use crate::{
     consents,
@@ -13,16 +13,19 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
+use keys::PublicKey;
 use node::{
     Controller, Grant, Millis, SubjectId,
     erase::Erase,
     subject::{
-        Finality, Keyholder, SubjectClose, SubjectEnrolPrepare, SubjectNotice, SubjectOpen,
-        SubjectOpenPrepare, SubjectOpenSubmit, SubjectOpened, SubjectQuery,
+        Finality, Keyholder, RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectClose,
+        SubjectEnrolPrepare, SubjectNotice, SubjectOpen, SubjectOpenPrepare, SubjectOpenSubmit,
+        SubjectOpened, SubjectQuery, SubjectRecover,
     },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Opens a compartment for which the desk acts.
 #[derive(Deserialize, JsonSchema)]
@@ -70,12 +73,35 @@ fn keyholders(controllers: Vec<ControllerKey>) -> Result<Vec<Keyholder>, Problem
         .map(|held| {
             Ok(Keyholder {
                 controller: held.controller,
-                key: held.key.parse().map_err(|_| {
-                    Problem::bad_request("a controller's key is not 64 hexadecimal digits")
-                })?,
+                key: key(&held.key)?,
             })
         })
         .collect()
+}
+
+fn key(text: &str) -> Result<PublicKey, Problem> {
+    text.parse()
+        .map_err(|_| Problem::bad_request("a controller's key is not 64 hexadecimal digits"))
+}
+
+/// Lost keys and who will countersign their replacement.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SubjectRecovery")]
+pub(crate) struct Recovery {
+    /// The new keys, at most four; slots left out get keys that nobody holds.
+    keys: Vec<SlotKey>,
+    /// The other member institution that will countersign, hexadecimal.
+    witness: String,
+}
+
+/// A slot's new key, made by `ithaca subject keygen`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SlotKey {
+    slot: u8,
+    /// Ed25519 public key, hexadecimal.
+    key: String,
 }
 
 /// An opened compartment.
@@ -330,6 +356,82 @@ pub(crate) async fn enrol_prepare(
         })
         .await?;
     Ok(cbor(bundle.encode()))
+}
+
+pub(crate) async fn recover(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+    Json(body): Json<Recovery>,
+) -> Result<Response, Problem> {
+    let mut keys = BTreeMap::new();
+    for held in &body.keys {
+        if keys.insert(held.slot, key(&held.key)?).is_some() {
+            return Err(Problem::bad_request("a slot is there twice"));
+        }
+    }
+    let witness = body.witness.parse().map_err(|_| {
+        Problem::bad_request("the witness is not an institution's id: 32 hexadecimal digits")
+    })?;
+    let draft = edge
+        .node
+        .subject_recover(SubjectRecover {
+            caller,
+            subject,
+            keys,
+            witness,
+        })
+        .await?;
+    Ok(cbor(draft.bytes))
+}
+
+/// A recovery draft from a request's body.
+async fn draft(edge: &Edge, raw: Raw) -> Result<RecoveryDraft, Problem> {
+    let held = edge
+        .body(&raw.headers, raw.body, edge.limits.json_bytes)
+        .await?;
+    Ok(RecoveryDraft {
+        bytes: held.bytes.to_vec(),
+    })
+}
+
+pub(crate) async fn recover_endorse(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    raw: Raw,
+) -> Result<Response, Problem> {
+    let draft = draft(&edge, raw).await?;
+    let endorsed = edge
+        .node
+        .subject_recover_endorse(RecoveryEndorse { caller, draft })
+        .await?;
+    Ok(cbor(endorsed.bytes))
+}
+
+pub(crate) async fn recover_submit(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    At(subject): At<SubjectId>,
+    raw: Raw,
+) -> Result<Response, Problem> {
+    let wait = wait(&raw.headers, &edge);
+    let draft = draft(&edge, raw).await?;
+    let submitted = edge
+        .node
+        .subject_recover_submit(RecoverySubmit {
+            caller,
+            subject,
+            draft,
+            wait,
+        })
+        .await?;
+    Ok(answer(
+        StatusCode::OK,
+        &Entry {
+            entry: submitted.entry.to_string(),
+            finality: submitted.finality.into(),
+        },
+    ))
 }
 
 pub(crate) async fn close(

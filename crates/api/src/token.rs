@@ -2,13 +2,13 @@
 //!
 //! `tokens.json` in the data folder holds, per token, its SHA-256 and whom it speaks for; the token
 //! itself is shown once and never stored. `ithaca token` replaces the file atomically; a running node
-//! reads it again when it changes. A damaged file lets nobody in, and no token carries the role
-//! `system`, which is the node's own.
+//! reads it again when it changes. A damaged file lets nobody in, no token carries the role `system`,
+//! which is the node's own, and none of a controller or device is good without its subject.
 
 use codec::id::{InstitutionId, SubjectId};
 use codec::time::Millis;
 use consent::{Actor, PractitionerId, Role};
-use node::Caller;
+use node::{BOUND, Caller};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +35,7 @@ pub struct Token {
     pub practitioner: PractitionerId,
     /// What the bearer is there.
     pub roles: BTreeSet<Role>,
-    /// The only subject the bearer may act for; required of a controller.
+    /// The only subject the bearer may act for; required of a controller and of a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<SubjectId>,
     /// The bearer's controller slot, for a controller.
@@ -73,8 +73,8 @@ pub enum TokenError {
     /// It is full.
     #[error("there are {MAX_TOKENS} tokens already; remove expired ones first")]
     Full,
-    /// A controller is bound to a subject.
-    #[error("a controller's token needs a subject")]
+    /// A controller or a device is bound to a subject.
+    #[error("a controller's or a device's token needs the one subject it is for")]
     NoSubject,
     /// A token that would let its bearer do nothing.
     #[error("a token needs a role")]
@@ -117,7 +117,7 @@ pub fn issue(
     if new.roles.contains(&Role::System) {
         return Err(TokenError::System);
     }
-    if new.roles.contains(&Role::Controller) && new.subject.is_none() {
+    if lacks_subject(&new.roles, new.subject.as_ref()) {
         return Err(TokenError::NoSubject);
     }
     // Held until the file is replaced: two at once must not lose a token.
@@ -139,6 +139,11 @@ pub fn issue(
     });
     replace(path, &file)?;
     Ok(text)
+}
+
+/// Whether these roles are good for one subject only, and there is none.
+fn lacks_subject(roles: &BTreeSet<Role>, subject: Option<&SubjectId>) -> bool {
+    subject.is_none() && BOUND.iter().any(|role| roles.contains(role))
 }
 
 fn load(path: &Path) -> Result<File, TokenError> {
@@ -252,18 +257,31 @@ impl Tokens {
         }
         seen.stamp = stamp;
         seen.by_fingerprint = match load(&self.path) {
-            Ok(file) => file
-                .tokens
-                .into_iter()
-                .filter(|t| !t.roles.contains(&Role::System))
-                .map(|t| (t.sha256.clone(), t))
-                .collect(),
+            Ok(file) => believed(file.tokens),
             Err(error) => {
                 tracing::error!("{error}");
                 BTreeMap::new()
             }
         };
     }
+}
+
+/// The tokens that may be used, by fingerprint.
+fn believed(tokens: Vec<Token>) -> BTreeMap<String, Token> {
+    let all = tokens.len();
+    let good: BTreeMap<_, _> = tokens
+        .into_iter()
+        .filter(|t| !t.roles.contains(&Role::System))
+        .filter(|t| !lacks_subject(&t.roles, t.subject.as_ref()))
+        .map(|t| (t.sha256.clone(), t))
+        .collect();
+    if good.len() < all {
+        tracing::error!(
+            refused = all - good.len(),
+            "tokens with the role system, of a controller or device without a subject, or there twice: refused"
+        );
+    }
+    good
 }
 
 #[cfg(unix)]

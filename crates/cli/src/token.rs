@@ -23,7 +23,7 @@ pub(crate) struct Options {
     /// The bearer's institution; this node's when left out.
     #[arg(long)]
     institution: Option<InstitutionId>,
-    /// The only subject the bearer may act for; required of a controller.
+    /// The only subject the bearer may act for; required of a controller and of a device.
     #[arg(long)]
     subject: Option<SubjectId>,
     /// A controller's slot.
@@ -41,6 +41,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if options.roles.contains(&Role::System) {
         bail!("the role system is the node's own; nobody else can have it");
+    }
+    if let Some(role) = unbound(options) {
+        bail!("a token with the role {role} is for one subject: name it with --subject");
     }
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)?
@@ -67,4 +70,38 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     )?;
     println!("{token}");
     Ok(())
+}
+
+/// A role that is good for one subject only, if none is named.
+fn unbound(options: &Options) -> Option<&Role> {
+    let bound = options.roles.iter().find(|role| node::BOUND.contains(role));
+    bound.filter(|_| options.subject.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, run};
+    use clap::{Args as _, Command, FromArgMatches as _};
+
+    fn made(arguments: &[&str]) -> Result<(), String> {
+        let command = Options::augment_args(Command::new("token"));
+        let all = ["token", "--data", "nowhere", "--practitioner", "pump-1"];
+        let matches = command.get_matches_from(all.iter().chain(arguments));
+        let options = Options::from_arg_matches(&matches).unwrap();
+        run(&options).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_devices_or_controllers_token_names_its_subject() {
+        for role in ["device", "controller"] {
+            let refused = made(&["--role", "nurse", "--role", role]).unwrap_err();
+            let says =
+                format!("a token with the role {role} is for one subject: name it with --subject");
+            assert_eq!(refused, says);
+            let subject = "ab".repeat(32);
+            // It gets as far as the data folder, which is not there.
+            let refused = made(&["--role", role, "--subject", &subject]).unwrap_err();
+            assert!(!refused.contains("--subject"), "{refused}");
+        }
+    }
 }

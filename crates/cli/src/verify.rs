@@ -89,8 +89,11 @@ fn receipt(options: &Options, bytes: &[u8], genesis: &Genesis) -> Result<Verdict
         format!("entry      {}", verdict.entry),
         if verdict.leaf_checked {
             "the file given with --leaf is the one that was committed".to_owned()
-        } else {
+        } else if verdict.leaf_opened {
             "the record itself was not checked: give it with --leaf".to_owned()
+        } else {
+            "of the commitment alone: it opens no leaf that a record could be checked with"
+                .to_owned()
         },
     ];
     let value = json!({
@@ -101,6 +104,7 @@ fn receipt(options: &Options, bytes: &[u8], genesis: &Genesis) -> Result<Verdict
         "commitment": verdict.commitment.to_string(),
         "entry": verdict.entry.to_string(),
         "leaf_checked": verdict.leaf_checked,
+        "leaf_opened": verdict.leaf_opened,
     });
     Ok((lines, value))
 }

@@ -46,7 +46,8 @@ pub use policy::{
 };
 pub use request::{Actor, Records, Request, Selection};
 pub use state::{
-    ConsentState, Controller, ControllerRole, InvalidState, MAX_GRANTS, SLOTS, Standing, Terms,
+    ConsentState, Control, Controller, ControllerRole, Holder, InvalidState, MAX_GRANTS, SLOTS,
+    Standing, Terms,
 };
 pub use text::{InvalidText, Label, PractitionerId, Reason, RecordKind, RuleName};
 pub use vocabulary::{Purpose, Role};

@@ -171,18 +171,19 @@ impl ConsentState {
 
     /// Whether the controller in `slot` is in control at `at`.
     pub fn standing(&self, slot: u8, at: Millis) -> Standing {
-        let Some(controller) = self.controller(slot) else {
-            return Standing::Vacant;
-        };
-        if controller.role == ControllerRole::Subject {
-            return Standing::InControl(ControllerRole::Subject);
-        }
-        if let Some(ended) = controller.until.filter(|until| at >= *until) {
-            return Standing::Ended(ended);
-        }
-        match self.0.matures.filter(|matures| at >= *matures) {
-            Some(matured) => Standing::Matured(matured),
-            None => Standing::InControl(ControllerRole::Guardian),
+        self.control().standing(slot, at)
+    }
+
+    /// Who controls, and nothing else of the state.
+    pub fn control(&self) -> Control {
+        let holders = self.0.controllers.iter().map(|controller| Holder {
+            slot: controller.slot,
+            role: controller.role,
+            until: controller.until,
+        });
+        Control {
+            holders: holders.collect(),
+            matures: self.0.matures,
         }
     }
 
@@ -198,6 +199,49 @@ impl ConsentState {
     /// Whether a use of this purpose that needs no agreement was opted out of.
     pub fn is_opted_out(&self, purpose: Purpose) -> bool {
         self.0.opted_out.iter().any(|out| purpose.is_within(*out))
+    }
+}
+
+record! {
+    /// Who controls a subject: all that is kept of its consent when the consent itself is erased.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Control {
+        /// Controllers without what the family calls them, by slot.
+        1 => pub holders: Vec<Holder>,
+        /// The first instant at which guardianship has ended by age.
+        2 => pub matures: Option<Millis>,
+    }
+}
+
+record! {
+    /// A controller, by slot alone.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Holder {
+        /// The key slot.
+        1 => pub slot: u8,
+        /// In which right.
+        2 => pub role: ControllerRole,
+        /// The first instant after a guardianship.
+        3 => pub until: Option<Millis>,
+    }
+}
+
+impl Control {
+    /// Whether whoever holds `slot` is in control at `at`.
+    pub fn standing(&self, slot: u8, at: Millis) -> Standing {
+        let Some(holder) = self.holders.iter().find(|holder| holder.slot == slot) else {
+            return Standing::Vacant;
+        };
+        if holder.role == ControllerRole::Subject {
+            return Standing::InControl(ControllerRole::Subject);
+        }
+        if let Some(ended) = holder.until.filter(|until| at >= *until) {
+            return Standing::Ended(ended);
+        }
+        match self.matures.filter(|matures| at >= *matures) {
+            Some(matured) => Standing::Matured(matured),
+            None => Standing::InControl(ControllerRole::Guardian),
+        }
     }
 }
 

@@ -193,6 +193,11 @@ pub enum BrokenLink {
     /// From the given bytes to a leaf of the commitment.
     #[error("The given content is not among those that the record's commitment covers.")]
     Leaf,
+    /// No leaf to compare the given content with.
+    #[error(
+        "The receipt opens no leaf, so it does not tell what content its commitment covers; ask for one that does."
+    )]
+    Unopened,
     /// From a leaf to the record's commitment.
     #[error("A leaf of the proof does not lead to the record's commitment.")]
     Commitment,

@@ -22,7 +22,8 @@ record! {
     /// A record's receipt.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Receipt {
-        /// Openings of leaves of the commitment, for those who hold their content.
+        /// Openings of leaves of the commitment, for those who hold their content. None: the receipt proves
+        /// that the commitment is on the ledger, and tells nothing that content could be guessed with.
         1 => pub leaves: Vec<LeafOpening>,
         /// The record's commitment.
         2 => pub commitment: Digest,
@@ -219,6 +220,9 @@ impl LoggedEntry {
 
 /// Which leaf of the commitment has this content.
 fn open_leaf(receipt: &Receipt, bytes: &[u8]) -> Result<Label, BrokenLink> {
+    if receipt.leaves.is_empty() {
+        return Err(BrokenLink::Unopened);
+    }
     for opening in &receipt.leaves {
         if opening.leads(bytes, &receipt.commitment) {
             return Ok(opening.label);

@@ -4,12 +4,15 @@ use crate::error::Error;
 use codec::id::SubjectId;
 use consent::{Actor, Role};
 
+/// Roles that are good for one subject only: a family's controller, and a device that a person wears.
+pub const BOUND: [Role; 2] = [Role::Controller, Role::Device];
+
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Institution, practitioner and roles, as the edge authenticated them.
     pub actor: Actor,
-    /// The only subject this caller may act for. A caller with the controller role must have one.
+    /// The only subject this caller may act for. A caller with a role of [`BOUND`] must have one.
     pub subject: Option<SubjectId>,
 }
 
@@ -47,12 +50,12 @@ impl Caller {
         })
     }
 
-    /// Refuses a caller bound to another subject, and a controller bound to none.
+    /// Refuses a caller bound to another subject, and a controller or device bound to none.
     pub(crate) fn reaches(&self, subject: &SubjectId) -> Result<(), Error> {
         match &self.subject {
             Some(own) if own == subject => Ok(()),
             Some(_) => Err(Error::OutOfScope),
-            None if self.has(Role::Controller) => Err(Error::OutOfScope),
+            None if BOUND.iter().any(|role| self.has(*role)) => Err(Error::OutOfScope),
             None => Ok(()),
         }
     }

@@ -57,7 +57,8 @@ pub struct DisclosureView {
     pub outcome: Outcome,
     /// The break-glass session it was made under.
     pub session: Option<DisclosureId>,
-    /// What it was, if it was no read of records: "consent-show", "hold-set", ...
+    /// What it was, if it was no read of records: "consent-show", "hold-set", ..., or "receipt" when a
+    /// receipt was given that opens a leaf of the record.
     pub act: Option<String>,
     /// Its showing was delayed for safeguarding.
     pub delayed: bool,
@@ -86,7 +87,8 @@ pub struct DisclosureProofQuery {
 /// A period's proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeriodProof {
-    /// The period is not final yet.
+    /// The period is not final yet; its proof will come. A period of which none will ever come is an
+    /// error, [`crate::Error::PeriodUnknown`].
     Pending,
     /// Bytes for [`crate::verify::disclosure`].
     Ready {

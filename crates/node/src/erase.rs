@@ -81,7 +81,14 @@ impl<S: Store> Custodian<S> {
         let subject = &input.subject;
         let before = self.vault.erasure(subject).await?;
         let entry = match before {
-            Some(_) => None,
+            Some(_) => {
+                // What is handed over again is the trail: logged as looking at the trail is.
+                if !input.caller.has(Role::Controller) {
+                    self.act_log(&input.caller, subject, Purpose::Hcompl, "handover")
+                        .await?;
+                }
+                None
+            }
             None => {
                 self.in_service()?;
                 if let Some(refused) = self.erasure_held(subject).await? {

@@ -32,6 +32,14 @@ pub enum Error {
     /// No such thing of another kind (session, disclosure, grant, request).
     #[error("no such {0}")]
     Unknown(&'static str),
+    /// A period that has no proof and never will.
+    #[error("there is no proof of period {period}: {why}")]
+    PeriodUnknown {
+        /// Its number.
+        period: u64,
+        /// What is the matter with it.
+        why: &'static str,
+    },
     /// The caller's role does not allow this use case at all.
     #[error("{action} needs one of the roles {needs}; this caller has none of them")]
     Forbidden {
@@ -40,8 +48,8 @@ pub enum Error {
         /// The roles that would do.
         needs: String,
     },
-    /// The caller is scoped to another subject.
-    #[error("this caller may act for another subject only")]
+    /// The caller is scoped to another subject, or has a role that needs a scope and has none.
+    #[error("this caller may act for one subject only, and not for this one")]
     OutOfScope,
     /// The caller is another institution's.
     #[error("only this institution's own people and controllers may do this here")]
@@ -202,6 +210,7 @@ impl Error {
             Self::SubjectUnknown
             | Self::RecordUnknown(_)
             | Self::VersionUnknown { .. }
+            | Self::PeriodUnknown { .. }
             | Self::Unknown(_) => Kind::NotFound,
             Self::SubjectErased | Self::SubjectClosed => Kind::Gone,
             Self::Forbidden { .. } | Self::OutOfScope | Self::Elsewhere | Self::ControlEnded => {

@@ -40,7 +40,7 @@ mod start;
 mod wait;
 
 pub use ambient::Ambient;
-pub use caller::Caller;
+pub use caller::{BOUND, Caller};
 pub use config::Config;
 pub use error::{Conflict, Error, Kind, Problem};
 pub use handle::Handle;

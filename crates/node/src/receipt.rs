@@ -1,21 +1,28 @@
 //! Receipts: proof, checkable offline with nothing but the network's genesis, that a record's commitment
 //! is in a finalised block.
+//!
+//! A receipt may open a leaf: then it also proves which content was committed to. The opening holds the
+//! leaf's salt, with which a small content (a yes or no, one code out of thousands) can be guessed. So a
+//! leaf is opened for those alone who may read it now: decided and logged as a fetch of it. All others
+//! who work with records get receipts without a leaf; those tell nothing but that the record was
+//! committed to and when, and are not logged, so that whoever deposited may ask until it is final.
 
 use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::error::Error;
 use codec::Category;
-use codec::id::{Digest, EntryId, RecordId, SubjectId};
-use consent::Role;
+use codec::id::{Digest, DisclosureId, EntryId, RecordId, SubjectId};
+use consent::{Purpose, Role};
 use ledger::receipt::{LeafOpening, Receipt};
 use std::collections::BTreeSet;
 use store::Store;
-use vault::{CommitmentState, Parts};
+use vault::{CommitmentState, Parts, RecordMeta};
 
 /// Asks for a receipt.
 #[derive(Debug, Clone)]
 pub struct ReceiptQuery {
-    /// Staff of the custodian, the source, or the subject's controller.
+    /// Without a leaf: staff of the custodian, the source, or the subject's controller. With one: whoever
+    /// may read it, also elsewhere.
     pub caller: Caller,
     /// The subject.
     pub subject: SubjectId,
@@ -23,14 +30,23 @@ pub struct ReceiptQuery {
     pub record: RecordId,
     /// The version; none for the latest.
     pub version: Option<u32>,
-    /// Which leaf the receipt is to open.
-    pub leaf: ReceiptLeaf,
+    /// The leaf that the receipt is to open; none for a receipt of the commitment alone.
+    pub leaf: Option<LeafAsked>,
 }
 
-/// What a receipt is for. The leaf's bytes themselves come from a fetch.
+/// Asks to open a leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeafAsked {
+    /// Which.
+    pub leaf: ReceiptLeaf,
+    /// What for: decided as if the leaf were fetched.
+    pub purpose: Purpose,
+}
+
+/// A leaf of a record's commitment. Its bytes themselves come from a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiptLeaf {
-    /// The stored form.
+    /// The stored form: for those who may read every category that the record has.
     Stored,
     /// The projection of one category.
     Projection(Category),
@@ -48,8 +64,11 @@ pub enum ReceiptAnswer {
 /// A receipt.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReceiptBundle {
-    /// For [`crate::verify::receipt`] and `ithaca verify`. Holds the leaf's salt: keep it with the record.
+    /// For [`crate::verify::receipt`] and `ithaca verify`. One that opens a leaf holds its salt: keep it
+    /// with the record.
     pub bytes: Vec<u8>,
+    /// The log row of opening the leaf, if one was opened.
+    pub disclosure: Option<DisclosureId>,
     /// The record's commitment.
     pub commitment: Digest,
     /// The batch entry.
@@ -80,26 +99,66 @@ impl std::fmt::Debug for ReceiptBundle {
 
 impl<S: Store> Custodian<S> {
     pub(crate) async fn receipt(&self, input: ReceiptQuery) -> Result<ReceiptAnswer, Error> {
-        input.caller.needs("asking for a receipt", &HOLDERS)?;
-        input.caller.reaches(&input.subject)?;
-        self.own_staff(&input.caller)?;
-        self.still_controls(&input.caller, &input.subject).await?;
         let subject = &input.subject;
-        // The salt alone is opened: it tells nothing without the content.
-        let parts = match input.leaf {
-            ReceiptLeaf::Stored => Parts::Stored,
-            ReceiptLeaf::Projection(category) => Parts::Projections(BTreeSet::from([category])),
+        input.caller.reaches(subject)?;
+        let (meta, disclosure) = match input.leaf {
+            Some(asked) => match self.leaf_read(&input, asked).await? {
+                Some((meta, disclosure)) => (meta, Some(disclosure)),
+                None => return Ok(ReceiptAnswer::Pending),
+            },
+            None => {
+                input.caller.needs("asking for a receipt", &HOLDERS)?;
+                self.own_staff(&input.caller)?;
+                self.still_controls(&input.caller, subject).await?;
+                let meta = self
+                    .vault
+                    .record_meta(subject, &input.record, input.version);
+                (meta.await?, None)
+            }
         };
-        let meta = self
-            .vault
-            .record_meta(subject, &input.record, input.version)
-            .await?;
         let state = self
             .vault
             .commitment_state(subject, &meta.record, meta.version)
             .await?;
         let CommitmentState::Final { entry, position } = state else {
             return Ok(ReceiptAnswer::Pending);
+        };
+        // INVARIANT: no leaf is opened without its disclosure.
+        let leaves = match (input.leaf, disclosure) {
+            (Some(asked), Some(_)) => vec![self.leaf_opening(subject, &meta, asked.leaf).await?],
+            _ => Vec::new(),
+        };
+        let tree = self.vault.batch_tree(&entry).await?;
+        let receipt = Receipt {
+            leaves,
+            commitment: meta.commitment,
+            batch: tree
+                .path(&meta.commitment)
+                .ok_or(Error::Damaged("a batch without its record".to_owned()))?,
+            logged: self
+                .proved(self.ledger.logged_entry(position.log_index))
+                .await?,
+        };
+        self.counters.receipts.up();
+        Ok(ReceiptAnswer::Ready(ReceiptBundle {
+            bytes: receipt.encode(),
+            disclosure,
+            commitment: meta.commitment,
+            entry,
+            height: position.height,
+            time_ms: position.time.get(),
+        }))
+    }
+
+    async fn leaf_opening(
+        &self,
+        subject: &SubjectId,
+        meta: &RecordMeta,
+        leaf: ReceiptLeaf,
+    ) -> Result<LeafOpening, Error> {
+        let parts = match leaf {
+            ReceiptLeaf::Stored => Parts::Stored,
+            ReceiptLeaf::Projection(category) => Parts::Projections(BTreeSet::from([category])),
         };
         let opened = self
             .vault
@@ -112,36 +171,18 @@ impl<S: Store> Custodian<S> {
         let (index, path) = meta
             .leaf_path(part.label)
             .ok_or(Error::Internal("a part without a leaf"))?;
-        let tree = self.vault.batch_tree(&entry).await?;
-        let receipt = Receipt {
-            leaves: vec![LeafOpening {
-                label: part.label,
-                rule_version: part.rule_version,
-                salt: part.salt,
-                index: small(index)?,
-                count: small(meta.parts.len())?,
-                path,
-            }],
-            commitment: meta.commitment,
-            batch: tree
-                .path(&meta.commitment)
-                .ok_or(Error::Damaged("a batch without its record".to_owned()))?,
-            logged: self
-                .proved(self.ledger.logged_entry(position.log_index))
-                .await?,
-        };
-        self.counters.receipts.up();
-        Ok(ReceiptAnswer::Ready(ReceiptBundle {
-            bytes: receipt.encode(),
-            commitment: meta.commitment,
-            entry,
-            height: position.height,
-            time_ms: position.time.get(),
-        }))
+        Ok(LeafOpening {
+            label: part.label,
+            rule_version: part.rule_version,
+            salt: part.salt,
+            index: small(index)?,
+            count: small(meta.parts.len())?,
+            path,
+        })
     }
 }
 
-/// Who may have receipts: they hold ids, salts and proofs, no data.
+/// Who may have receipts without a leaf: they hold ids and proofs, no data and no salt.
 const HOLDERS: [Role; 10] = [
     Role::Clinician,
     Role::Geneticist,

@@ -211,6 +211,8 @@ pub struct RecoveryEndorse {
 pub struct RecoverySubmit {
     /// A desk of the custodian.
     pub caller: Caller,
+    /// The subject; the draft must be about it.
+    pub subject: SubjectId,
     /// The endorsed draft.
     pub draft: RecoveryDraft,
     /// Whether to wait for finality.

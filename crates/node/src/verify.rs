@@ -27,6 +27,8 @@ pub struct ReceiptVerdict {
     pub entry: EntryId,
     /// Whether the leaf's bytes were given and fit.
     pub leaf_checked: bool,
+    /// Whether the receipt opens a leaf, so that its content can be checked.
+    pub leaf_opened: bool,
 }
 
 /// What a disclosure proof proves.
@@ -121,6 +123,7 @@ pub fn receipt(
         commitment: verified.commitment,
         entry: verified.entry,
         leaf_checked: verified.label.is_some(),
+        leaf_opened: !receipt.leaves.is_empty(),
     })
 }
 

@@ -1,5 +1,5 @@
 //! The audit compartment beside the disclosures: break-glass sessions and their reviews, notices,
-//! safeguarding delays and their acts, legal holds and retentions.
+//! safeguarding delays and their acts, legal holds and retentions, and who controlled an erased subject.
 //!
 //! Sealed under the subject's audit key, so that they outlive the records. What somebody must act on
 //! by some time also has an empty row in a work list, in the order of those times.
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use codec::{Decode, DisclosureId, Encode, Millis, SubjectId, choice, record};
 use consent::break_glass::Review;
 use consent::safeguarding::{Act, Delay, Proposal};
-use consent::{BreakGlass, LegalHold, Retention};
+use consent::{BreakGlass, Control, LegalHold, Retention};
 use keys::Entropy;
 use store::{Batch, Expect, Range, Store};
 
@@ -30,6 +30,7 @@ enum RowKind {
     Act = 3,
     Notice = 4,
     Holds = 5,
+    Control = 6,
 }
 
 /// What a row of the work list asks for.
@@ -344,6 +345,31 @@ impl<S: Store> Vault<S> {
             self.audit_seal(&keys, &key, holds, entropy),
         );
         self.commit_new(batch).await
+    }
+
+    /// Who controlled an erased subject when its erasure began; `None` if it was not erased, or if that is
+    /// not known because the erasure was repeated after a restore.
+    ///
+    /// # Errors
+    /// [`Error::SubjectUnknown`], also once the retention is over; [`Error::Damaged`].
+    pub async fn control_kept(&self, subject: &SubjectId) -> Result<Option<Control>, Error> {
+        let keys = self.audit(subject)?;
+        let found = self.audit_row(&keys, subject, RowKind::Control, &SINGLE);
+        Ok(found.await?.map(|(_, control)| control))
+    }
+
+    /// Keeps who controls a subject, for when its consent is gone.
+    pub(crate) fn control_put(
+        &self,
+        batch: Batch,
+        subject: &SubjectId,
+        control: &Control,
+        entropy: &mut impl Entropy,
+    ) -> Result<Batch, Error> {
+        let keys = self.audit(subject)?;
+        let key = audit_key(subject, RowKind::Control, &SINGLE);
+        let sealed = self.audit_seal(&keys, &key, control, entropy);
+        Ok(batch.put(AUDIT, &key, sealed))
     }
 
     /// Up to `limit` rows of the work list of one kind, due before a time if one is given.

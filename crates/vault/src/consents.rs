@@ -453,8 +453,13 @@ impl<S: Store> Vault<S> {
 }
 
 impl ConsentRow {
+    /// The latest accepted state.
+    pub(crate) fn latest(&self) -> Option<&ConsentOpening> {
+        self.states.last()
+    }
+
     fn latest_sequence(&self) -> u64 {
-        self.states.last().map_or(0, |last| last.state.sequence)
+        self.latest().map_or(0, |last| last.state.sequence)
     }
 
     /// An entry became final: its state is the finalised one now, or its closing holds.

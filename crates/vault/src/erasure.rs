@@ -1,6 +1,8 @@
 //! Erasure: destroying a subject's compartment key for good, and what it opened.
 //!
-//! 1. *Intent*: a row that shuts the subject out; every write of its compartment expects none.
+//! 1. *Intent*: a row that shuts the subject out; every write of its compartment expects none. With it, in
+//!    one batch, the audit compartment learns who controls the subject: the consent state goes, and those
+//!    who controlled it may go on seeing who looked.
 //! 2. *Repost*: the other subjects of its shard are posted anew under the index key of the next
 //!    generation, while writers post to both.
 //! 3. *Destroy*: the shard's keys without the subject's are written under a fresh table key, then the
@@ -17,8 +19,8 @@ use crate::audit::{AuditId, Work, work_key};
 use crate::custody::{KeyKind, Slot};
 use crate::keychain::{compartment_slot, slot_of};
 use crate::layout::{
-    DISCLOSURES, ERASURES, INDEX, INDEX_GENERATIONS, OF_AUDIT, OF_COMPARTMENT, PERIOD_SUBJECTS,
-    WORKLIST, disclosure_period, period_subject_key, version_key, version_of,
+    CONSENTS, DISCLOSURES, ERASURES, INDEX, INDEX_GENERATIONS, OF_AUDIT, OF_COMPARTMENT,
+    PERIOD_SUBJECTS, WORKLIST, disclosure_period, period_subject_key, version_key, version_of,
 };
 use crate::postings::{Generation, GenerationsRow, Posting, Shard};
 use crate::record_meta::Meta;
@@ -192,8 +194,25 @@ impl<S: Store> Vault<S> {
         now: Millis,
         entropy: &mut (impl Entropy + Send),
     ) -> Result<ErasureRow, Error> {
+        for _ in 0..ATTEMPTS {
+            match self.erasure_intend_once(subject, now, entropy).await {
+                // The consent changed in between, and with it perhaps who controls.
+                Err(error) if is_conflict(&error) => {}
+                done => return done,
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    async fn erasure_intend_once(
+        &self,
+        subject: &SubjectId,
+        now: Millis,
+        entropy: &mut (impl Entropy + Send),
+    ) -> Result<ErasureRow, Error> {
         let inner = self.inner();
-        self.compartment(subject).await?;
+        let (consents, states) = self.consent_row(subject).await?;
+        let control = states.latest().ok_or(damaged(CONSENTS))?.state.control();
         let holds = self.holds(subject).await?;
         consent::erasure_allowed(&holds.holds, &holds.retentions, now).map_err(held)?;
         let row = ErasureRow {
@@ -203,14 +222,16 @@ impl<S: Store> Vault<S> {
                 .generation(slot_of(KeyKind::Compartment, subject)),
             done: None,
         };
-        inner.compartments.shut_out(*subject);
         let batch = Batch::new()
             .expect(ERASURES, subject.as_bytes(), Expect::Absent)
+            .expect(CONSENTS, subject.as_bytes(), Expect::Equals(consents))
             .put(
                 ERASURES,
                 subject.as_bytes(),
                 self.erasure_seal(subject, &row, entropy),
             );
+        let batch = self.control_put(batch, subject, &control, entropy)?;
+        inner.compartments.shut_out(*subject);
         let intended = self.commit(batch).await;
         if intended.is_err() {
             // Whether the row is there is for the store to say from now on.
@@ -380,7 +401,9 @@ impl<S: Store> Vault<S> {
         done.saturating_add(self.inner().settings.audit_retention_ms)
     }
 
-    /// Writes down that a subject is to be erased again, whether or not it is here (after a restore).
+    /// Writes down that a subject is to be erased again, whether or not it is here (after a restore). Who
+    /// controlled it is not written down: the backup's consent may be older than a guardian's removal, so
+    /// its trail then goes through the privacy officer.
     async fn tombstone_put(
         &self,
         subject: &SubjectId,

@@ -60,7 +60,7 @@ pub use erasure::Erasure;
 pub use error::{Conflict, Error};
 pub use keychain::{Identity, Keychain, Restored};
 pub use outbox::{BATCH_MAX_LEAVES, CommitmentState, QueuedCommitment, RecordBatch};
-pub use periods::{ClosedPeriod, PeriodProof};
+pub use periods::{ClosedPeriod, PeriodOutlook, PeriodProof};
 pub use postings::Posting;
 pub use projector::{Form, Projector};
 pub use record::{

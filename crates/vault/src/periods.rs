@@ -85,7 +85,61 @@ pub struct PeriodProof {
     pub disclosures: Vec<LoggedDisclosure>,
 }
 
+/// Whether there will be a proof of a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeriodOutlook {
+    /// There is one, or will be when the period is over and its entry final.
+    Coming,
+    /// The period begins later.
+    NotBegun,
+    /// It was over before this custodian's first period.
+    BeforeFirst,
+    /// It was closed, but not here: this store is a backup's that was made before.
+    Lost,
+}
+
 impl<S: Store> Vault<S> {
+    /// Whether there will be a proof of a period. `ledger` is the time by which periods end, `now` the
+    /// latest that something may be logged at.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Store`].
+    pub async fn period_outlook(
+        &self,
+        period: u64,
+        ledger: Millis,
+        now: Millis,
+    ) -> Result<PeriodOutlook, Error> {
+        if self.period_row(period).await?.is_some() {
+            return Ok(PeriodOutlook::Coming);
+        }
+        let period_ms = self.inner().settings.period_ms;
+        let cursor = self.period_cursor().await?;
+        // The first one that is not closed; while none is, the one that would be closed first.
+        let first_open = match cursor.open_from {
+            Some(open_from) => open_from,
+            None => {
+                let first = self.page(PERIOD_SUBJECTS, Range::all(), 1).await?;
+                let logged = first.first().and_then(|(key, _)| number_at(key, 0));
+                let over = (ledger.get() / period_ms).saturating_sub(1);
+                logged.map_or(over, |logged| logged.min(over))
+            }
+        };
+        if period >= first_open {
+            let last = first_open.max(now.get() / period_ms);
+            return Ok(match period <= last {
+                true => PeriodOutlook::Coming,
+                false => PeriodOutlook::NotBegun,
+            });
+        }
+        let closed = self.page(PERIODS, Range::all(), 1).await?;
+        let first = closed.first().and_then(|(key, _)| number_at(key, 0));
+        Ok(match first.is_some_and(|first| first < period) {
+            true => PeriodOutlook::Lost,
+            false => PeriodOutlook::BeforeFirst,
+        })
+    }
+
     /// The period to close or to assign next: the last closed one while it has no entry, else the
     /// first open one if it is over at `now`.
     ///

@@ -49,9 +49,10 @@ pub(crate) struct Family {
     pub(crate) session: String,
     /// An enrolment of the family's own key, signed.
     pub(crate) enrolment: Vec<u8>,
-    /// Tokens: a mother in control; a foster parent whose time is over.
+    /// Tokens: a mother in control; a foster parent whose time is over; a device that the child wears.
     pub(crate) parent: String,
     pub(crate) former: String,
+    pub(crate) device: String,
 }
 
 /// An id of as many digits that nothing has.
@@ -269,12 +270,17 @@ impl<'a> Nursery<'a> {
         let mut made = join_all(made).await;
         let people: Vec<_> = made
             .iter()
-            .flat_map(|family| [0, 1].map(|slot| self.house.controller(&family.subject, slot)))
+            .flat_map(|family| {
+                let [parent, former] =
+                    [0, 1].map(|slot| self.house.controller(&family.subject, slot));
+                [parent, former, self.house.device(&family.subject)]
+            })
             .collect();
         let mut tokens = self.house.tokens(&people).into_iter();
         for family in &mut made {
             family.parent = tokens.next().unwrap();
             family.former = tokens.next().unwrap();
+            family.device = tokens.next().unwrap();
         }
         let taken = made.pop().unwrap();
         let mut waiting = self.waiting.lock().unwrap();

@@ -138,6 +138,11 @@ impl House {
         self.ambient.now_ms()
     }
 
+    /// The disclosure period that is running.
+    pub(crate) fn period(&self) -> u64 {
+        self.now_ms() / self.genesis.parameters.disclosure_period_ms
+    }
+
     /// Randomness.
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
         self.ambient.random()
@@ -174,6 +179,16 @@ impl House {
             institution: self.institution,
             subject: Some(subject.parse().unwrap()),
             slot: Some(slot),
+        }
+    }
+
+    /// A token for a device bound to a subject.
+    pub(crate) fn device(&self, subject: &str) -> Person<'static> {
+        Person {
+            name: "devi",
+            roles: &[Role::Device],
+            slot: None,
+            ..self.controller(subject, 0)
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 use api::endpoint::{Access, ENDPOINTS};
 use askers::{Asker, Token, asker, askers};
-use cases::{BROKEN_GLASS, Bytes, CASES, Case, GENOMIC, Needs, STORED_FORM};
+use cases::{BROKEN_GLASS, Bytes, CASES, Case, GENOMIC, LEAF, Needs, STORED_FORM, STORED_LEAF};
 use futures::future::join_all;
 use std::{collections::BTreeSet, fmt::Write as _, sync::LazyLock};
 
@@ -63,18 +63,27 @@ fn laws() {
         // Who may see what is not there is told so.
         let done = status.starts_with('2') || case.variant == GENOMIC && status == "404";
         let reads = matches!(id, "record_list" | "record_fetch");
+        let opens = matches!(case.variant, LEAF | STORED_LEAF);
         let lawful = match asker {
             _ if open.contains(id) => done,
             // Another's broken glass lets nobody in.
             _ if case.variant == BROKEN_GLASS => !done,
-            // Without a token, and with one that claims to be the node.
-            "none" | "syst" => status == "401",
+            // Without a token, with one that claims to be the node, with one of a role that needs a subject
+            // and has none.
+            "none" | "syst" | "ctrl" | "free" => status == "401",
             "oper" => done == matches!(id, "metrics" | "status"),
-            "ctrl" | "othe" | "stra" | "fdes" | "fpri" | "faud" | "fope" => !done,
-            "spec" => done == (reads && state == State::Granted),
-            // Who controlled an erased subject went with its consent; its trail shows to whoever is
-            // bound to it.
-            "form" => !done || state == State::Erased && TRAIL.contains(&id),
+            "othe" | "stra" | "fdes" | "fpri" | "faud" | "fope" => !done,
+            "spec" if !opens => done == (reads && state == State::Granted),
+            // Also of an erased subject: who controlled it last is known.
+            "form" => !done,
+            // A leaf is opened for whoever may read it, and that alone.
+            _ if opens => match state {
+                State::Erased => !done,
+                State::Restricted => done == matches!(asker, "priv" | "pare"),
+                _ if asker == "spec" => done == (state == State::Granted),
+                _ if case.variant == STORED_LEAF && asker == "desk" => !done,
+                _ => done == !matches!(asker, "rese" | "devi" | "audi"),
+            },
             "rese" | "devi" | "audi" if reads => !done,
             _ if reads => match state {
                 State::Erased => !done,
@@ -95,16 +104,6 @@ fn laws() {
     });
     assert_eq!(broken, BTreeSet::new(), "endpoint and asker");
 }
-
-/// What is left of an erased subject.
-const TRAIL: [&str; 6] = [
-    "subject_status",
-    "subject_erase",
-    "notice_list",
-    "break_glass_list",
-    "disclosure_list",
-    "disclosure_proof",
-];
 
 static MATRIX: LazyLock<Matrix> = LazyLock::new(|| {
     run(async |house| {

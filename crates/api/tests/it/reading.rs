@@ -59,12 +59,21 @@ fn bytes_come_out_as_they_went_in() {
             assert_eq!(stored.header("etag"), "\"1\"");
             assert_eq!(stored.header("ithaca-disclosure").len(), 32);
             let receipt = Call::get(format!("{location}/receipt"))
+                .query("leaf=stored&purpose=TREAT")
                 .bearer(&house.staff.clinician)
                 .send(house)
                 .await
                 .is(200);
+            assert_eq!(receipt.header("ithaca-disclosure").len(), 32);
             let verdict = verify::receipt(&receipt.body, &house.genesis, Some(&bytes)).unwrap();
             assert!(verdict.leaf_checked);
+            let bare = Call::get(format!("{location}/receipt"))
+                .bearer(&house.staff.desk)
+                .send(house)
+                .await
+                .is(200);
+            assert!(verify::receipt(&bare.body, &house.genesis, None).is_ok());
+            assert!(verify::receipt(&bare.body, &house.genesis, Some(&bytes)).is_err());
             let mut other = bytes.clone();
             other.push(b' ');
             assert!(verify::receipt(&receipt.body, &house.genesis, Some(&other)).is_err());
@@ -152,8 +161,8 @@ fn a_grant_opens_and_its_end_closes() {
         assert_eq!(permitted["permit"]["basis"], json!({"grant": family.grant}));
         let read_as = permitted["disclosure"].clone();
         let receipt = Call::get(family.path(&format!("/records/{}/receipt", family.record)))
-            .query("leaf=phenotype")
-            .bearer(&house.staff.clinician)
+            .query("leaf=phenotype&purpose=TREAT")
+            .bearer(&house.staff.specialist)
             .send(house)
             .await
             .is(200);

@@ -58,10 +58,10 @@ fn tokens_that_are_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.json");
     let make = |roles: &[Role]| issue(&path, new(roles, 100), &[9; 32], Millis::new(0));
-    assert!(matches!(
-        make(&[Role::Controller]),
-        Err(TokenError::NoSubject)
-    ));
+    for bound in [Role::Controller, Role::Device] {
+        let refused = make(&[Role::Laboratory, bound]);
+        assert!(matches!(refused, Err(TokenError::NoSubject)), "{bound}");
+    }
     assert!(matches!(make(&[]), Err(TokenError::NoRole)));
     assert!(matches!(
         make(&[Role::Clinician, Role::System]),
@@ -164,6 +164,8 @@ fn tokens_that_are_not_believed() {
             row("over", &person(&[Role::Operator]), Millis::new(house.now_ms())),
             row("node", &person(&[Role::System]), later),
             row("both", &person(&[Role::System, Role::Operator]), later),
+            row("pump", &person(&[Role::Device, Role::Operator]), later),
+            row("kin", &person(&[Role::Controller, Role::Operator]), later),
         ]});
         fs::write(&path, file.to_string()).unwrap();
         for (authorization, expect) in [
@@ -173,6 +175,8 @@ fn tokens_that_are_not_believed() {
             ("Bearer over", 401),
             ("Bearer node", 401),
             ("Bearer both", 401),
+            ("Bearer pump", 401),
+            ("Bearer kin", 401),
             ("", 401),
             ("Bearer", 401),
             ("Bearer ", 401),

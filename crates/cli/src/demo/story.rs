@@ -452,6 +452,7 @@ impl<'a> Story<'a> {
         for seen in list.await?.disclosures {
             count += 1;
             let outcome = match &seen.outcome {
+                Outcome::Permitted(_) if seen.act.is_some() => "acted",
                 Outcome::Permitted(_) => "looked",
                 Outcome::Refused(_) => "refused",
             };
@@ -459,7 +460,7 @@ impl<'a> Story<'a> {
                 seen.practitioner.to_string(),
                 outcome.to_owned(),
                 seen.purpose.to_string(),
-                words(&seen.categories),
+                seen.act.unwrap_or_else(|| words(&seen.categories)),
             ];
             // The locum asked until it was refused: one line will do.
             if rows.last() != Some(&row) {
@@ -468,7 +469,7 @@ impl<'a> Story<'a> {
         }
         self.stage.table(&["who", "", "for", "what"], &rows);
         self.stage.say(&format!(
-            "{count} accesses and refusals, each on disk before anything was opened. Every period's list is committed \
+            "{count} accesses, acts and refusals, each on disk before anything was opened or done. Every period's list is committed \
              to on the ledger, so that leaving one out would show.",
         ));
         self.act("who looked", json!(rows));
@@ -575,7 +576,7 @@ impl<'a> Story<'a> {
              unconscious. The emergency doctor gives a reason and breaks the glass; it needs nobody's leave and no quorum.",
         );
         self.stage
-            .card("What that parent is told", &[notice.clone()]);
+            .card("What that parent is told", std::slice::from_ref(&notice));
         self.stage.say(&format!(
             "{} record read under break-glass; reviewed by a second person: {}.",
             read.records.len(),

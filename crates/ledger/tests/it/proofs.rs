@@ -25,6 +25,10 @@ fn a_receipt_proves_the_record() {
     // Without the content, the commitment alone.
     let verified = verify(&receipt, genesis, &Signatures, None).unwrap();
     assert_eq!(verified.label, None);
+    // And without any opening, the same.
+    let mut closed = receipt;
+    closed.leaves.clear();
+    assert_eq!(verify(&closed, genesis, &Signatures, None), Ok(verified));
 }
 
 #[test]
@@ -36,7 +40,7 @@ fn each_broken_link_is_named() {
         change(&mut receipt);
         broken(&proofs, &receipt)
     };
-    assert_eq!(with(&|r| r.leaves.clear()), BrokenLink::Leaf);
+    assert_eq!(with(&|r| r.leaves.clear()), BrokenLink::Unopened);
     assert_eq!(with(&|r| r.leaves[0].salt = [9; 32]), BrokenLink::Leaf);
     assert_eq!(with(&|r| r.batch.index ^= 1), BrokenLink::Batch);
     assert_eq!(
@@ -86,6 +90,7 @@ fn each_broken_link_is_named() {
     );
     for link in [
         BrokenLink::Leaf,
+        BrokenLink::Unopened,
         BrokenLink::Boundary(7),
         BrokenLink::EntrySignature,
     ] {

@@ -5,6 +5,7 @@ use super::{
     ChangeSignature, ConsentAccepted, ConsentBundle, ConsentDesk, ConsentPrepare, ConsentQuery,
     ConsentShown, ConsentSubmit, Draft, Effect, SignedChange, UpdateDraft,
 };
+use crate::caller::Caller;
 use crate::custodian::{Custodian, Standing};
 use crate::error::{Conflict, Error};
 use crate::subject::Wait;
@@ -123,6 +124,10 @@ impl<S: Store> Custodian<S> {
             ChangeBy::Slot(input.slot),
             &standing.facts,
         )?;
+        // The bundle holds the whole consent state. The family's own preparing is logged too, as its reads
+        // are: it shows that somebody acts with a family's token.
+        self.consent_act_log(&input.caller, &input.subject, "consent-prepare")
+            .await?;
         let salt = self.ambient.random();
         let limit = self.ledger.state_view().parameters().max_validity_heights;
         let draft = UpdateDraft {
@@ -156,6 +161,9 @@ impl<S: Store> Custodian<S> {
         if let Some(accepted) = self.accepted_before(&standing, &bundle, &signed).await? {
             return self.accepted(accepted, input.wait).await;
         }
+        // Only now: a controller who gave up control is answered again about the change that did it.
+        self.still_controls(&input.caller, &bundle.subject())
+            .await?;
         let old = standing.latest();
         if bundle.previous.as_ref() != Some(old) {
             return Err(sequence_conflict(old));
@@ -177,6 +185,8 @@ impl<S: Store> Custodian<S> {
                 effect
             }
         };
+        self.consent_act_log(&input.caller, &bundle.subject(), "consent-submit")
+            .await?;
         self.accept(
             &standing,
             bundle.state,
@@ -196,8 +206,9 @@ impl<S: Store> Custodian<S> {
         self.own_staff(&input.caller)?;
         input.caller.reaches(&input.subject)?;
         let mut rebases = 0;
+        let mut logged = false;
         loop {
-            let accepted = self.consent_desk_once(&input).await;
+            let accepted = self.consent_desk_once(&input, &mut logged).await;
             match accepted {
                 Err(Error::Conflict(Conflict::Sequence { .. }))
                     if input.expect_sequence.is_none() && rebases < REBASES =>
@@ -209,7 +220,11 @@ impl<S: Store> Custodian<S> {
         }
     }
 
-    async fn consent_desk_once(&self, input: &ConsentDesk) -> Result<ConsentAccepted, Error> {
+    async fn consent_desk_once(
+        &self,
+        input: &ConsentDesk,
+        logged: &mut bool,
+    ) -> Result<ConsentAccepted, Error> {
         let standing = self.standing(&input.subject).await?;
         self.in_service_for(&standing)?;
         let old = standing.latest();
@@ -228,6 +243,11 @@ impl<S: Store> Custodian<S> {
         // While assisted no slot's key is anybody's, so none needs to be taken away.
         applied.keys.clear();
         let effect = allowed(old, &applied.state, ChangeBy::Desk, &standing.facts)?;
+        if !*logged {
+            self.consent_act_log(&input.caller, &input.subject, "consent-change")
+                .await?;
+            *logged = true;
+        }
         let salt = self.ambient.random();
         let signed = self.sign(&Entry::SubjectUpdate(Box::new(SubjectUpdate {
             terms: self.update_terms(&applied, &salt),
@@ -243,6 +263,21 @@ impl<S: Store> Custodian<S> {
             input.wait,
         )
         .await
+    }
+
+    /// Logs who prepares or makes a change of consent: durable before it is made.
+    async fn consent_act_log(
+        &self,
+        caller: &Caller,
+        subject: &SubjectId,
+        act: &'static str,
+    ) -> Result<(), Error> {
+        let purpose = match caller.has(Role::Controller) {
+            true => Purpose::Patrqt,
+            false => Purpose::Patadmin,
+        };
+        self.act_log(caller, subject, purpose, act).await?;
+        Ok(())
     }
 
     #[expect(

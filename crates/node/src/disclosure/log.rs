@@ -163,22 +163,23 @@ impl<S: Store> Custodian<S> {
         Ok(())
     }
 
-    /// In which right a controller acts now.
+    /// In which right a controller acts now. Of an erased subject those act who controlled it last, as long
+    /// as they would still control it: the audit compartment knows who they were.
     pub(crate) async fn controller(
         &self,
         caller: &Caller,
         subject: &SubjectId,
     ) -> Result<ControllerRole, Error> {
-        let standing = match self.standing(subject).await {
-            Ok(standing) => standing,
-            // Whoever is bound to an erased subject may see its trail, as warily as a guardian: who
-            // they were went with the consent state.
-            Err(Error::SubjectErased) => return Ok(ControllerRole::Guardian),
+        let control = match self.standing(subject).await {
+            Ok(standing) => standing.latest().control(),
+            Err(Error::SubjectErased) => {
+                let kept = self.vault.control_kept(subject).await?;
+                kept.ok_or(Error::ControlEnded)?
+            }
             Err(error) => return Err(error),
         };
-        let state = standing.latest();
         let slot = caller.actor.slot.ok_or(Error::OutOfScope)?;
-        match state.standing(slot, standing.facts.at()) {
+        match control.standing(slot, self.facts().at()) {
             Hold::InControl(role) => Ok(role),
             Hold::Ended(_) | Hold::Matured(_) | Hold::Vacant => Err(Error::ControlEnded),
         }

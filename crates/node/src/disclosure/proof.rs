@@ -6,9 +6,11 @@ use crate::custodian::Custodian;
 use crate::error::Error;
 use crate::verify::PeriodBundle;
 use codec::id::SubjectId;
+use codec::time::Millis;
 use ledger::batch::Lookup;
 use ledger::disclosure::DisclosureProof;
 use store::Store;
+use vault::PeriodOutlook;
 
 impl<S: Store> Custodian<S> {
     pub(crate) async fn disclosure_proof(
@@ -21,7 +23,7 @@ impl<S: Store> Custodian<S> {
             .period_proof(&input.subject, input.period)
             .await?
         else {
-            return Ok(PeriodProof::Pending);
+            return self.period_to_come(input.period).await;
         };
         let delays = self.vault.delays(&input.subject).await?;
         let at = self.facts().at();
@@ -34,6 +36,24 @@ impl<S: Store> Custodian<S> {
             return Ok(PeriodProof::Pending);
         }
         self.period_proof(proof).await
+    }
+
+    /// What to say of a period without a proof: that it will come, or why it will not.
+    async fn period_to_come(&self, period: u64) -> Result<PeriodProof, Error> {
+        let ledger = Millis::new(self.ledger.tip().time_ms);
+        let outlook = self
+            .vault
+            .period_outlook(period, ledger, self.facts().at())
+            .await?;
+        let why = match outlook {
+            PeriodOutlook::Coming => return Ok(PeriodProof::Pending),
+            PeriodOutlook::NotBegun => "that period has not begun",
+            PeriodOutlook::BeforeFirst => "it was over before this custodian's first period",
+            PeriodOutlook::Lost => {
+                "this node was restored from a backup that is older; whoever asked before has the proof"
+            }
+        };
+        Err(Error::PeriodUnknown { period, why })
     }
 
     /// Every proof of a period with disclosures of the subject that can be had now.

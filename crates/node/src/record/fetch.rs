@@ -6,11 +6,13 @@ use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::disclosure::log::{Logging, erased};
 use crate::error::Error;
+use crate::receipt::{LeafAsked, ReceiptLeaf, ReceiptQuery};
 use codec::Category;
 use codec::id::{DisclosureId, RecordId, SubjectId};
 use codec::time::Millis;
 use consent::{
-    Actor, BreakGlass, Decision, Facts, Permit, Purpose, RecordKind, Records, Request, Selection,
+    Actor, BreakGlass, Decision, Denial, Facts, Missing, Permit, Purpose, RecordKind, Records,
+    Request, Selection,
 };
 use keys::commitment::Label;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,9 +68,7 @@ impl<S: Store> Custodian<S> {
             }
             attempts += 1;
             if attempts == DECISIONS_MAX {
-                return Err(Error::Unavailable(
-                    "the subject's consent keeps changing; try again".to_owned(),
-                ));
+                return Err(keeps_changing());
             }
         };
         // INVARIANT: nothing is opened before this line.
@@ -99,14 +99,65 @@ impl<S: Store> Custodian<S> {
         let metas = match metas {
             Ok(metas) => metas,
             Err(error) => {
-                self.permit_log(&decided, Vec::new()).await?;
+                self.permit_log(&decided, Vec::new(), None).await?;
                 return Err(error);
             }
         };
         let plans = plans(metas, &decided)?;
         let records = plans.iter().map(|plan| plan.meta.record).collect();
-        let disclosure = self.permit_log(&decided, records).await?;
+        let disclosure = self.permit_log(&decided, records, None).await?;
         Ok((decided, disclosure, plans))
+    }
+
+    /// Decides whether a leaf of a record's commitment may be opened, as a fetch of it, and logs that: which
+    /// version, and the log row. `None` while the version is not final: nothing is opened, so only refusals
+    /// are logged.
+    pub(crate) async fn leaf_read(
+        &self,
+        input: &ReceiptQuery,
+        asked: LeafAsked,
+    ) -> Result<Option<(vault::RecordMeta, DisclosureId)>, Error> {
+        let (subject, record) = (&input.subject, input.record);
+        let request = leaf_request(input, asked);
+        for _ in 0..DECISIONS_MAX {
+            let records = &request.selection.records;
+            let metas = self.selected(subject, records, input.version).await;
+            let known = metas.as_deref().unwrap_or_default();
+            let decided = self.decide(request.clone(), known).await?;
+            // Unknown records, and those without that part, are told only to those who may read.
+            let plan = match metas {
+                Ok(metas) => plans(metas, &decided)?.pop(),
+                Err(error) => {
+                    self.permit_log(&decided, Vec::new(), Some(RECEIPT)).await?;
+                    return Err(error);
+                }
+            };
+            let Some(plan) = plan else {
+                self.permit_log(&decided, Vec::new(), Some(RECEIPT)).await?;
+                return Err(Error::RecordUnknown(record));
+            };
+            if asked.leaf == ReceiptLeaf::Stored && !plan.is_whole() {
+                let denial = not_whole(&decided.permit, &plan);
+                let stale = decided.permit.stale;
+                return Err(self.refusal_log(request, denial, stale).await);
+            }
+            let state = self
+                .vault
+                .commitment_state(subject, &record, plan.meta.version)
+                .await?;
+            if !matches!(state, CommitmentState::Final { .. }) {
+                return Ok(None);
+            }
+            let disclosure = self
+                .permit_log(&decided, vec![record], Some(RECEIPT))
+                .await?;
+            // As for a fetch: whatever was revoked before the disclosure was durable binds.
+            let latest = self.vault.consent_current(subject).await?;
+            if latest.latest().state.sequence == decided.sequence {
+                return Ok(Some((plan.meta, disclosure)));
+            }
+        }
+        Err(keeps_changing())
     }
 
     pub(crate) async fn record_list(&self, input: List) -> Result<Listed, Error> {
@@ -132,7 +183,7 @@ impl<S: Store> Custodian<S> {
         let decided = self
             .decide(request, metas.as_deref().unwrap_or_default())
             .await?;
-        let disclosure = self.permit_log(&decided, Vec::new()).await?;
+        let disclosure = self.permit_log(&decided, Vec::new(), None).await?;
         let mut listed = Vec::new();
         for plan in plans(metas?, &decided)? {
             listed.push(self.shown(&input.subject, &plan).await?);
@@ -213,6 +264,7 @@ impl<S: Store> Custodian<S> {
         &self,
         decided: &Decided,
         records: Vec<RecordId>,
+        channel: Option<&'static str>,
     ) -> Result<DisclosureId, Error> {
         self.disclosure_log(Logging {
             request: decided.request.clone(),
@@ -220,7 +272,7 @@ impl<S: Store> Custodian<S> {
             records,
             stale: decided.permit.stale,
             session: decided.session,
-            channel: None,
+            channel,
         })
         .await
     }
@@ -365,6 +417,49 @@ impl<S: Store> Custodian<S> {
             },
             finality: finality(&state),
         })
+    }
+}
+
+/// How a disclosure of a leaf's salt, without its content, is called in the log.
+const RECEIPT: &str = "receipt";
+
+fn keeps_changing() -> Error {
+    Error::Unavailable("the subject's consent keeps changing; try again".to_owned())
+}
+
+/// A leaf of one record, as a request to read it. Of the stored form, what is permitted of every category:
+/// a refusal must not tell which ones the record has.
+fn leaf_request(input: &ReceiptQuery, asked: LeafAsked) -> Request {
+    Request {
+        actor: input.caller.actor.clone(),
+        purpose: asked.purpose,
+        subject: input.subject,
+        selection: Selection {
+            categories: match asked.leaf {
+                ReceiptLeaf::Stored => Category::ALL.iter().copied().collect(),
+                ReceiptLeaf::Projection(category) => BTreeSet::from([category]),
+            },
+            records: Records::Only(BTreeSet::from([input.record])),
+        },
+        study: None,
+        partial: asked.leaf == ReceiptLeaf::Stored,
+    }
+}
+
+/// Why the stored form is refused to someone who may read a part of it.
+fn not_whole(permit: &Permit, plan: &Plan) -> Denial {
+    let but = |permitted: &BTreeSet<Category>| -> BTreeSet<Category> {
+        let all = Category::ALL.iter().copied();
+        all.filter(|category| !permitted.contains(category))
+            .collect()
+    };
+    let mut missing = but(&permit.categories);
+    if missing.is_empty() {
+        // Each category is permitted of some records, and not all of them of this one.
+        missing = but(&plan.permitted);
+    }
+    Denial {
+        missing: vec![Missing::CategoriesNotPermitted(missing)],
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::Error;
 use codec::Domain;
 use codec::id::{EntryId, SubjectId};
 use codec::time::Millis;
-use consent::{ChangeBy, ConsentState, Controller, Opening, Role, Terms};
+use consent::{ChangeBy, ConsentState, Controller, Opening, Purpose, Role, Terms};
 use keys::SigningKey;
 use ledger::entry::{self, Entry, OpenTerms, SLOTS, Slot, UpdateTerms};
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,6 +196,9 @@ impl<S: Store> Custodian<S> {
             })
             .map_err(|error| refused(&sentence(&error)))?;
         allowed(old, &state, ChangeBy::Desk, &standing.facts)?;
+        let (caller, subject) = (&input.caller, &input.subject);
+        self.act_log(caller, subject, Purpose::Patadmin, "enrol-prepare")
+            .await?;
         let salt = self.ambient.random();
         let slots = (0..).zip(self.slots(&keys)).collect();
         Ok(ConsentBundle {
@@ -215,6 +218,9 @@ impl<S: Store> Custodian<S> {
         })
     }
 
+    /// A subject's status. Who asks by office is logged, for the grants tell with whom a family shares. Its
+    /// own controllers are not, as with the consent state and the trail: it is theirs, it tells nothing of
+    /// any record but their number, and an app that asks every minute would bury what they look for.
     pub(crate) async fn subject_status(&self, input: SubjectQuery) -> Result<SubjectStatus, Error> {
         let roles = [
             Role::Desk,
@@ -228,9 +234,17 @@ impl<S: Store> Custodian<S> {
         self.still_controls(&input.caller, &input.subject).await?;
         let subject = input.subject;
         let standing = match self.standing(&subject).await {
-            Ok(standing) => standing,
-            Err(Error::SubjectErased) => return self.erased_status(subject).await,
+            Ok(standing) => Some(standing),
+            Err(Error::SubjectErased) => None,
             Err(error) => return Err(error),
+        };
+        if !input.caller.has(Role::Controller) {
+            let caller = &input.caller;
+            self.act_log(caller, &subject, Purpose::Patadmin, "subject-status")
+                .await?;
+        }
+        let Some(standing) = standing else {
+            return self.erased_status(subject).await;
         };
         let latest = standing.latest();
         let held = self.erasure_held(&subject).await?;
@@ -278,7 +292,12 @@ impl<S: Store> Custodian<S> {
         self.own_staff(&input.caller)?;
         input.caller.reaches(&input.subject)?;
         self.in_service()?;
-        let entry = self.close(&input.subject).await?;
+        // What is not there cannot be closed, and is not logged as if it were.
+        self.standing(&input.subject).await?;
+        let (caller, subject) = (&input.caller, &input.subject);
+        self.act_log(caller, subject, Purpose::Patadmin, "subject-close")
+            .await?;
+        let entry = self.close(subject).await?;
         Ok(SubjectEntry {
             entry,
             finality: self.entry_wait(&entry, input.wait).await?,

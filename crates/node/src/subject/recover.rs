@@ -1,6 +1,8 @@
 //! Recovery of lost controller keys: drafted by the custodian, countersigned by a second institution.
 //!
-//! Nothing of it is stored until it is submitted: the draft travels as bytes between the two.
+//! Nothing of it is stored until it is submitted: the draft travels as bytes between the two. What the
+//! custodian's desk does is in the subject's trail; the second institution has no trail of this subject,
+//! and its signature is in the entry on the ledger.
 
 use super::{RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectEntry, SubjectRecover};
 use crate::consent_change::apply::refused;
@@ -8,9 +10,9 @@ use crate::custodian::Custodian;
 use crate::error::Error;
 use codec::id::NetworkId;
 use codec::record;
-use consent::Role;
+use consent::{Purpose, Role};
 use keys::Signature;
-use ledger::entry::{self, Entry, RecoverTerms};
+use ledger::entry::{self, Entry, RecoverTerms, SLOTS};
 use store::Store;
 use vault::EntryPurpose;
 
@@ -48,6 +50,12 @@ impl<S: Store> Custodian<S> {
         if input.keys.is_empty() || !input.keys.values().all(keys::PublicKey::is_point) {
             return Err(refused("a recovery needs the new controllers' public keys"));
         }
+        if input.keys.keys().any(|slot| usize::from(*slot) >= SLOTS) {
+            return Err(refused("a subject has the slots 0 to 3"));
+        }
+        let (caller, subject) = (&input.caller, &input.subject);
+        self.act_log(caller, subject, Purpose::Patadmin, "recovery-prepare")
+            .await?;
         let terms = RecoverTerms {
             custodian: self.id,
             subject: input.subject,
@@ -64,6 +72,7 @@ impl<S: Store> Custodian<S> {
         input.caller.needs("endorsing a recovery", &[Role::Desk])?;
         self.own_staff(&input.caller)?;
         let Travelling { network, terms, .. } = self.recovery(&input.draft)?;
+        input.caller.reaches(&terms.subject)?;
         if terms.witness != self.id {
             return Err(refused("it names another institution as its witness"));
         }
@@ -77,21 +86,27 @@ impl<S: Store> Custodian<S> {
     ) -> Result<SubjectEntry, Error> {
         input.caller.needs("recovering a subject", &[Role::Desk])?;
         self.own_staff(&input.caller)?;
+        input.caller.reaches(&input.subject)?;
         self.in_service()?;
-        let Travelling { terms, witness, .. } = self.recovery(&input.draft)?;
-        if terms.custodian != self.id {
-            return Err(refused("it is for another custodian"));
+        if self.standing(&input.subject).await?.facts.closed {
+            return Err(Error::SubjectClosed);
         }
-        input.caller.reaches(&terms.subject)?;
+        let Travelling { terms, witness, .. } = self.recovery(&input.draft)?;
+        if terms.custodian != self.id || terms.subject != input.subject {
+            return Err(refused("it is for another custodian or another subject"));
+        }
         let witness_signature = witness.ok_or(Error::Signature {
             what: "the recovery",
             why: "the second institution has not countersigned it",
         })?;
-        let standing = self.standing(&terms.subject).await?;
-        if standing.facts.closed {
-            return Err(Error::SubjectClosed);
-        }
         let subject = terms.subject;
+        self.act_log(
+            &input.caller,
+            &subject,
+            Purpose::Patadmin,
+            "recovery-submit",
+        )
+        .await?;
         let signed = self.sign(&Entry::SubjectRecover(Box::new(entry::SubjectRecover {
             terms,
             witness_signature,

@@ -1,22 +1,19 @@
 //! Deposits: durable, once, and provable offline.
 
-use crate::world::{World, final_wait, phenopacket, run};
-use node::receipt::{ReceiptAnswer, ReceiptLeaf, ReceiptQuery};
+use crate::world::{STORED, World, actor, final_wait, phenopacket, run};
+use node::receipt::{LeafAsked, ReceiptAnswer, ReceiptLeaf, ReceiptQuery};
 use node::record::{Content, Payload};
-use node::{Category, Conflict, Error, Kind, Purpose, RecordId, SubjectId, verify};
+use node::{
+    Actor, Caller, Category, Conflict, Error, Kind, Purpose, RecordId, Role, SubjectId, verify,
+};
 
-async fn receipt(
-    world: &World,
-    subject: SubjectId,
-    record: RecordId,
-    leaf: ReceiptLeaf,
-) -> Vec<u8> {
+async fn receipt(world: &World, subject: SubjectId, record: RecordId, leaf: LeafAsked) -> Vec<u8> {
     let query = ReceiptQuery {
         caller: world.clinician(),
         subject,
         record,
         version: None,
-        leaf,
+        leaf: Some(leaf),
     };
     match world.handle().receipt(query).await.unwrap() {
         ReceiptAnswer::Ready(bundle) => bundle.bytes,
@@ -30,7 +27,7 @@ fn a_receipt_verifies_offline_and_only_with_what_was_deposited() {
         let world = World::new(context).await;
         let subject = world.subject().await;
         let record = world.deposit_final(subject, "case-1").await;
-        let bytes = receipt(&world, subject, record, ReceiptLeaf::Stored).await;
+        let bytes = receipt(&world, subject, record, STORED).await;
 
         let content = phenopacket("case-1");
         let verdict = verify::receipt(&bytes, &world.genesis, Some(&content)).unwrap();
@@ -61,7 +58,10 @@ fn a_receipt_opens_the_projection_that_a_reader_has() {
         let world = World::new(context).await;
         let subject = world.subject().await;
         let record = world.deposit_final(subject, "case-1").await;
-        let leaf = ReceiptLeaf::Projection(Category::Phenotype);
+        let leaf = LeafAsked {
+            leaf: ReceiptLeaf::Projection(Category::Phenotype),
+            purpose: Purpose::Treat,
+        };
         let bytes = receipt(&world, subject, record, leaf).await;
         let fetched = world
             .fetch(
@@ -93,7 +93,7 @@ fn the_receipt_of_a_pending_record_says_so() {
             subject,
             record: deposited.records[0].record,
             version: None,
-            leaf: ReceiptLeaf::Stored,
+            leaf: Some(STORED),
         };
         let answer = world.handle().receipt(query.clone()).await.unwrap();
         assert_eq!(answer, ReceiptAnswer::Pending);
@@ -373,4 +373,35 @@ fn calls_in_flight_are_bounded() {
         let error = handle.ready(()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable);
     });
+}
+
+#[test]
+fn a_device_deposits_for_the_one_subject_it_is_bound_to() {
+    run(13, |context| async move {
+        let world = World::new(context).await;
+        let (subject, other) = (world.subject().await, world.subject().await);
+        let device = actor(world.id, "pump-1", Role::Device);
+        let deposit = |caller, subject| {
+            let mut submission = world.phenopacket(subject, "reading");
+            submission.caller = caller;
+            world.handle().record_deposit(submission)
+        };
+        let bound = Caller::bound(device.clone(), subject);
+        assert!(deposit(bound.clone(), subject).await.is_ok());
+        for (caller, subject) in [
+            (bound, other),
+            (Caller::staff(device.clone()), subject),
+            (Caller::staff(with(device, Role::Laboratory)), subject),
+        ] {
+            assert_eq!(
+                deposit(caller, subject).await.unwrap_err(),
+                Error::OutOfScope
+            );
+        }
+    });
+}
+
+fn with(mut actor: Actor, role: Role) -> Actor {
+    actor.roles.insert(role);
+    actor
 }

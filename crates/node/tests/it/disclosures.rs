@@ -1,11 +1,14 @@
 //! The trail: every disclosure and refusal, provable for periods with and without one.
 
-use crate::world::{World, run, stranger};
+use crate::world::{World, final_wait, guardian, key, run, stranger};
+use node::consent_change::{ConsentChange, ConsentDesk, ConsentPrepare, ConsentSubmit};
 use node::disclosure::{
     DisclosureProofQuery, DisclosureQuery, DisclosureView, Outcome, PeriodProof,
 };
 use node::safeguarding::{SafeguardingApprove, SafeguardingLift, SafeguardingPropose};
-use node::{Caller, Category, Kind, Millis, Purpose, Reason, SubjectId, verify};
+use node::subject::{Keyholder, SubjectClose, SubjectEnrolPrepare, SubjectQuery, Wait};
+use node::{Caller, Category, Error, Kind, Millis, Purpose, Reason, SubjectId, verify};
+use std::collections::BTreeSet;
 
 pub(crate) async fn trail(
     world: &World,
@@ -208,6 +211,163 @@ fn two_people_delay_what_a_guardian_sees_for_a_time() {
         assert!(
             seen.iter()
                 .any(|view| view.id == disclosure && view.delayed)
+        );
+    });
+}
+
+#[test]
+fn a_period_that_never_was_is_not_waited_for() {
+    run(34, |context| async move {
+        let world = World::new(context).await;
+        let subject = world.subject().await;
+        let asked = |period| {
+            let query = DisclosureProofQuery {
+                caller: world.parent(subject, 1),
+                subject,
+                period,
+            };
+            world.handle().disclosure_proof(query)
+        };
+        let current = |world: &World| world.now().get() / 10_000;
+        assert_eq!(asked(current(&world)).await, Ok(PeriodProof::Pending));
+        world.sleep_ms(60_000).await;
+        let last = current(&world);
+        // In the order of time: before the first period, proved, still to come, not begun.
+        let mut stages = Vec::new();
+        for period in [0, 1]
+            .into_iter()
+            .chain(last - 40..last + 4)
+            .chain([u64::MAX])
+        {
+            let stage = match asked(period).await {
+                Ok(PeriodProof::Ready { .. }) => "proved",
+                Ok(PeriodProof::Pending) => "to come",
+                Err(error) => {
+                    assert_eq!(error.kind(), Kind::NotFound);
+                    assert!(error.to_string().contains(&period.to_string()), "{error}");
+                    match error {
+                        Error::PeriodUnknown { why, .. } => why,
+                        error => panic!("{error}"),
+                    }
+                }
+            };
+            if stages.last() != Some(&stage) {
+                stages.push(stage);
+            }
+            let begun = period <= current(&world);
+            assert_eq!(stage == "that period has not begun", !begun, "{period}");
+        }
+        let before = "it was over before this custodian's first period";
+        let after = "that period has not begun";
+        assert_eq!(stages, [before, "proved", "to come", after]);
+    });
+}
+
+#[test]
+fn whoever_touches_a_familys_consent_is_in_its_trail() {
+    run(35, |context| async move {
+        let mut world = World::new(context).await;
+        let subject = world.subject().await;
+        let desk = || world.desk();
+        let parent = || world.parent(subject, 1);
+        let handle = world.handle();
+        let status = |caller| handle.subject_status(SubjectQuery { caller, subject });
+        let prepare = |caller| {
+            handle.consent_prepare(ConsentPrepare {
+                caller,
+                subject,
+                slot: 1,
+                changes: vec![ConsentChange::OptOut(Purpose::Hqualimp)],
+            })
+        };
+        status(desk()).await.unwrap();
+        // Nobody else's business, and asked for again and again.
+        status(parent()).await.unwrap();
+        world
+            .consent(subject, ConsentChange::Restrict(true), final_wait())
+            .await
+            .unwrap();
+        let enrol = handle.subject_enrol_prepare(SubjectEnrolPrepare {
+            caller: desk(),
+            subject,
+            controllers: vec![Keyholder {
+                controller: guardian(1),
+                key: key(1).public(),
+            }],
+            slot: 1,
+        });
+        let signed = enrol.await.unwrap().sign(&key(1)).unwrap();
+        let submit = |caller, change| {
+            handle.consent_submit(ConsentSubmit {
+                caller,
+                change,
+                wait: final_wait(),
+            })
+        };
+        submit(desk(), signed.clone()).await.unwrap();
+        // Sent again, it is nothing new.
+        submit(desk(), signed).await.unwrap();
+        let bundle = prepare(parent()).await.unwrap();
+        prepare(desk()).await.unwrap();
+        submit(parent(), bundle.sign(&key(1)).unwrap())
+            .await
+            .unwrap();
+        let close = SubjectClose {
+            caller: desk(),
+            subject,
+            wait: Wait::Durable,
+        };
+        handle.subject_close(close).await.unwrap();
+        let acts = [
+            ("desk-1", "subject-status"),
+            ("desk-1", "consent-change"),
+            ("desk-1", "enrol-prepare"),
+            ("desk-1", "consent-submit"),
+            ("account-1", "consent-prepare"),
+            ("desk-1", "consent-prepare"),
+            ("account-1", "consent-submit"),
+            ("desk-1", "subject-close"),
+        ];
+        // The answers were given, so all of it is durable.
+        world.restart().await;
+        let seen = trail(&world, world.parent(subject, 1), subject).await;
+        let told = |view: &DisclosureView| {
+            let act = view.act.clone().unwrap_or_default();
+            (view.practitioner.to_string(), act)
+        };
+        let told: BTreeSet<(String, String)> = seen.iter().map(told).collect();
+        let acts: BTreeSet<_> = acts
+            .map(|(who, act)| (who.to_owned(), act.to_owned()))
+            .into();
+        assert_eq!(told, acts);
+        assert_eq!(seen.len(), acts.len(), "each once");
+    });
+}
+
+#[test]
+fn what_was_refused_is_not_logged_as_done() {
+    run(36, |context| async move {
+        let world = World::new(context).await;
+        let subject = world.subject().await;
+        let stale = ConsentDesk {
+            caller: world.desk(),
+            subject,
+            expect_sequence: Some(7),
+            changes: vec![ConsentChange::Restrict(true)],
+            wait: Wait::Durable,
+        };
+        world.handle().consent_desk(stale).await.unwrap_err();
+        let nobody = SubjectClose {
+            caller: world.desk(),
+            subject: SubjectId::new([1; 32]),
+            wait: Wait::Durable,
+        };
+        let error = world.handle().subject_close(nobody).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound);
+        assert!(
+            trail(&world, world.parent(subject, 1), subject)
+                .await
+                .is_empty()
         );
     });
 }

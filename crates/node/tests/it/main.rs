@@ -6,6 +6,7 @@
 )]
 
 mod clocks;
+mod controllers;
 mod crash;
 mod deposits;
 mod disclosures;
@@ -15,5 +16,6 @@ mod families;
 mod folders;
 mod golden;
 mod network;
+mod receipts;
 mod sharing;
 mod world;

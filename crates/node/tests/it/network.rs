@@ -19,7 +19,7 @@ use node::backup::{Backup, Restore};
 use node::consent_change::{ConsentBundle, ConsentChange, ConsentPrepare, ConsentSubmit};
 use node::governance::{NetworkChange, NetworkPropose, NetworkVote};
 use node::institution::{Card, found, keychain_create};
-use node::receipt::{ReceiptAnswer, ReceiptLeaf, ReceiptQuery};
+use node::receipt::{ReceiptAnswer, ReceiptQuery};
 use node::record::{Content, Payload, Submission};
 use node::subject::{
     Keyholder, RecoveryEndorse, RecoverySubmit, SubjectOpen, SubjectOpenPrepare, SubjectOpenSubmit,
@@ -30,7 +30,7 @@ use store_sim::SimStore;
 use vault::{Keychain, MemoryCustody};
 
 use crate::world::{
-    Context, PASSPHRASE, Store, actor, final_wait, founding, guardian, key, parameters,
+    Context, PASSPHRASE, STORED, Store, actor, final_wait, founding, guardian, key, parameters,
     phenopacket, run,
 };
 
@@ -320,7 +320,7 @@ impl Network {
             subject,
             record: deposited.records[0].record,
             version: None,
-            leaf: ReceiptLeaf::Stored,
+            leaf: Some(STORED),
         };
         let ReceiptAnswer::Ready(receipt) = self.handle(index).receipt(query).await.unwrap() else {
             panic!("pending");
@@ -420,7 +420,7 @@ fn a_member_cut_off_keeps_caring_for_its_own_and_shares_nothing() {
             subject: late,
             record: deposited.records[0].record,
             version: None,
-            leaf: ReceiptLeaf::Stored,
+            leaf: Some(STORED),
         };
         let answer = network.handle(3).receipt(query).await.unwrap();
         assert!(matches!(answer, ReceiptAnswer::Ready(_)));
@@ -499,6 +499,7 @@ fn a_second_institution_countersigns_a_recovery() {
         let submit = |draft| {
             handle.subject_recover_submit(RecoverySubmit {
                 caller: network.staff(0, Role::Desk),
+                subject,
                 draft,
                 wait: final_wait(),
             })

@@ -13,6 +13,7 @@ use keys::{PasswordParams, Secret, SigningKey};
 use ledger::{Genesis, Kind, Parameters};
 use node::consent_change::{ConsentAccepted, ConsentChange, ConsentDesk, GrantDraft};
 use node::institution::{Founding, found, keychain_create};
+use node::receipt::{LeafAsked, ReceiptLeaf};
 use node::record::{Content, Deposited, Fetch, Fetched, Payload, Submission};
 use node::subject::{SubjectOpen, Wait};
 use node::{
@@ -355,6 +356,12 @@ pub(crate) fn guardian(slot: u8) -> node::Controller {
         until: None,
     }
 }
+
+/// The stored form, opened for treatment.
+pub(crate) const STORED: LeafAsked = LeafAsked {
+    leaf: ReceiptLeaf::Stored,
+    purpose: Purpose::Treat,
+};
 
 pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(Secret::from_bytes([seed; 32]))

@@ -7,7 +7,7 @@ use crate::world::{
     state, subject,
 };
 use codec::SubjectId;
-use consent::{LegalHold, RuleName};
+use consent::{Controller, ControllerRole, Label, LegalHold, RuleName};
 use futures::future::join_all;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,6 +59,15 @@ fn fill(world: &mut World, n: u8, who: SubjectId) {
     .unwrap();
     let refusal = refusal(who, disclosure_id(n), 4_000);
     run(world.vault.disclosure_log(&refusal, &mut world.rng)).unwrap();
+}
+
+fn guardian(slot: u8) -> Controller {
+    Controller {
+        slot,
+        role: ControllerRole::Guardian,
+        label: Label::new("somebody").unwrap(),
+        until: Some(ms(70_000)),
+    }
 }
 
 async fn is_whole<S: Store>(vault: &Vault<S>, n: u8, who: &SubjectId) -> bool {
@@ -258,6 +267,7 @@ fn a_crash_at_any_step_leaves_it_to_be_done_or_finished() {
         // What is left by the crash: either nothing happened, or nothing can be read.
         let mut vault = world.reopened();
         let begun = run(vault.erasure(&alice())).unwrap().is_some();
+        assert_eq!(run(vault.control_kept(&alice())).unwrap().is_some(), begun);
         if begun {
             assert!(run(is_gone(&vault, &alice())), "step {steps}");
         } else {
@@ -271,6 +281,8 @@ fn a_crash_at_any_step_leaves_it_to_be_done_or_finished() {
         vault = world.reopened();
         let erased = run(vault.erase(&alice(), ms(9_900), &mut world.rng)).unwrap();
         assert!(erased.done.is_some());
+        let kept = run(vault.control_kept(&alice())).unwrap();
+        assert_eq!(kept, Some(state(alice(), 2).control()), "step {steps}");
         assert!(run(is_gone(&vault, &alice())), "step {steps}");
         assert!(run(others_are_whole(&vault)), "step {steps}");
         let (new_rows, new_files) = (world.store.copied(), files(&world.custody));
@@ -390,7 +402,7 @@ fn writers_go_on_during_an_erasure() {
             .keys()
             .filter(|(_, key)| key.starts_with(alice().as_bytes()));
         let tables: BTreeSet<&str> = of_alice.map(|(table, _)| *table).collect();
-        assert_eq!(tables, BTreeSet::from(["disclosures", "erasures"]));
+        assert_eq!(tables, BTreeSet::from(["audit", "disclosures", "erasures"]));
     }
 }
 
@@ -456,6 +468,52 @@ fn a_late_commit_brings_nothing_back() {
             "{table}"
         );
     }
+}
+
+/// Who controlled outlives the erasure, as the last accepted change left it, and goes with the rest of the
+/// audit compartment.
+#[test]
+fn who_controlled_is_kept_as_the_last_change_left_it() {
+    let mut changed = 0;
+    for seed in 0..40 {
+        let store = MemoryStore::new().with_yields(seed);
+        let mut world = World::with(seed, store, Settings::new(crate::world::CUSTODIAN));
+        fill(&mut world, 1, alice());
+        let vault = world.vault.clone();
+        assert_eq!(run(vault.control_kept(&alice())).unwrap(), None);
+        let before = state(alice(), 2);
+        let after = before.next(|terms| terms.controllers = vec![guardian(3)]);
+        let after = after.unwrap();
+        let mut rng = Rng::new(seed);
+        let change = ConsentChange {
+            state: after.clone(),
+            salt: [3; 32],
+            signed: crate::world::signed(&mut rng),
+        };
+        let change = async {
+            for _ in 0..rng.below(12) {
+                vault.node_row(b"anything").await.unwrap();
+            }
+            vault.consent_accept(&change, ms(5), &mut rng).await
+        };
+        let mut other = Rng::new(seed + 1_000);
+        let who = alice();
+        let erase = vault.erase(&who, ms(9_000), &mut other);
+        let (changed_it, erased) = run(futures::future::join(change, erase));
+        erased.unwrap();
+        let last = if changed_it.is_ok() { after } else { before };
+        changed += usize::from(changed_it.is_ok());
+        let kept = run(world.reopened().control_kept(&alice())).unwrap();
+        assert_eq!(kept, Some(last.control()), "seed {seed}");
+        let until = ms(9_000 + vault.settings().audit_retention_ms);
+        run(vault.audit_erase(&alice(), until, &mut Rng::new(3))).unwrap();
+        let gone = run(vault.control_kept(&alice()));
+        assert_eq!(gone.unwrap_err(), Error::SubjectUnknown);
+    }
+    assert!(
+        (1..40).contains(&changed),
+        "{changed}: both orders were seen"
+    );
 }
 
 #[test]

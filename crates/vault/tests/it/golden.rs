@@ -4,6 +4,7 @@ use crate::attacker::files;
 use crate::world::{
     World, digest, disclosure_id, ms, new_record, one, record, refusal, run, signed, state, subject,
 };
+use consent::{Control, ControllerRole, Holder};
 use keys::Secret;
 use std::collections::BTreeMap;
 use vault::backup::Manifest;
@@ -34,6 +35,20 @@ fn a_backups_manifest() {
     };
     let encoded = codec::hex::encode(&codec::to_vec(&manifest));
     assert_eq!(encoded, MANIFEST);
+}
+
+#[test]
+fn who_controlled_an_erased_subject() {
+    let holder = |slot, role, until| Holder { slot, role, until };
+    let control = Control {
+        holders: vec![
+            holder(0, ControllerRole::Subject, None),
+            holder(2, ControllerRole::Guardian, Some(ms(3))),
+        ],
+        matures: Some(ms(4)),
+    };
+    let encoded = codec::hex::encode(&codec::to_vec(&control));
+    assert_eq!(encoded, CONTROL);
 }
 
 /// With seeded randomness every file and row is always the same. A change here means that vaults of
@@ -81,6 +96,7 @@ fn what_is_at_rest() {
 
 const MAP_KEY: &str = "897fa9dea356657cac3ba370383fdd91d5e544ed388fde58146697ca164745e9";
 const DISCLOSURES_ROOT: &str = "c16262692c5023143aabf20c673c758b97ee8fd2fe9deabd959e70b914b1010c";
+const CONTROL: &str = "a20182a201000201a30102020203030204";
 const MANIFEST: &str = "a601010250070707070707070707070707070707070301040205030658200404040404040404040404040404040404040404040404040404040404040404";
 const AT_REST: &str = "\
 consents af6adfba19e7bd67

@@ -76,10 +76,13 @@ fn world() -> World {
         run(vault.session_open(&disclosure_id(n), &session, &notice, rng)).unwrap();
     }
     // A shard with a second generation, and a tombstone.
-    let gone = subject(1, 9);
-    world.open(gone);
-    run(world.vault.erase(&gone, ms(9), &mut world.rng)).unwrap();
+    world.open(gone());
+    run(world.vault.erase(&gone(), ms(9), &mut world.rng)).unwrap();
     world
+}
+
+fn gone() -> SubjectId {
+    subject(1, 9)
 }
 
 fn keyed(who: SubjectId, n: u8) -> vault::RecordPut {
@@ -147,6 +150,8 @@ fn answers(rows: Rows, custody: &MemoryCustody) -> Answers {
         let row = row.map(|row| format!("{row:?} {:?}", row.bytes));
         add(format!("entry {id}"), row);
     }
+    let control = run(vault.control_kept(&gone()));
+    add("control".to_owned(), text(control));
     add("outbox".to_owned(), text(run(vault.outbox_take(99))));
     add("erasures".to_owned(), text(run(vault.erasures())));
     add(

@@ -132,7 +132,21 @@ fn queries() {
                     "no leaf",
                     get(
                         &family.path(&format!("/records/{}/receipt", family.record)),
-                        "leaf=Kanarienvogel",
+                        "leaf=Kanarienvogel&purpose=TREAT",
+                    ),
+                ),
+                (
+                    "a leaf for nothing",
+                    get(
+                        &family.path(&format!("/records/{}/receipt", family.record)),
+                        "leaf=stored",
+                    ),
+                ),
+                (
+                    "a purpose for no leaf",
+                    get(
+                        &family.path(&format!("/records/{}/receipt", family.record)),
+                        "purpose=TREAT",
                     ),
                 ),
                 (

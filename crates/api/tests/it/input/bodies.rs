@@ -96,6 +96,14 @@ fn bodies_that_are_no_request() {
                     .bearer(&house.staff.desk)
                     .json(&json!({"changes": [{"opt-out": code}]}))
             };
+            let new = "5".repeat(64);
+            let recover = |keys: serde_json::Value, witness: &str| {
+                Call::post(family.path("/recovery/prepare"))
+                    .bearer(&house.staff.desk)
+                    .json(&json!({"keys": keys, "witness": witness}))
+            };
+            let other = house.elsewhere.to_string();
+            let draft = |path: String| Call::post(path).bearer(&house.staff.desk).cbor(MARKER.as_bytes());
             let many = json!({"restricted": true, "pad": MARKER.repeat(JSON_BYTES)}).to_string();
             vec![
                 ("empty", restrict(Vec::new()), 422, "invalid"),
@@ -108,6 +116,11 @@ fn bodies_that_are_no_request() {
                 ("too large", restrict(many.into_bytes()), 413, "too-large"),
                 ("unknown purpose", opt(MARKER), 422, "invalid"),
                 ("no such key", enrol, 400, "bad-request"),
+                ("a key that is none", recover(json!([{"slot": 0, "key": MARKER}]), &other), 400, "bad-request"),
+                ("a slot twice", recover(json!([{"slot": 0, "key": new}, {"slot": 0, "key": new}]), &other), 400, "bad-request"),
+                ("no such witness", recover(json!([{"slot": 0, "key": new}]), MARKER), 400, "bad-request"),
+                ("no recovery to countersign", draft("/v1/recoveries/endorse".to_owned()), 422, "invalid"),
+                ("no recovery", draft(family.path("/recovery")), 422, "invalid"),
                 ("no CBOR", signed(MARKER.as_bytes()), 422, "invalid"),
                 ("deep CBOR", signed(&[0x81; 50_000]), 422, "invalid"),
                 ("no reason", glass(json!({"reason": " ", "minutes": 5})), 422, "invalid"),

@@ -21,6 +21,7 @@ pub(super) enum Token {
     Of(String),
     Parent,
     Former,
+    Device,
 }
 
 impl Asker {
@@ -29,6 +30,7 @@ impl Asker {
             Token::Of(token) => token,
             Token::Parent => &family.parent,
             Token::Former => &family.former,
+            Token::Device => &family.device,
         }
     }
 }
@@ -57,6 +59,7 @@ pub(super) fn askers(house: &House) -> Vec<Asker> {
         .map(|(role, short, _)| Person::staff(house, short, std::slice::from_ref(role)))
         .collect();
     people.extend([
+        Person::staff(house, "free", &[Role::Device]),
         house.controller(&stranger.to_string(), 0),
         elsewhere("specialist-1", &[Role::Clinician]),
         elsewhere("clinician-9", &[Role::Clinician]),
@@ -68,10 +71,10 @@ pub(super) fn askers(house: &House) -> Vec<Asker> {
     let mut tokens = house.tokens(&people).into_iter().map(Token::Of);
     let mut askers = vec![asker("none", "no token", "TREAT", Token::Of(String::new()))];
     for ((role, short, purpose), token) in STAFF.iter().zip(tokens.by_ref()) {
-        let says = if *role == Role::Controller {
-            "a controller's role bound to no subject"
-        } else {
-            role.as_str()
+        let (says, token) = match role {
+            Role::Controller => ("a controller's role bound to no subject", token),
+            Role::Device => ("a device bound to this subject", Token::Device),
+            role => (role.as_str(), token),
         };
         askers.push(asker(short, says, purpose, token));
     }
@@ -87,7 +90,8 @@ pub(super) fn askers(house: &House) -> Vec<Asker> {
         "FAMRQT",
         Token::Former,
     ));
-    let others: [(&str, &str, &str); 7] = [
+    let others: [(&str, &str, &str); 8] = [
+        ("free", "a device's role bound to no subject", "TREAT"),
         ("othe", "a parent of another subject", "FAMRQT"),
         (
             "spec",

@@ -70,6 +70,12 @@ pub(super) const STORED_FORM: &str = "stored form";
 pub(super) const BROKEN_GLASS: &str = "for BTG, with another's session";
 /// What few roles may see.
 pub(super) const GENOMIC: &str = "genomic";
+/// Of a period that never was.
+const NEVER: &str = "of a period before the first";
+/// A receipt that opens a part.
+pub(super) const LEAF: &str = "opening the identity";
+/// A receipt that opens all of it.
+pub(super) const STORED_LEAF: &str = "opening the stored form";
 const OF_A_SUBJECT: &str = "of a subject";
 
 pub(super) const CASES: &[Case] = &[
@@ -96,6 +102,17 @@ pub(super) const CASES: &[Case] = &[
     },
     case("subject_enrol_prepare", Any, |call, _, _, _| {
         call.json(&keyholders())
+    }),
+    // Nobody else is in this network, so that those who may are told that nobody can countersign.
+    case("subject_recover", Any, |call, _, _, house| {
+        let key = family_key().public().to_string();
+        call.json(&json!({"keys": [{"slot": 0, "key": key}], "witness": house.elsewhere}))
+    }),
+    case("subject_recover_endorse", NoSubject, |call, _, _, _| {
+        call.cbor(b"no draft")
+    }),
+    case("subject_recover_submit", Any, |call, _, _, _| {
+        call.cbor(b"no draft")
     }),
     case("record_deposit", Any, |call, asker, _, _| {
         call.json(&phenopacket(asker.short))
@@ -130,6 +147,18 @@ pub(super) const CASES: &[Case] = &[
             .json(&phenopacket("second"))
     }),
     plain("record_receipt", Any),
+    Case {
+        variant: LEAF,
+        ..case("record_receipt", Any, |call, asker, _, _| {
+            call.query(&format!("leaf=identity&purpose={}", asker.purpose))
+        })
+    },
+    Case {
+        variant: STORED_LEAF,
+        ..case("record_receipt", Any, |call, asker, _, _| {
+            call.query(&format!("leaf=stored&purpose={}", asker.purpose))
+        })
+    },
     plain("consent_show", Any),
     case("consent_prepare", Any, |call, _, _, _| {
         call.json(&json!({"slot": 0, "changes": [{"opt-out": "HQUALIMP"}]}))
@@ -152,9 +181,15 @@ pub(super) const CASES: &[Case] = &[
         call.json(&json!({"restricted": true}))
     }),
     plain("disclosure_list", Any),
-    case("disclosure_proof", Any, |call, _, _, _| {
-        call.query("period=1")
+    case("disclosure_proof", Any, |call, _, _, house| {
+        call.query(&format!("period={}", house.period()))
     }),
+    Case {
+        variant: NEVER,
+        ..case("disclosure_proof", Any, |call, _, _, _| {
+            call.query("period=1")
+        })
+    },
     plain("safeguarding_list", Any),
     case("safeguarding_propose", OwnWithTrail, |call, _, _, _| {
         call.json(&delay())
