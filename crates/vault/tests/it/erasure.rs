@@ -477,7 +477,7 @@ fn who_controlled_is_kept_as_the_last_change_left_it() {
     let mut changed = 0;
     for seed in 0..40 {
         let store = MemoryStore::new().with_yields(seed);
-        let mut world = World::with(seed, store, Settings::new(crate::world::CUSTODIAN));
+        let mut world = World::with(seed, store, crate::world::settings());
         fill(&mut world, 1, alice());
         let vault = world.vault.clone();
         assert_eq!(run(vault.control_kept(&alice())).unwrap(), None);
