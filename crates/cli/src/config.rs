@@ -34,6 +34,8 @@ pub(crate) struct Http {
     pub(crate) payload_bytes: usize,
     pub(crate) bodies_bytes: usize,
     pub(crate) request_ms: u64,
+    pub(crate) header_ms: u64,
+    pub(crate) connections: usize,
 }
 
 /// The validators' network.
@@ -59,6 +61,8 @@ impl Default for Http {
             payload_bytes: 16 << 20,
             bodies_bytes: 64 << 20,
             request_ms: 60_000,
+            header_ms: 10_000,
+            connections: 256,
         }
     }
 }
@@ -97,11 +101,38 @@ impl Config {
                 config.http.listen
             );
         }
-        if config.http.payload_bytes == 0 || config.http.payload_bytes > 256 << 20 {
-            bail!("http.payload_bytes must be between 1 and {}", 256 << 20);
-        }
+        config.http.check()?;
+        within(
+            "store.cache_bytes",
+            config.store.cache_bytes,
+            1 << 20,
+            1 << 40,
+        )?;
         Ok(config)
     }
+}
+
+impl Http {
+    fn check(&self) -> Result<()> {
+        let bytes = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        within(
+            "http.payload_bytes",
+            bytes(self.payload_bytes),
+            1,
+            256 << 20,
+        )?;
+        within("http.bodies_bytes", bytes(self.bodies_bytes), 1, 64 << 30)?;
+        within("http.request_ms", self.request_ms, 100, 3_600_000)?;
+        within("http.header_ms", self.header_ms, 100, 600_000)?;
+        within("http.connections", bytes(self.connections), 1, 65_536)
+    }
+}
+
+fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if value < least || value > most {
+        bail!("{name} is {value}; it takes {least} to {most}");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -123,6 +154,13 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_shows_the_defaults() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let shown = Config::read(&docs.join("node.toml")).unwrap();
+        assert_eq!(format!("{shown:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
     fn unknown_fields_and_open_doors_are_refused() {
         let refused = |text: &str, word: &str| {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
@@ -132,6 +170,27 @@ mod tests {
         refused("[http]\nlisten = \"0.0.0.0:80\"", "allow_remote");
         refused("[policy.retention]\nyears = 1", "rule");
         refused("[polici]", "unknown field");
+        for field in [
+            "payload_bytes",
+            "bodies_bytes",
+            "request_ms",
+            "header_ms",
+            "connections",
+        ] {
+            refused(
+                &format!("[http]\n{field} = 0"),
+                &format!("http.{field} is 0; it takes "),
+            );
+            refused(&format!("[http]\n{field} = -1"), field);
+            refused(
+                &format!("[http]\n{field} = 9223372036854775807"),
+                "it takes ",
+            );
+        }
+        refused(
+            "[store]\ncache_bytes = 0",
+            "store.cache_bytes is 0; it takes ",
+        );
         assert!(Config::parse("").is_ok());
     }
 }

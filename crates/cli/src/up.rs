@@ -2,7 +2,7 @@
 
 use crate::{config::Config, folder, passphrase, running::Running};
 use anyhow::{Context, Result};
-use api::{Edge, Limits, Tokens};
+use api::{Bounds, Edge, Limits, Tokens};
 use clap::Args;
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{
@@ -44,6 +44,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             ..Limits::default()
         },
     );
+    let bounds = Bounds {
+        connections: config.http.connections,
+        header: Duration::from_millis(config.http.header_ms),
+        answer: Duration::from_millis(config.http.request_ms),
+        grace: GRACE,
+    };
     let listen = config.http.listen;
     let served = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -68,7 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                     () = halted => eprintln!("ithaca: the ledger stopped; see the log"),
                 }
             };
-            api::serve(listener, api::router(edge), stop, GRACE).await?;
+            api::serve(listener, api::router(edge), &bounds, stop).await?;
             anyhow::Ok(())
         });
     let stopped = running.stop();
