@@ -129,6 +129,7 @@ impl Node {
             started.send(Ok(handle.clone())).ok();
             serve(&context, jobs, stopped).await;
             drain(&custodian, &handle).await;
+            custodian.ledger.stop();
         });
         let handle = start.await.map_err(|_| StartError::Stopped)??;
         Ok(Self {
