@@ -51,6 +51,8 @@ pub(crate) struct Ledger {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Store {
     pub(crate) cache_bytes: u64,
+    /// Free disk that is kept for what cannot wait.
+    pub(crate) reserve_bytes: u64,
 }
 
 impl Default for Http {
@@ -79,6 +81,7 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             cache_bytes: 32 << 20,
+            reserve_bytes: 128 << 20,
         }
     }
 }

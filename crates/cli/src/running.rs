@@ -2,7 +2,7 @@
 //! handle through which everything else calls it.
 
 use crate::config::Config;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use commonware_runtime::{Runner as _, tokio as runtime};
 use futures::{
     channel::oneshot,
@@ -38,6 +38,7 @@ impl Running {
     pub(crate) fn start(data: &Path, passphrase: &str, config: &Config) -> Result<Self> {
         let opened = institution::open(data, passphrase.as_bytes())
             .with_context(|| format!("cannot open the institution in {}", data.display()))?;
+        disk_check(data, config)?;
         let store = store_open(data, config)?;
         let institution = opened.institution;
         let (started, start) = oneshot::channel();
@@ -132,12 +133,29 @@ impl Running {
 /// The store of a data folder.
 pub(crate) fn store_open(data: &Path, config: &Config) -> Result<FjallStore> {
     let path = institution::Layout::of(data).store();
-    let settings = store_fjall::Config {
-        cache_bytes: config.store.cache_bytes,
-        ..store_fjall::Config::default()
-    };
-    FjallStore::open(&path, &settings)
+    FjallStore::open(&path, &store_settings(config))
         .with_context(|| format!("cannot open the store {}", path.display()))
+}
+
+fn store_settings(config: &Config) -> store_fjall::Config {
+    store_fjall::Config {
+        cache_bytes: config.store.cache_bytes,
+        reserve_bytes: config.store.reserve_bytes,
+        ..store_fjall::Config::default()
+    }
+}
+
+/// Refuses a disk on which a node could not even log a read.
+pub(crate) fn disk_check(data: &Path, config: &Config) -> Result<()> {
+    if let Some((free, needed)) = store_fjall::shortage(data, &store_settings(config)) {
+        bail!(
+            "the disk of {} is full ({} MiB free, {} needed): free some space, then start it again",
+            data.display(),
+            free >> 20,
+            needed >> 20
+        );
+    }
+    Ok(())
 }
 
 fn settings_of(opened: &Opened, config: &Config) -> node::Config {

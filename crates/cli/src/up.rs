@@ -1,6 +1,10 @@
 //! `ithaca up`: runs a node behind HTTP until it is told to stop.
 
-use crate::{config::Config, folder, passphrase, running::Running};
+use crate::{
+    config::Config,
+    folder, passphrase,
+    running::{self, Running},
+};
 use anyhow::{Context, Result};
 use api::{Bounds, Edge, Limits, Tokens};
 use clap::Args;
@@ -79,6 +83,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         });
     let stopped = running.stop();
     served?;
+    if stopped.is_err() {
+        // The most likely reason why an engine cannot go on.
+        running::disk_check(&options.data, &config)?;
+    }
     stopped
 }
 
@@ -111,6 +119,12 @@ fn logging() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+    // What breaks is a line of the log, not a page.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let why = panic.payload_as_str().unwrap_or("no reason given");
+        tracing::error!(place, why, "a part of the node broke off");
+    }));
 }
 
 /// SIGINT or SIGTERM.
