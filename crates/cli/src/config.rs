@@ -2,7 +2,7 @@
 //!
 //! Everything has a default; `docs/node.toml` shows all of it.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use consent::Policy;
 use serde::Deserialize;
 use std::{
@@ -97,7 +97,12 @@ impl Config {
 
     /// Parses and checks.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text)?;
+        let config: Self = toml::from_str(text).map_err(|error| {
+            // Its own display is a drawing of several lines.
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            anyhow!("line {line}: {}", error.message().replace('\n', " "))
+        })?;
         if !config.http.listen.ip().is_loopback() && !config.http.allow_remote {
             bail!(
                 "http.listen is {}, which others can reach: end TLS in front of the node and set http.allow_remote = true, or use a loopback address",
@@ -169,7 +174,10 @@ mod tests {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
             assert!(error.contains(word), "{error}");
         };
-        refused("[http]\nlisten_on = \"127.0.0.1:1\"", "unknown field");
+        refused(
+            "[http]\nlisten_on = \"127.0.0.1:1\"",
+            "line 2: unknown field",
+        );
         refused("[http]\nlisten = \"0.0.0.0:80\"", "allow_remote");
         refused("[policy.retention]\nyears = 1", "rule");
         refused("[polici]", "unknown field");

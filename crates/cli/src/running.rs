@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use anyhow::{Context as _, Result, anyhow, bail};
-use commonware_runtime::{Runner as _, tokio as runtime};
+use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use futures::{
     channel::oneshot,
     executor::block_on,
@@ -23,6 +23,9 @@ use store_fjall::FjallStore;
 /// Threads of the engine's runtime: it agrees and commits, and leaves the cores to the use cases.
 const ENGINE_THREADS: usize = 2;
 
+/// How long the engine's parts may take to end by themselves.
+const STOP: Duration = Duration::from_secs(5);
+
 /// A node that runs until [`Running::stop`].
 pub(crate) struct Running {
     handle: Handle,
@@ -36,6 +39,7 @@ pub(crate) struct Running {
 impl Running {
     /// Opens a data folder and starts its node.
     pub(crate) fn start(data: &Path, passphrase: &str, config: &Config) -> Result<Self> {
+        crate::folder::institution(data)?;
         let opened = institution::open(data, passphrase.as_bytes())
             .with_context(|| format!("cannot open the institution in {}", data.display()))?;
         disk_check(data, config)?;
@@ -54,11 +58,15 @@ impl Running {
                 runtime::Runner::new(settings).start(|context| async move {
                     let ambient = Ambient::of(&context);
                     let settings = settings_of(&opened, &config);
+                    let whole = context.child("whole");
                     match Node::start(context, settings, store, opened.keychain).await {
                         Ok(node) => {
                             started.send(Ok((node.handle(), ambient))).ok();
                             stopped.await.ok();
-                            node.stop().await;
+                            let parts_end = async {
+                                whole.stop(0, Some(STOP)).await.ok();
+                            };
+                            node.stop_with(parts_end).await;
                         }
                         Err(error) => {
                             started.send(Err(error)).ok();

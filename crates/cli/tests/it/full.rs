@@ -77,7 +77,10 @@ fn check_kept(institution: &Institution, server: &Server<'_>, kept: &Acknowledge
 
 fn restrict(server: &Server<'_>, subject: &str, on: bool) {
     let body = format!("{{\"restricted\": {on}}}");
-    let json = [("content-type", "application/json")];
+    let json = [
+        ("content-type", "application/json"),
+        ("prefer", "wait=final"),
+    ];
     let path = format!("{subject}/restriction");
     server
         .call("PUT", &path, As::Desk, &json, Some(body.as_bytes()))

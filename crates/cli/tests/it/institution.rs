@@ -29,6 +29,7 @@ pub(crate) struct Institution {
     pub(crate) folder: PathBuf,
     desk: String,
     clinician: String,
+    officer: String,
 }
 
 /// Who asks.
@@ -36,6 +37,7 @@ pub(crate) struct Institution {
 pub(crate) enum As {
     Desk,
     Clinician,
+    Officer,
 }
 
 impl Institution {
@@ -63,10 +65,12 @@ impl Institution {
             folder: below.to_owned(),
             desk: String::new(),
             clinician: String::new(),
+            officer: String::new(),
         };
         institution.configure("");
         institution.desk = institution.token("desk");
         institution.clinician = institution.token("clinician");
+        institution.officer = institution.token("privacy-officer");
         institution
     }
 
@@ -217,6 +221,7 @@ impl Server<'_> {
         let token = match who {
             As::Desk => &self.institution.desk,
             As::Clinician => &self.institution.clinician,
+            As::Officer => &self.institution.officer,
         };
         let mut request = ureq::http::Request::builder()
             .method(method)
@@ -274,13 +279,13 @@ impl Server<'_> {
 
     /// Waits for a record's receipt.
     pub(crate) fn receipt(&self, subject: &str, record: &str) -> Vec<u8> {
-        self.ready_at(&format!("{subject}/records/{record}/receipt"))
+        self.ready_at(&format!("{subject}/records/{record}/receipt"), As::Desk)
     }
 
     /// What is at a path, once it is there.
-    pub(crate) fn ready_at(&self, path: &str) -> Vec<u8> {
+    pub(crate) fn ready_at(&self, path: &str, who: As) -> Vec<u8> {
         self.wait_for(path, || {
-            let answer = self.get(path, As::Desk);
+            let answer = self.get(path, who);
             match answer.status {
                 202 => None,
                 _ => Some(answer.is(200).body),
