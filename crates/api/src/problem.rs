@@ -152,6 +152,7 @@ pub(crate) fn status_of(kind: Kind) -> (StatusCode, &'static str) {
         Kind::Locked => (StatusCode::LOCKED, "held"),
         Kind::Busy => (StatusCode::TOO_MANY_REQUESTS, "busy"),
         Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Kind::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
 }

@@ -14,10 +14,11 @@ use consent::{Actor, PractitionerId, Role};
 use futures::executor::block_on;
 use keys::PasswordParams;
 use node::{
-    Caller, Millis, SubjectId,
+    Ambient, Caller, InstitutionId, Millis, SubjectId,
     backup::{Backup, Restore},
     institution::Layout,
     record::Content,
+    verify,
 };
 use std::{collections::BTreeSet, fs, path::PathBuf};
 use store_fjall::FjallStore;
@@ -71,6 +72,7 @@ pub(crate) fn backup(options: &BackupOptions) -> Result<()> {
         bail!("--days takes 1 to 366, not {}", options.days);
     }
     let institution = folder::institution(&options.data)?;
+    folder::must_be_new(&options.out)?;
     let passphrase = passphrase::read(options.passphrase_file.as_deref(), false)?;
     let own = passphrase::read(options.backup_passphrase_file.as_deref(), true)?;
     if *own == *passphrase {
@@ -105,43 +107,72 @@ pub(crate) fn backup(options: &BackupOptions) -> Result<()> {
 
 #[expect(clippy::print_stdout, reason = "what was made")]
 pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
-    if options.data.exists() && fs::read_dir(&options.data)?.next().is_some() {
+    folder::must_be_new(&options.data)?;
+    if !options.backup.is_dir() {
         bail!(
-            "{} is not empty; restore into a new folder",
-            options.data.display()
+            "{} is no backup; give the folder that `ithaca backup` made",
+            options.backup.display()
         );
     }
     let genesis = fs::read(&options.genesis)
         .with_context(|| format!("cannot read the genesis {}", options.genesis.display()))?;
+    verify::genesis(&genesis)
+        .with_context(|| format!("{} is refused", options.genesis.display()))?;
     let erased = erased(options)?;
     let own = passphrase::read(options.backup_passphrase_file.as_deref(), false)?;
     let passphrase = passphrase::read(options.passphrase_file.as_deref(), true)?;
     let institution = running::with_ambient(|ambient| -> Result<_> {
         let restore = Restore::open(&options.backup, own.as_bytes(), ambient)
             .with_context(|| format!("the backup {} is refused", options.backup.display()))?;
-        let institution = restore.institution();
-        fs::create_dir_all(&options.data)?;
-        let store = Layout::of(&options.data).store();
-        let imported = FjallStore::import(&store, &store_fjall::Config::default(), restore.rows()?)
-            .context("the backup's rows are refused")?;
-        if (imported.rows, imported.digest) != restore.expected() {
-            bail!("the backup's rows are not those that were backed up; use another backup");
-        }
-        restore.finish(
-            &options.data,
+        // From here on something is made.
+        rows_and_keys(
+            options,
+            restore,
             &genesis,
             passphrase.as_bytes(),
-            PasswordParams::default(),
             &erased,
             ambient,
-        )?;
-        Ok(institution)
+        )
+        .with_context(|| {
+            format!(
+                "nothing was restored; delete what is in {}",
+                options.data.display()
+            )
+        })
     })?;
     println!("Restored {institution} in {}.", options.data.display());
     println!(
         "It has a new validator key and refuses decisions until it has caught up with the ledger."
     );
     Ok(())
+}
+
+fn rows_and_keys(
+    options: &RestoreOptions,
+    restore: Restore,
+    genesis: &[u8],
+    passphrase: &[u8],
+    erased: &BTreeSet<SubjectId>,
+    ambient: &Ambient,
+) -> Result<InstitutionId> {
+    let institution = restore.institution();
+    fs::create_dir_all(&options.data)
+        .with_context(|| format!("cannot make the folder {}", options.data.display()))?;
+    let store = Layout::of(&options.data).store();
+    let imported = FjallStore::import(&store, &store_fjall::Config::default(), restore.rows()?)
+        .context("the backup's rows are refused")?;
+    if (imported.rows, imported.digest) != restore.expected() {
+        bail!("the backup's rows are not those that were backed up; use another backup");
+    }
+    restore.finish(
+        &options.data,
+        genesis,
+        passphrase,
+        PasswordParams::default(),
+        erased,
+        ambient,
+    )?;
+    Ok(institution)
 }
 
 fn erased(options: &RestoreOptions) -> Result<BTreeSet<SubjectId>> {

@@ -2,7 +2,7 @@
 //!
 //! Everything has a default; `docs/node.toml` shows all of it.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use consent::Policy;
 use serde::Deserialize;
 use std::{
@@ -34,6 +34,8 @@ pub(crate) struct Http {
     pub(crate) payload_bytes: usize,
     pub(crate) bodies_bytes: usize,
     pub(crate) request_ms: u64,
+    pub(crate) header_ms: u64,
+    pub(crate) connections: usize,
 }
 
 /// The validators' network.
@@ -49,6 +51,8 @@ pub(crate) struct Ledger {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Store {
     pub(crate) cache_bytes: u64,
+    /// Free disk that is kept for what cannot wait.
+    pub(crate) reserve_bytes: u64,
 }
 
 impl Default for Http {
@@ -59,6 +63,8 @@ impl Default for Http {
             payload_bytes: 16 << 20,
             bodies_bytes: 64 << 20,
             request_ms: 60_000,
+            header_ms: 10_000,
+            connections: 256,
         }
     }
 }
@@ -75,6 +81,7 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             cache_bytes: 32 << 20,
+            reserve_bytes: 128 << 20,
         }
     }
 }
@@ -90,18 +97,50 @@ impl Config {
 
     /// Parses and checks.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text)?;
+        let config: Self = toml::from_str(text).map_err(|error| {
+            // Its own display is a drawing of several lines.
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            anyhow!("line {line}: {}", error.message().replace('\n', " "))
+        })?;
         if !config.http.listen.ip().is_loopback() && !config.http.allow_remote {
             bail!(
                 "http.listen is {}, which others can reach: end TLS in front of the node and set http.allow_remote = true, or use a loopback address",
                 config.http.listen
             );
         }
-        if config.http.payload_bytes == 0 || config.http.payload_bytes > 256 << 20 {
-            bail!("http.payload_bytes must be between 1 and {}", 256 << 20);
-        }
+        config.http.check()?;
+        within(
+            "store.cache_bytes",
+            config.store.cache_bytes,
+            1 << 20,
+            1 << 40,
+        )?;
         Ok(config)
     }
+}
+
+impl Http {
+    fn check(&self) -> Result<()> {
+        let bytes = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        within(
+            "http.payload_bytes",
+            bytes(self.payload_bytes),
+            1,
+            256 << 20,
+        )?;
+        within("http.bodies_bytes", bytes(self.bodies_bytes), 1, 64 << 30)?;
+        within("http.request_ms", self.request_ms, 100, 3_600_000)?;
+        within("http.header_ms", self.header_ms, 100, 600_000)?;
+        within("http.connections", bytes(self.connections), 1, 65_536)
+    }
+}
+
+fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if value < least || value > most {
+        bail!("{name} is {value}; it takes {least} to {most}");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -123,15 +162,46 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_shows_the_defaults() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let shown = Config::read(&docs.join("node.toml")).unwrap();
+        assert_eq!(format!("{shown:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
     fn unknown_fields_and_open_doors_are_refused() {
         let refused = |text: &str, word: &str| {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
             assert!(error.contains(word), "{error}");
         };
-        refused("[http]\nlisten_on = \"127.0.0.1:1\"", "unknown field");
+        refused(
+            "[http]\nlisten_on = \"127.0.0.1:1\"",
+            "line 2: unknown field",
+        );
         refused("[http]\nlisten = \"0.0.0.0:80\"", "allow_remote");
         refused("[policy.retention]\nyears = 1", "rule");
         refused("[polici]", "unknown field");
+        for field in [
+            "payload_bytes",
+            "bodies_bytes",
+            "request_ms",
+            "header_ms",
+            "connections",
+        ] {
+            refused(
+                &format!("[http]\n{field} = 0"),
+                &format!("http.{field} is 0; it takes "),
+            );
+            refused(&format!("[http]\n{field} = -1"), field);
+            refused(
+                &format!("[http]\n{field} = 9223372036854775807"),
+                "it takes ",
+            );
+        }
+        refused(
+            "[store]\ncache_bytes = 0",
+            "store.cache_bytes is 0; it takes ",
+        );
         assert!(Config::parse("").is_ok());
     }
 }

@@ -1,11 +1,11 @@
 //! An institution's data folder: founding it, and what else the binary keeps in it.
 
 use crate::{passphrase, running};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use codec::InstitutionId;
 use keys::PasswordParams;
-use ledger::{Kind, Parameters};
+use ledger::{Kind, Parameters, genesis::NAME_MAX_BYTES};
 use node::institution::{self, Founding, Layout};
 use std::{
     io::Write as _,
@@ -30,6 +30,9 @@ pub(crate) struct InitOptions {
 
 #[expect(clippy::print_stdout, reason = "what was made")]
 pub(crate) fn init(options: &InitOptions) -> Result<()> {
+    if options.name.trim().is_empty() || options.name.len() > NAME_MAX_BYTES {
+        bail!("--name takes 1 to {NAME_MAX_BYTES} bytes of text");
+    }
     let passphrase = passphrase::read(options.passphrase_file.as_deref(), true)?;
     create(
         &options.folder,
@@ -99,16 +102,31 @@ pub(crate) fn fresh_passphrase(path: &Path) -> Result<Zeroizing<String>> {
 /// The institution whose folder this is.
 pub(crate) fn institution(folder: &Path) -> Result<InstitutionId> {
     let path = Layout::of(folder).institution();
+    if !path.exists() {
+        bail!(
+            "{} is no data folder; make one with `ithaca init`",
+            folder.display()
+        );
+    }
     std::fs::read_to_string(&path)
-        .with_context(|| {
-            format!(
-                "{} is no data folder; make one with `ithaca init`",
-                folder.display()
-            )
-        })?
+        .with_context(|| format!("cannot read {}", path.display()))?
         .trim()
         .parse()
         .with_context(|| format!("{} is damaged", path.display()))
+}
+
+/// Checks that a folder that is to be made can be: it is not there, or empty.
+pub(crate) fn must_be_new(folder: &Path) -> Result<()> {
+    let shown = folder.display();
+    if !folder.exists() {
+        return Ok(());
+    }
+    let mut inside = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read {shown}; it must be a new folder"))?;
+    if inside.next().is_some() {
+        bail!("{shown} is not empty; choose a new folder");
+    }
+    Ok(())
 }
 
 /// The file of bearer tokens.

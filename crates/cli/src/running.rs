@@ -2,8 +2,8 @@
 //! handle through which everything else calls it.
 
 use crate::config::Config;
-use anyhow::{Context as _, Result, anyhow};
-use commonware_runtime::{Runner as _, tokio as runtime};
+use anyhow::{Context as _, Result, anyhow, bail};
+use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use futures::{
     channel::oneshot,
     executor::block_on,
@@ -23,6 +23,9 @@ use store_fjall::FjallStore;
 /// Threads of the engine's runtime: it agrees and commits, and leaves the cores to the use cases.
 const ENGINE_THREADS: usize = 2;
 
+/// How long the engine's parts may take to end by themselves.
+const STOP: Duration = Duration::from_secs(5);
+
 /// A node that runs until [`Running::stop`].
 pub(crate) struct Running {
     handle: Handle,
@@ -36,8 +39,10 @@ pub(crate) struct Running {
 impl Running {
     /// Opens a data folder and starts its node.
     pub(crate) fn start(data: &Path, passphrase: &str, config: &Config) -> Result<Self> {
+        crate::folder::institution(data)?;
         let opened = institution::open(data, passphrase.as_bytes())
             .with_context(|| format!("cannot open the institution in {}", data.display()))?;
+        disk_check(data, config)?;
         let store = store_open(data, config)?;
         let institution = opened.institution;
         let (started, start) = oneshot::channel();
@@ -53,11 +58,15 @@ impl Running {
                 runtime::Runner::new(settings).start(|context| async move {
                     let ambient = Ambient::of(&context);
                     let settings = settings_of(&opened, &config);
+                    let whole = context.child("whole");
                     match Node::start(context, settings, store, opened.keychain).await {
                         Ok(node) => {
                             started.send(Ok((node.handle(), ambient))).ok();
                             stopped.await.ok();
-                            node.stop().await;
+                            let parts_end = async {
+                                whole.stop(0, Some(STOP)).await.ok();
+                            };
+                            node.stop_with(parts_end).await;
                         }
                         Err(error) => {
                             started.send(Err(error)).ok();
@@ -132,12 +141,29 @@ impl Running {
 /// The store of a data folder.
 pub(crate) fn store_open(data: &Path, config: &Config) -> Result<FjallStore> {
     let path = institution::Layout::of(data).store();
-    let settings = store_fjall::Config {
-        cache_bytes: config.store.cache_bytes,
-        ..store_fjall::Config::default()
-    };
-    FjallStore::open(&path, &settings)
+    FjallStore::open(&path, &store_settings(config))
         .with_context(|| format!("cannot open the store {}", path.display()))
+}
+
+fn store_settings(config: &Config) -> store_fjall::Config {
+    store_fjall::Config {
+        cache_bytes: config.store.cache_bytes,
+        reserve_bytes: config.store.reserve_bytes,
+        ..store_fjall::Config::default()
+    }
+}
+
+/// Refuses a disk on which a node could not even log a read.
+pub(crate) fn disk_check(data: &Path, config: &Config) -> Result<()> {
+    if let Some((free, needed)) = store_fjall::shortage(data, &store_settings(config)) {
+        bail!(
+            "the disk of {} is full ({} MiB free, {} needed): free some space, then start it again",
+            data.display(),
+            free >> 20,
+            needed >> 20
+        );
+    }
+    Ok(())
 }
 
 fn settings_of(opened: &Opened, config: &Config) -> node::Config {

@@ -1,8 +1,12 @@
 //! `ithaca up`: runs a node behind HTTP until it is told to stop.
 
-use crate::{config::Config, folder, passphrase, running::Running};
+use crate::{
+    config::Config,
+    folder, passphrase,
+    running::{self, Running},
+};
 use anyhow::{Context, Result};
-use api::{Edge, Limits, Tokens};
+use api::{Bounds, Edge, Limits, Tokens};
 use clap::Args;
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{
@@ -44,6 +48,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             ..Limits::default()
         },
     );
+    let bounds = Bounds {
+        connections: config.http.connections,
+        header: Duration::from_millis(config.http.header_ms),
+        answer: Duration::from_millis(config.http.request_ms),
+        grace: GRACE,
+    };
     let listen = config.http.listen;
     let served = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -68,11 +78,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                     () = halted => eprintln!("ithaca: the ledger stopped; see the log"),
                 }
             };
-            api::serve(listener, api::router(edge), stop, GRACE).await?;
+            api::serve(listener, api::router(edge), &bounds, stop).await?;
             anyhow::Ok(())
         });
     let stopped = running.stop();
     served?;
+    if stopped.is_err() {
+        // The most likely reason why an engine cannot go on.
+        running::disk_check(&options.data, &config)?;
+    }
     stopped
 }
 
@@ -105,6 +119,12 @@ fn logging() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+    // What breaks is a line of the log, not a page.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let why = panic.payload_as_str().unwrap_or("no reason given");
+        tracing::error!(place, why, "a part of the node broke off");
+    }));
 }
 
 /// SIGINT or SIGTERM.

@@ -52,9 +52,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let genesis = verify::genesis(&read(&options.genesis)?)
         .with_context(|| format!("{} is REFUSED", options.genesis.display()))?;
     let bytes = read(&options.file)?;
+    // What cannot be read says nothing about the proof.
+    let leaf = options.leaf.as_deref().map(read).transpose()?;
+    let key = options.audit_key_file.as_deref();
+    let key = key.map(audit_key).transpose()?;
     let verdict = match options.proof {
-        Proof::Receipt => receipt(options, &bytes, &genesis),
-        Proof::Disclosure => disclosure(options, &bytes, &genesis),
+        Proof::Receipt => receipt(&bytes, &genesis, leaf.as_deref()),
+        Proof::Disclosure => disclosure(&bytes, &genesis, key.as_ref()),
         Proof::Consent => consent(&bytes, &genesis),
     };
     let (lines, value) =
@@ -75,9 +79,8 @@ fn time(ms: u64) -> String {
     Millis::new(ms).to_rfc3339()
 }
 
-fn receipt(options: &Options, bytes: &[u8], genesis: &Genesis) -> Result<Verdict> {
-    let leaf = options.leaf.as_deref().map(read).transpose()?;
-    let verdict = verify::receipt(bytes, genesis, leaf.as_deref())?;
+fn receipt(bytes: &[u8], genesis: &Genesis, leaf: Option<&[u8]>) -> Result<Verdict> {
+    let verdict = verify::receipt(bytes, genesis, leaf)?;
     let lines = vec![
         format!(
             "committed at height {}, {}",
@@ -109,13 +112,8 @@ fn receipt(options: &Options, bytes: &[u8], genesis: &Genesis) -> Result<Verdict
     Ok((lines, value))
 }
 
-fn disclosure(options: &Options, bytes: &[u8], genesis: &Genesis) -> Result<Verdict> {
-    let key = options
-        .audit_key_file
-        .as_deref()
-        .map(audit_key)
-        .transpose()?;
-    let verdict = verify::disclosure(bytes, genesis, key.as_ref())?;
+fn disclosure(bytes: &[u8], genesis: &Genesis, key: Option<&[u8; 32]>) -> Result<Verdict> {
+    let verdict = verify::disclosure(bytes, genesis, key)?;
     let lines = vec![
         format!(
             "{} accesses and refusals from {} to {}",

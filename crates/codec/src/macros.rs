@@ -193,7 +193,7 @@ macro_rules! codes {
             fn from_str(word: &str) -> ::core::result::Result<Self, $crate::Error> {
                 match word {
                     $( $word => Ok(Self::$variant), )*
-                    _ => Err($crate::Error::Invalid(concat!("not a ", stringify!($name)))),
+                    _ => Err($crate::Error::Invalid(concat!("it is none of:", $(" ", $word),*))),
                 }
             }
         }

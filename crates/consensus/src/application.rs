@@ -58,6 +58,11 @@ pub trait Application: Send + Sync + 'static {
 
     /// Told once when the engine stops for good.
     fn halted(&self, why: &Halt);
+
+    /// Whether the node is being stopped on purpose: whatever ends now ends because of that.
+    fn is_stopping(&self) -> bool {
+        false
+    }
 }
 
 /// Why a node stopped taking part.

@@ -134,7 +134,8 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
         context.spawn(move |_| async move {
             let application = self.application.clone();
             let why = self.run(votes, certificates, resolver).await;
-            if why == Halt::Shutdown {
+            // A node that stops ends its parts in any order: the first to miss another is no fault.
+            if why == Halt::Shutdown || application.is_stopping() {
                 tracing::info!("consensus shut down");
             } else {
                 tracing::error!(%why, "consensus stopped");

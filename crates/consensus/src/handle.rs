@@ -245,6 +245,12 @@ impl<S: Store> Handle<S> {
         self.replica.halted()
     }
 
+    /// Says that this node is being stopped: from here on nothing is taken or told, and that the engine's
+    /// parts end is no fault. They end with the task that owns them.
+    pub fn stop(&self) {
+        self.replica.halt(&Halt::Shutdown);
+    }
+
     /// Waits until this node takes no part any more.
     pub async fn stopped(&self) -> Halt {
         let mut halts = self.replica.halts();

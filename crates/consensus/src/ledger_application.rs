@@ -358,6 +358,10 @@ impl<E: Clock, S: Store> Application for LedgerApplication<E, S> {
     fn halted(&self, why: &Halt) {
         self.replica.halt(why);
     }
+
+    fn is_stopping(&self) -> bool {
+        self.replica.halted() == Some(Halt::Shutdown)
+    }
 }
 
 #[cfg(test)]

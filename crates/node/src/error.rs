@@ -5,6 +5,7 @@
 use codec::id::{DisclosureId, RecordId};
 use codec::time::Millis;
 use consent::Denial;
+use std::io::ErrorKind;
 
 /// Why a use case did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +123,11 @@ pub enum Error {
         /// The failure, without any stored byte.
         what: String,
     },
+    /// No room: what can wait is refused first.
+    #[error(
+        "the disk of this node is full; nothing was acknowledged: free some space, then send it again"
+    )]
+    DiskFull,
     /// Stored bytes that do not check: do not serve, restore or repair.
     #[error("stored data is damaged ({0}); it is not served; restore it from a backup or a peer")]
     Damaged(String),
@@ -199,6 +205,8 @@ pub enum Kind {
     Busy,
     /// 503.
     Unavailable,
+    /// 507.
+    DiskFull,
     /// 500.
     Internal,
 }
@@ -226,6 +234,7 @@ impl Error {
             Self::Held { .. } => Kind::Locked,
             Self::Busy { .. } => Kind::Busy,
             Self::Unavailable(_) => Kind::Unavailable,
+            Self::DiskFull => Kind::DiskFull,
             Self::Storage { .. } | Self::Damaged(_) | Self::Internal(_) => Kind::Internal,
         }
     }
@@ -251,7 +260,14 @@ impl From<vault::Error> for Error {
             E::VersionUnknown { record, version } => Self::VersionUnknown { record, version },
             E::Unknown(what) => Self::Unknown(what),
             E::Conflict(conflict) => Self::Conflict(conflict.into()),
-            E::Full { .. } | E::Busy => Self::Unavailable(error.to_string()),
+            E::Store(store::Error::Full) => Self::DiskFull,
+            E::Custody(vault::CustodyError::Io {
+                kind: ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge,
+                ..
+            }) => Self::DiskFull,
+            E::Full { .. } | E::Busy | E::Store(store::Error::Poisoned | store::Error::Closed) => {
+                Self::Unavailable(error.to_string())
+            }
             E::Held { until, reason_code } => Self::Held {
                 until,
                 because: reason_code,

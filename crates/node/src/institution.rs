@@ -72,7 +72,7 @@ pub enum InstitutionError {
     #[error(transparent)]
     Custody(#[from] CustodyError),
     /// The genesis starts no network.
-    #[error("the genesis starts no network: {0}")]
+    #[error("the genesis starts no network")]
     Genesis(#[from] GenesisError),
     /// A file could not be read or written.
     #[error("{doing} {} failed: {kind}", path.display())]

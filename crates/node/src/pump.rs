@@ -40,7 +40,10 @@ impl<S: Store> Custodian<S> {
     /// Counts and logs an error of a pump, then waits a moment.
     async fn trouble(&self, pump: &'static str, error: &(dyn std::error::Error + Sync)) {
         self.counters.pump_errors.up();
-        tracing::warn!(pump, %error, "will try again");
+        // A pump that finds the ledger gone while the node stops has found nothing wrong.
+        if self.ledger.halted() != Some(consensus::Halt::Shutdown) {
+            tracing::warn!(pump, %error, "will try again");
+        }
         self.ambient.sleep_ms(RETRY_MS).await;
     }
 }

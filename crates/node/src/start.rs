@@ -31,6 +31,10 @@ const STOP_MS: u64 = 10_000;
 pub struct Node {
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
+    /// Resolves when no call is in flight any more.
+    quiet: oneshot::Receiver<()>,
+    /// Dropped: the node's parts may end.
+    release: oneshot::Sender<()>,
     task: runtime::Handle<()>,
 }
 
@@ -121,6 +125,8 @@ impl Node {
     {
         let (stop, stopped) = oneshot::channel();
         let (started, start) = oneshot::channel();
+        let (drained, quiet) = oneshot::channel();
+        let (release, released) = oneshot::channel();
         // One task owns everything: when it ends, so does all that it started.
         let task = context.child("node").spawn(move |context| async move {
             let opened = open(&context, ambient, config, network, store, keychain).await;
@@ -135,11 +141,16 @@ impl Node {
             started.send(Ok(handle.clone())).ok();
             serve(&context, jobs, stopped).await;
             drain(&custodian, &handle).await;
+            custodian.ledger.stop();
+            drained.send(()).ok();
+            released.await.ok();
         });
         let handle = start.await.map_err(|_| StartError::Stopped)??;
         Ok(Self {
             handle,
             stop: Some(stop),
+            quiet,
+            release,
             task,
         })
     }
@@ -151,10 +162,19 @@ impl Node {
 
     /// Takes no more calls, lets those in flight end, and ends everything else. What is durable goes on
     /// from there at the next start.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
+        self.stop_with(async {}).await;
+    }
+
+    /// The same, and runs `end` when no call is in flight any more and before anything is ended: whose runtime
+    /// has nothing else to run tells it to stop there, so that each part ends by itself.
+    pub async fn stop_with(mut self, end: impl Future<Output = ()>) {
         if let Some(stop) = self.stop.take() {
             stop.send(()).ok();
         }
+        self.quiet.await.ok();
+        end.await;
+        drop(self.release);
         self.task.await.ok();
     }
 

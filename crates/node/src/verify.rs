@@ -147,10 +147,13 @@ pub fn disclosure(
             return Err(refused("The proof is about another subject or period."));
         }
     }
+    // The root covers what was logged, and the proof in which period; not what a copy says of it.
+    let same_period = |logged: &LoggedDisclosure| logged.period == found.period;
     let count = match found.value {
         None if bundle.disclosures.is_empty() => 0,
         Some(value)
             if usize::try_from(value.count) == Ok(bundle.disclosures.len())
+                && bundle.disclosures.iter().all(same_period)
                 && disclosures_root(&bundle.disclosures) == value.root =>
         {
             u64::from(value.count)

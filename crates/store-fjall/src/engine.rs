@@ -5,7 +5,7 @@ use std::{
     io,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use fjall::{AbstractTree, Database, Keyspace, PersistMode, Readable, Slice, Snapshot};
-use store::{DumpError, Error, Order, Range, Table, dump, row, staging::Staging};
+use store::{Batch, DumpError, Error, Order, Range, Table, dump, row, staging::Staging};
 
 use crate::{
     group::{Backend, WriteFault},
@@ -184,21 +184,10 @@ impl Engine {
         Ok(())
     }
 
-    #[cfg(unix)]
-    fn check_space(&self, wanted: u64) -> Result<(), WriteFault> {
-        let Ok(disk) = rustix::fs::statvfs(&self.folder) else {
-            return Ok(());
-        };
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free < self.reserve_bytes.saturating_add(wanted) {
-            return Err(WriteFault::Refused(Error::Full));
-        }
-        Ok(())
-    }
-
-    #[cfg(not(unix))]
-    fn check_space(&self, _wanted: u64) -> Result<(), WriteFault> {
-        Ok(())
+    /// Whether so much would remain free after writing so much; true where nobody can tell.
+    fn leaves_free(&self, rest_bytes: u64, wanted: usize) -> bool {
+        let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+        free_bytes(&self.folder).is_none_or(|free| free >= rest_bytes.saturating_add(wanted))
     }
 
     /// Writes rows (`None` deletes) and their group's number as one synced journal entry.
@@ -225,12 +214,31 @@ impl Engine {
             TIP_KEY,
             row::seal("", &[], &number.to_be_bytes()).as_ref(),
         );
-        self.check_space(u64::try_from(size).unwrap_or(u64::MAX))?;
+        if !self.leaves_free(floor(self.reserve_bytes), size) {
+            return Err(WriteFault::Refused(Error::Full));
+        }
         self.throttle()?;
         batch
             .commit()
             .map_err(|error| WriteFault::Broken(io_fault("writing", &error)))
     }
+}
+
+/// What is left to the engine's own work: below, not even what cannot wait is taken.
+pub(crate) const fn floor(reserve_bytes: u64) -> u64 {
+    reserve_bytes / 4
+}
+
+/// Free disk at a folder.
+#[cfg(unix)]
+pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn free_bytes(_folder: &Path) -> Option<u64> {
+    None
 }
 
 /// The writing side of an engine: numbers the groups and keeps the witness.
@@ -263,6 +271,11 @@ impl Backend for Appender {
 
     fn keys(&self, table: Table, range: &Range) -> Result<Vec<Bytes>, Error> {
         self.engine.keys(table, range)
+    }
+
+    fn has_room_for(&self, batch: &Batch) -> bool {
+        let engine = &self.engine;
+        engine.leaves_free(engine.reserve_bytes, batch.size_bytes())
     }
 
     fn write(&mut self, changes: &Staging) -> Result<(), WriteFault> {

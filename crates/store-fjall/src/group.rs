@@ -28,6 +28,8 @@ pub(crate) trait Backend: Send + 'static {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Error>;
     /// The current keys of a range.
     fn keys(&self, table: Table, range: &Range) -> Result<Vec<Bytes>, Error>;
+    /// Whether there is room for a batch that can wait.
+    fn has_room_for(&self, batch: &Batch) -> bool;
     /// Applies changes atomically and durably.
     fn write(&mut self, changes: &Staging) -> Result<(), WriteFault>;
     /// Called once, after the last write.
@@ -120,6 +122,11 @@ impl Group {
 
     /// Adds a batch if its expectations hold after the batches already here.
     fn admit(&mut self, backend: &impl Backend, job: Job) {
+        if job.batch.is_deferrable() && !backend.has_room_for(&job.batch) {
+            // Alone, so that what cannot wait goes on. The caller may have gone away.
+            let _ = job.answer.send(Err(Error::Full));
+            return;
+        }
         self.size_bytes = self.size_bytes.saturating_add(job.batch.size_bytes());
         let stored = |table, key: &Bytes| backend.get(table, key);
         let outcome = self.staging.add(&job.batch, stored, |table, range| {
@@ -179,6 +186,7 @@ mod tests {
         rows: BTreeMap<Bytes, Bytes>,
         groups: Vec<usize>,
         faults: VecDeque<Option<WriteFault>>,
+        is_short: bool,
     }
 
     /// Announces each write and waits for leave to do it, so that tests decide what is grouped.
@@ -201,6 +209,10 @@ mod tests {
                 .filter(|key| range.contains(key))
                 .cloned()
                 .collect())
+        }
+
+        fn has_room_for(&self, _: &Batch) -> bool {
+            !self.disk.lock().unwrap().is_short
         }
 
         fn write(&mut self, changes: &Staging) -> Result<(), WriteFault> {
@@ -357,6 +369,23 @@ mod tests {
         rig.leave.send(()).unwrap();
         assert_eq!(block_on(answer).unwrap(), Ok(()));
         assert_eq!(rig.keys(), ["c", "first"]);
+    }
+
+    #[test]
+    fn on_a_short_disk_what_can_wait_is_refused_alone() {
+        let rig = Rig::new([]);
+        rig.disk.lock().unwrap().is_short = true;
+        let answers = rig.group([
+            put("a", "1"),
+            put("b", "2").deferrable(),
+            put("c", "3").and(Batch::new().deferrable()),
+            put("d", "4"),
+        ]);
+        assert_eq!(
+            answers,
+            [Ok(()), Err(Error::Full), Err(Error::Full), Ok(())]
+        );
+        assert_eq!(rig.keys(), ["a", "d", "first"]);
     }
 
     #[test]

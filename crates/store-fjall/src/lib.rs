@@ -14,7 +14,7 @@
 //! - **No trusted manifest.** The engine does not check what it reads first; that is done here
 //!   (`manifest`), before it can delete files it takes for unused.
 //! - **Fail stop.** After a failed write nothing is acknowledged until the store is reopened; below a
-//!   reserve of free disk, commits are refused before anything is written.
+//!   reserve of free disk, commits are refused before anything is written, those that can wait first.
 //!
 //! Folder: `lock`, `tip` (the witness) and `engine/` (fjall's). Not safe to copy while open: use
 //! [`Store::export`]. Not encrypted: what must be secret is sealed before it comes here.
@@ -52,7 +52,8 @@ pub struct Config {
     /// Size at which an in-memory table goes to disk, in bytes; up to four exist at a time.
     /// Fixed when the folder is created.
     pub memtable_bytes: u64,
-    /// Free disk below which commits are refused with [`Error::Full`], in bytes.
+    /// Free disk below which commits that can wait are refused with [`Error::Full`], in bytes; below a
+    /// quarter of it, all are.
     pub reserve_bytes: u64,
     /// The engine's tables are checked whole while opening, smallest first, up to this many bytes
     /// in all; beyond, and for large values, damage is found when it is read or by
@@ -139,6 +140,14 @@ impl FjallStore {
             .run(move || verify::run(&engine, progress))
             .await?
     }
+}
+
+/// Free disk below which a store in `folder` takes no commit at all, in bytes, and what is free there; none
+/// where there is enough, or nobody can tell.
+pub fn shortage(folder: impl AsRef<Path>, config: &Config) -> Option<(u64, u64)> {
+    let needed = engine::floor(config.reserve_bytes);
+    let free = engine::free_bytes(folder.as_ref())?;
+    (free < needed).then_some((free, needed))
 }
 
 impl Store for FjallStore {

@@ -15,6 +15,7 @@ pub struct Batch {
     expectations: Vec<Expectation>,
     writes: Vec<Write>,
     size_bytes: usize,
+    is_deferrable: bool,
 }
 
 /// What must be true of one key before a batch may happen.
@@ -134,7 +135,22 @@ impl Batch {
         self.size_bytes = self.size_bytes.saturating_add(other.size_bytes);
         self.expectations.append(&mut other.expectations);
         self.writes.append(&mut other.writes);
+        self.is_deferrable |= other.is_deferrable;
         self
+    }
+
+    /// Says that this can wait for another day: it is refused with [`Error::Full`] while there is still room
+    /// for what cannot.
+    #[must_use]
+    pub fn deferrable(mut self) -> Self {
+        self.is_deferrable = true;
+        self
+    }
+
+    /// Whether it can wait.
+    #[must_use]
+    pub fn is_deferrable(&self) -> bool {
+        self.is_deferrable
     }
 
     /// Whether it neither expects nor writes anything.
@@ -214,6 +230,7 @@ impl fmt::Debug for Batch {
             .field("expectations", &self.expectations)
             .field("writes", &self.writes)
             .field("size_bytes", &self.size_bytes)
+            .field("is_deferrable", &self.is_deferrable)
             .finish()
     }
 }

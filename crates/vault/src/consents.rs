@@ -192,6 +192,7 @@ impl<S: Store> Vault<S> {
             .seal(custodian, CONSENTS, key, &row, entropy);
         let entry = EntryRow::new(EntryPurpose::SubjectOpen(subject), &open.signed, now);
         let mut batch = Batch::new()
+            .deferrable()
             .expect(ERASURES, key, Expect::Absent)
             .expect(CONSENTS, key, Expect::Absent)
             .put(CONSENTS, key, sealed);

@@ -175,6 +175,11 @@ impl<S: Store> Vault<S> {
                     return Ok(Put { records, created });
                 }
                 Err(error) if is_conflict(&error) => {}
+                // As above: a repetition is still answered.
+                Err(full @ Error::Store(store::Error::Full)) => {
+                    let answer = self.put_answered(put, &compartment, client_row.as_deref());
+                    return answer.await?.ok_or(full);
+                }
                 Err(error) => return Err(error),
             }
             let answer = self.put_answered(put, &compartment, client_row.as_deref());
@@ -195,7 +200,12 @@ impl<S: Store> Vault<S> {
         entropy: &mut (impl Entropy + Send),
     ) -> Result<Option<Draft>, Error> {
         let mut draft = Draft {
-            batch: Batch::new().expect(ERASURES, put.subject.as_bytes(), Expect::Absent),
+            // On a disk that runs full, new records wait and the traces of reading go on.
+            batch: Batch::new().deferrable().expect(
+                ERASURES,
+                put.subject.as_bytes(),
+                Expect::Absent,
+            ),
             records: Vec::with_capacity(put.records.len()),
         };
         let shard = self.shard_of(&put.subject).await?;

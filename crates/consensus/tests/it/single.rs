@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use codec::EntryId;
 use commonware_runtime::{Clock, Runner, Spawner, Supervisor, deterministic};
-use consensus::{ReadError, SubmitError};
+use consensus::{Halt, ReadError, SubmitError};
 use ledger::receipt::{self, Receipt};
 use ledger::{BrokenLink, StateKey};
 use store::Store;
@@ -209,6 +209,25 @@ fn receipts_verify_offline_across_epochs() {
             node.ledger.ledger_proof(1_000_000).await,
             Err(ReadError::NotFinal)
         );
+    });
+}
+
+#[test]
+fn a_node_that_stops_says_so_to_all_who_wait() {
+    deterministic::Runner::seeded(5).start(|context| async move {
+        let (cluster, node) = lone(&context, &Memory::default()).await;
+        let id = node.submit(&cluster.fixture.entry(0, 1)).await;
+        node.wait_for(&id, &context).await;
+        let mut blocks = node.ledger.subscribe();
+        node.ledger.stop();
+        assert_eq!(node.ledger.stopped().await, Halt::Shutdown);
+        while blocks.recv().await.is_some() {}
+        let late = node.ledger.submit(cluster.fixture.entry(0, 2)).await;
+        assert_eq!(late, Err(SubmitError::Stopped(Halt::Shutdown)));
+        // The first cause stays the cause.
+        let ledger = node.ledger.clone();
+        node.crash().await;
+        assert_eq!(ledger.halted(), Some(Halt::Shutdown));
     });
 }
 

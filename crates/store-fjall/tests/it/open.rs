@@ -86,6 +86,29 @@ fn an_older_engine_is_refused() {
 }
 
 #[test]
+#[cfg(unix)]
+fn within_the_reserve_only_what_cannot_wait_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = rustix::fs::statvfs(folder.path()).unwrap();
+    // Others use the disk too: it is between a quarter of the reserve and the whole for long.
+    let config = Config {
+        reserve_bytes: 2 * disk.f_bavail * disk.f_frsize,
+        ..small()
+    };
+    let store = FjallStore::open(folder.path(), &config).unwrap();
+    block_on(store.commit(Batch::new().put(T, "trace", "v"))).unwrap();
+    let deposit = || Batch::new().put(T, "deposit", "v").deferrable();
+    for _ in 0..3 {
+        assert_eq!(block_on(store.commit(deposit())), Err(Error::Full));
+    }
+    block_on(store.commit(Batch::new().put(T, "trace", "w"))).unwrap();
+    drop(store);
+    let store = FjallStore::open(folder.path(), &small()).unwrap();
+    assert_eq!(block_on(store.get(T, b"deposit")).unwrap(), None);
+    block_on(store.commit(deposit())).unwrap();
+}
+
+#[test]
 fn below_the_reserve_commits_are_refused_and_nothing_breaks() {
     let folder = tempfile::tempdir().unwrap();
     let store = FjallStore::open(folder.path(), &small()).unwrap();

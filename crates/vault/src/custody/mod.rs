@@ -160,7 +160,7 @@ pub enum CustodyError {
     #[error("there are keys already (custody/root.key exists); choose an empty folder")]
     Exists,
     /// Another process has it open.
-    #[error("the keys are in use by another process")]
+    #[error("the keys are in use by another process; stop that one first")]
     InUse,
     /// An earlier replacement failed half way.
     #[error(

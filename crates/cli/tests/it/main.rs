@@ -1,0 +1,13 @@
+//! The `ithaca` binary from outside: what it prints, how it ends, what it leaves on disk.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and watches real processes"
+)]
+
+mod binary;
+mod full;
+mod institution;
+mod mistakes;
+mod proofs;
+mod stopping;
