@@ -575,7 +575,7 @@ impl<'a> Story<'a> {
              unconscious. The emergency doctor gives a reason and breaks the glass; it needs nobody's leave and no quorum.",
         );
         self.stage
-            .card("What that parent is told", &[notice.clone()]);
+            .card("What that parent is told", std::slice::from_ref(&notice));
         self.stage.say(&format!(
             "{} record read under break-glass; reviewed by a second person: {}.",
             read.records.len(),
