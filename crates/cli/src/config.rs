@@ -101,7 +101,9 @@ impl Config {
             // Its own display is a drawing of several lines.
             let before = error.span().and_then(|span| text.get(..span.start));
             let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-            anyhow!("line {line}: {}", error.message().replace('\n', " "))
+            let said = text.lines().nth(line - 1).unwrap_or_default().trim();
+            let why = error.message().replace('\n', " ");
+            anyhow!("line {line}: {why} (in `{said}`)")
         })?;
         if !config.http.listen.ip().is_loopback() && !config.http.allow_remote {
             bail!(

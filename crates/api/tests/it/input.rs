@@ -4,6 +4,7 @@
 mod addresses;
 mod bodies;
 mod repeats;
+mod replays;
 
 use crate::{
     families::{Family, newborn},

@@ -47,6 +47,14 @@ impl Ran {
         self
     }
 
+    /// Ended with one sentence after what it logged.
+    #[track_caller]
+    pub(crate) fn refused_after_log(mut self) -> String {
+        let last = self.err.trim_end().lines().last().unwrap_or_default();
+        self.err = format!("{last}\n");
+        self.refused()
+    }
+
     /// Refused with one sentence, which is given back: nothing printed, no backtrace, nothing for
     /// programmers.
     #[track_caller]

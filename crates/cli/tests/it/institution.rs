@@ -13,7 +13,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -123,14 +123,32 @@ impl Institution {
     }
 
     /// Starts a node by this command, and waits until it is ready.
-    pub(crate) fn start_as(&self, mut command: Command) -> Server<'_> {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    #[track_caller]
+    pub(crate) fn start_as(&self, command: Command) -> Server<'_> {
+        let server = self.try_start(command);
+        let server = server.unwrap_or_else(|output| panic!("ithaca up ended: {output:?}"));
+        server.wait_for("ready", || {
+            let ready = server.call("GET", "/ready", As::Desk, &[], None);
+            (ready.status == 200).then_some(())
+        });
+        server
+    }
+
+    /// Starts a node by this command, up to the point where it listens; how it ended if it does not.
+    pub(crate) fn try_start(&self, mut command: Command) -> Result<Server<'_>, Output> {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         let base = loop {
             let from = said.len();
             if lines.read_line(&mut said).unwrap() == 0 {
-                panic!("ithaca up ended: {said}");
+                let mut output = child.wait_with_output().unwrap();
+                output.stderr = said.into_bytes();
+                return Err(output);
             }
             if let Some((_, address)) = said[from..].trim_end().split_once(" listens on ") {
                 break address.to_owned();
@@ -140,17 +158,12 @@ impl Institution {
             lines.read_to_string(&mut said).unwrap();
             said
         });
-        let server = Server {
+        Ok(Server {
             institution: self,
             child,
             base,
             log: Some(log),
-        };
-        server.wait_for("ready", || {
-            let ready = server.call("GET", "/ready", As::Desk, &[], None);
-            (ready.status == 200).then_some(())
-        });
-        server
+        })
     }
 
     /// Verifies a receipt with the binary.

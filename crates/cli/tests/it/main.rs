@@ -6,6 +6,7 @@
 )]
 
 mod binary;
+mod damage;
 mod full;
 mod institution;
 mod mistakes;
