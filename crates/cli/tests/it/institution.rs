@@ -290,9 +290,10 @@ impl Server<'_> {
         self.call("GET", &path, As::Clinician, &bytes, None)
     }
 
-    /// Waits for a record's receipt.
+    /// Waits for a record's receipt, which opens the stored form.
     pub(crate) fn receipt(&self, subject: &str, record: &str) -> Vec<u8> {
-        self.ready_at(&format!("{subject}/records/{record}/receipt"), As::Desk)
+        let leaf = "receipt?leaf=stored&purpose=TREAT";
+        self.ready_at(&format!("{subject}/records/{record}/{leaf}"), As::Clinician)
     }
 
     /// What is at a path, once it is there.
