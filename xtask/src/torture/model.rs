@@ -12,6 +12,10 @@ use std::{
 
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_RECORDS: usize = 40;
+/// The most a worker does in one life of the process, which bounds what is to be checked.
+const MAX_ACTS: u32 = 120;
+/// About how many acts a worker spreads over a life.
+const SPREAD_ACTS: u64 = 25;
 
 /// A small seeded generator (splitmix64); not for secrets.
 pub(crate) struct Rng(u64);
@@ -52,6 +56,8 @@ pub(crate) struct Subject {
     grant: Option<String>,
     revoked: Promise,
     erased: Promise,
+    /// Whether anything was asked of it since it was last checked.
+    is_touched: bool,
 }
 
 /// What was checked in the end.
@@ -73,15 +79,25 @@ impl fmt::Display for Totals {
     }
 }
 
-/// Works until told to stop or until the node no longer answers.
+/// Works until told to stop or until the node no longer answers. Spreads its acts over the life that
+/// the process is to have, or crowds them.
 pub(crate) fn work(
     subjects: &mut Vec<Subject>,
     institution: &Institution,
     base: &str,
     rng: &mut Rng,
+    life_ms: u64,
     stop: &AtomicBool,
 ) -> Result<()> {
-    while !stop.load(Ordering::SeqCst) {
+    let is_crowded = rng.next().is_multiple_of(3);
+    for _ in 0..MAX_ACTS {
+        if stop.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        if !is_crowded {
+            let pause = rng.next() % (life_ms / SPREAD_ACTS).max(1);
+            thread::sleep(Duration::from_millis(2 * pause));
+        }
         let alive = match subjects.last_mut() {
             Some(subject) if subject.erased == Promise::No => {
                 subject.act(institution, base, rng)?
@@ -121,6 +137,7 @@ fn open(institution: &Institution, base: &str) -> Result<Option<Subject>> {
         grant: None,
         revoked: Promise::No,
         erased: Promise::No,
+        is_touched: true,
     }))
 }
 
@@ -133,8 +150,14 @@ impl Subject {
             + usize::from(self.erased == Promise::Acknowledged)
     }
 
+    /// Whether anything was asked of it since it was last checked.
+    pub(crate) const fn is_touched(&self) -> bool {
+        self.is_touched
+    }
+
     /// One random act; false when the node did not answer.
     fn act(&mut self, institution: &Institution, base: &str, rng: &mut Rng) -> Result<bool> {
+        self.is_touched = true;
         match rng.next() % 20 {
             0..=13 if self.records.len() < MAX_RECORDS => self.deposit(institution, base, rng),
             14 | 15 if self.grant.is_none() => self.grant(institution, base),
@@ -279,6 +302,7 @@ impl Subject {
 
     /// Checks every promise made before the last kill.
     pub(crate) fn check(&mut self, institution: &Institution, server: &Server) -> Result<()> {
+        self.is_touched = false;
         let base = server.base();
         if self.erased == Promise::Asked {
             // Asked, not acknowledged: asking again must finish it.
