@@ -28,7 +28,7 @@ pub use summary::GenesisNames;
 /// One change to a consent state. Several may be made together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConsentChange {
-    /// Adds a grant under a fresh id.
+    /// Adds a grant under a fresh id, unless the very same stands already: then that one is answered.
     GrantAdd(GrantDraft),
     /// Revokes a grant.
     GrantRevoke(GrantId),
@@ -114,7 +114,7 @@ pub struct ConsentAccepted {
     pub entry: EntryId,
     /// Whether it only takes permissions away.
     pub effect: Effect,
-    /// Grants that this change made, in order.
+    /// The grants that this change added or found standing, in order.
     pub grants: Vec<GrantId>,
     /// Where the entry stands.
     pub finality: Finality,

@@ -68,6 +68,9 @@ pub enum Error {
         /// What was missing.
         denial: Denial,
     },
+    /// A message between institutions is not acted on.
+    #[error(transparent)]
+    Share(#[from] crate::share::ShareRefused),
     /// Something else was there first.
     #[error(transparent)]
     Conflict(#[from] Conflict),
@@ -229,6 +232,7 @@ impl Error {
                 Kind::PreconditionFailed
             }
             Self::Conflict(_) => Kind::Conflict,
+            Self::Share(refused) => refused.kind(),
             Self::Invalid { .. } | Self::ChangeRefused(_) | Self::Signature { .. } => Kind::Invalid,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::Held { .. } => Kind::Locked,

@@ -24,6 +24,10 @@ use crate::record::{Deposited, Fetch, Fetched, List, Listed, Submission};
 use crate::safeguarding::{
     Safeguarding, SafeguardingApprove, SafeguardingLift, SafeguardingPropose, SafeguardingQuery,
 };
+use crate::share::{
+    PointerRead, ShareAccept, ShareAnswer, ShareAsk, SharePoint, SharePointer, ShareQuery,
+    ShareRequest, Shared,
+};
 use crate::status::{Metrics, Readiness, Status};
 use crate::subject::{
     RecoveryDraft, RecoveryEndorse, RecoverySubmit, SubjectClose, SubjectEnrolPrepare,
@@ -120,6 +124,17 @@ use_cases! {
     consent_submit(ConsentSubmit) -> ConsentAccepted;
     /// Changes consent for an assisted subject.
     consent_desk(ConsentDesk) -> ConsentAccepted;
+
+    /// Makes a pointer that lets another institution ask for a subject's records here.
+    share_point(SharePoint) -> Vec<u8>;
+    /// Reads another institution's pointer.
+    share_pointer_read(PointerRead) -> SharePointer;
+    /// Makes a request to another institution.
+    share_prepare(ShareAsk) -> ShareRequest;
+    /// Answers another institution's request: decided and logged like a fetch, sealed to the asker.
+    share_answer(ShareQuery) -> ShareAnswer;
+    /// Opens and checks another institution's answer; this institution's read is durable before.
+    share_accept(ShareAccept) -> Shared;
 
     /// Opens a break-glass session.
     break_glass_open(BreakGlassOpen) -> BreakGlassOpened;

@@ -30,6 +30,7 @@ pub mod institution;
 pub mod receipt;
 pub mod record;
 pub mod safeguarding;
+pub mod share;
 pub mod status;
 pub mod subject;
 pub mod verify;

@@ -16,7 +16,7 @@ use consent::{Purpose, Role};
 use ledger::receipt::{LeafOpening, Receipt};
 use std::collections::BTreeSet;
 use store::Store;
-use vault::{CommitmentState, Parts, RecordMeta};
+use vault::{CommitmentState, OpenedPart, Parts, RecordMeta};
 
 /// Asks for a receipt.
 #[derive(Debug, Clone)]
@@ -116,21 +116,58 @@ impl<S: Store> Custodian<S> {
                 (meta.await?, None)
             }
         };
+        // INVARIANT: no leaf is opened without its disclosure.
+        let opened = match (input.leaf, disclosure) {
+            (Some(asked), Some(_)) => {
+                let parts = match asked.leaf {
+                    ReceiptLeaf::Stored => Parts::Stored,
+                    ReceiptLeaf::Projection(category) => {
+                        Parts::Projections(BTreeSet::from([category]))
+                    }
+                };
+                let opened = self
+                    .vault
+                    .record_get(subject, &meta.record, Some(meta.version), &parts)
+                    .await?;
+                if opened.parts.is_empty() {
+                    return Err(Error::Unknown("part of that record"));
+                }
+                opened.parts
+            }
+            _ => Vec::new(),
+        };
+        let Some((receipt, position)) = self.receipt_of(subject, &meta, &opened).await? else {
+            return Ok(ReceiptAnswer::Pending);
+        };
+        self.counters.receipts.up();
+        Ok(ReceiptAnswer::Ready(ReceiptBundle {
+            bytes: receipt.encode(),
+            disclosure,
+            commitment: meta.commitment,
+            entry: position.entry,
+            height: position.height,
+            time_ms: position.time_ms,
+        }))
+    }
+
+    /// The receipt of a version, which opens the leaves of these parts; `None` while it is not final.
+    pub(crate) async fn receipt_of(
+        &self,
+        subject: &SubjectId,
+        meta: &RecordMeta,
+        opened: &[OpenedPart],
+    ) -> Result<Option<(Receipt, Placed)>, Error> {
         let state = self
             .vault
             .commitment_state(subject, &meta.record, meta.version)
             .await?;
         let CommitmentState::Final { entry, position } = state else {
-            return Ok(ReceiptAnswer::Pending);
+            return Ok(None);
         };
-        // INVARIANT: no leaf is opened without its disclosure.
-        let leaves = match (input.leaf, disclosure) {
-            (Some(asked), Some(_)) => vec![self.leaf_opening(subject, &meta, asked.leaf).await?],
-            _ => Vec::new(),
-        };
+        let leaves = opened.iter().map(|part| leaf_opening(meta, part));
         let tree = self.vault.batch_tree(&entry).await?;
         let receipt = Receipt {
-            leaves,
+            leaves: leaves.collect::<Result<_, _>>()?,
             commitment: meta.commitment,
             batch: tree
                 .path(&meta.commitment)
@@ -139,47 +176,34 @@ impl<S: Store> Custodian<S> {
                 .proved(self.ledger.logged_entry(position.log_index))
                 .await?,
         };
-        self.counters.receipts.up();
-        Ok(ReceiptAnswer::Ready(ReceiptBundle {
-            bytes: receipt.encode(),
-            disclosure,
-            commitment: meta.commitment,
+        let placed = Placed {
             entry,
             height: position.height,
             time_ms: position.time.get(),
-        }))
-    }
-
-    async fn leaf_opening(
-        &self,
-        subject: &SubjectId,
-        meta: &RecordMeta,
-        leaf: ReceiptLeaf,
-    ) -> Result<LeafOpening, Error> {
-        let parts = match leaf {
-            ReceiptLeaf::Stored => Parts::Stored,
-            ReceiptLeaf::Projection(category) => Parts::Projections(BTreeSet::from([category])),
         };
-        let opened = self
-            .vault
-            .record_get(subject, &meta.record, Some(meta.version), &parts)
-            .await?;
-        let part = opened
-            .parts
-            .first()
-            .ok_or(Error::Unknown("part of that record"))?;
-        let (index, path) = meta
-            .leaf_path(part.label)
-            .ok_or(Error::Internal("a part without a leaf"))?;
-        Ok(LeafOpening {
-            label: part.label,
-            rule_version: part.rule_version,
-            salt: part.salt,
-            index: small(index)?,
-            count: small(meta.parts.len())?,
-            path,
-        })
+        Ok(Some((receipt, placed)))
     }
+}
+
+/// Where a record's batch is on the ledger.
+pub(crate) struct Placed {
+    entry: EntryId,
+    height: u64,
+    time_ms: u64,
+}
+
+fn leaf_opening(meta: &RecordMeta, part: &OpenedPart) -> Result<LeafOpening, Error> {
+    let (index, path) = meta
+        .leaf_path(part.label)
+        .ok_or(Error::Internal("a part without a leaf"))?;
+    Ok(LeafOpening {
+        label: part.label,
+        rule_version: part.rule_version,
+        salt: part.salt,
+        index: small(index)?,
+        count: small(meta.parts.len())?,
+        path,
+    })
 }
 
 /// Who may have receipts without a leaf: they hold ids and proofs, no data and no salt.

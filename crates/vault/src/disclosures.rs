@@ -41,6 +41,8 @@ record! {
         7 => pub session: Option<DisclosureId>,
         /// What else belongs to it, in a word of the caller's ("share", "export", "projection").
         8 => pub channel: Option<String>,
+        /// The signed request of another institution, as it came: who asked cannot deny it.
+        9 => pub asked: Option<Vec<u8>>,
     }
 }
 

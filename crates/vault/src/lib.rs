@@ -44,6 +44,7 @@ mod record;
 mod record_meta;
 mod sealing;
 mod vault;
+mod visitors;
 
 pub use audit::{AuditId, DelayState, Due, Holds, MAX_HOLDS, Notice, Session};
 pub use backup::BackupError;

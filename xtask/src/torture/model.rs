@@ -54,6 +54,7 @@ pub(crate) struct Subject {
     id: String,
     records: Vec<Record>,
     grant: Option<String>,
+    granted: Promise,
     revoked: Promise,
     erased: Promise,
     /// Whether anything was asked of it since it was last checked.
@@ -135,6 +136,7 @@ fn open(institution: &Institution, base: &str) -> Result<Option<Subject>> {
         id,
         records: Vec::new(),
         grant: None,
+        granted: Promise::No,
         revoked: Promise::No,
         erased: Promise::No,
         is_touched: true,
@@ -160,7 +162,7 @@ impl Subject {
         self.is_touched = true;
         match rng.next() % 20 {
             0..=13 if self.records.len() < MAX_RECORDS => self.deposit(institution, base, rng),
-            14 | 15 if self.grant.is_none() => self.grant(institution, base),
+            14 | 15 if self.granted == Promise::No => self.grant(institution, base),
             16 | 17 if self.grant.is_some() && self.revoked == Promise::No => {
                 self.revoke(institution, base)
             }
@@ -231,6 +233,7 @@ impl Subject {
             "until": "2090-01-01T00:00:00Z"
         })
         .to_string();
+        self.granted = Promise::Asked;
         let url = self.url(base, "/grants");
         let Some(answer) = send(
             "POST",
@@ -243,7 +246,27 @@ impl Subject {
         };
         expect(&answer, &[200, 201, 202], "a grant")?;
         self.grant = Some(text(&answer, "grant")?);
+        self.granted = Promise::Acknowledged;
         Ok(true)
+    }
+
+    /// Asked, not acknowledged: asked for again, it must stand once.
+    fn check_grant(&mut self, institution: &Institution, base: &str) -> Result<()> {
+        ensure!(
+            self.grant(institution, base)?,
+            "the node did not answer a repeated grant"
+        );
+        let url = self.url(base, "/grants");
+        let answer = call("GET", &url, &institution.desk, &[], None)?;
+        expect(&answer, &[200], "listing grants")?;
+        let answer = answer.json()?;
+        let standing = answer["grants"].as_array().context("no list of grants")?;
+        ensure!(
+            standing.len() == 1,
+            "DOUBLED: one grant was asked for and {} stand",
+            standing.len()
+        );
+        Ok(())
     }
 
     fn revoke(&mut self, institution: &Institution, base: &str) -> Result<bool> {
@@ -323,6 +346,9 @@ impl Subject {
             );
         }
         self.check_bytes(institution, base)?;
+        if self.granted == Promise::Asked {
+            self.check_grant(institution, base)?;
+        }
         if self.revoked == Promise::Asked {
             ensure!(
                 self.revoke(institution, base)?,

@@ -59,9 +59,18 @@ fn apply(
 ) -> Result<(), Error> {
     match change {
         ConsentChange::GrantAdd(draft) => {
-            let id = fresh();
+            // What was asked for twice is granted once: an answer that got lost must not leave a grant
+            // behind that outlives the revocation of its double.
+            let stands = terms.grants.iter().find(|grant| draft.is(grant));
+            let id = match stands {
+                Some(grant) => grant.id,
+                None => {
+                    let grant = draft.grant(fresh());
+                    terms.grants.push(grant.clone());
+                    grant.id
+                }
+            };
             grants.push(id);
-            terms.grants.push(draft.grant(id));
         }
         ConsentChange::GrantRevoke(id) => {
             let before = terms.grants.len();
@@ -100,6 +109,11 @@ fn apply(
 }
 
 impl GrantDraft {
+    /// Whether a grant is what this would make.
+    fn is(&self, grant: &Grant) -> bool {
+        self.grant(grant.id) == *grant
+    }
+
     fn grant(&self, id: GrantId) -> Grant {
         Grant {
             id,

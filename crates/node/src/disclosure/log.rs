@@ -27,6 +27,17 @@ pub(crate) struct Logging {
     pub(crate) stale: bool,
     pub(crate) session: Option<DisclosureId>,
     pub(crate) channel: Option<&'static str>,
+    /// The signed request of another institution.
+    pub(crate) asked: Option<Vec<u8>>,
+}
+
+/// How a request came, beside what it asks.
+#[derive(Clone, Default)]
+pub(crate) struct Trace {
+    /// In a word.
+    pub(crate) channel: Option<&'static str>,
+    /// The signed request of another institution.
+    pub(crate) asked: Option<Vec<u8>>,
 }
 
 /// The rule by which those whose office it is act.
@@ -53,6 +64,7 @@ impl<S: Store> Custodian<S> {
             stale: logging.stale,
             session: logging.session,
             channel: logging.channel.map(str::to_owned),
+            asked: logging.asked,
         };
         self.vault
             .disclosure_log(&disclosure, &mut self.ambient.entropy())
@@ -62,7 +74,13 @@ impl<S: Store> Custodian<S> {
     }
 
     /// Logs a refusal and gives the error that tells it.
-    pub(crate) async fn refusal_log(&self, request: Request, denial: Denial, stale: bool) -> Error {
+    pub(crate) async fn refusal_log(
+        &self,
+        request: Request,
+        denial: Denial,
+        stale: bool,
+        trace: &Trace,
+    ) -> Error {
         let shown = denial.for_asker();
         let logged = self
             .disclosure_log(Logging {
@@ -71,7 +89,8 @@ impl<S: Store> Custodian<S> {
                 records: Vec::new(),
                 stale,
                 session: None,
-                channel: None,
+                channel: trace.channel,
+                asked: trace.asked.clone(),
             })
             .await;
         self.counters.refusals.up();
@@ -102,6 +121,7 @@ impl<S: Store> Custodian<S> {
             stale: false,
             session: None,
             channel: Some(act),
+            asked: None,
         })
         .await
     }

@@ -4,7 +4,7 @@ use super::deposit::{finality, kind};
 use super::{Content, Fetch, Fetched, FetchedProjection, FetchedRecord, List, Listed, RecordMeta};
 use crate::caller::Caller;
 use crate::custodian::Custodian;
-use crate::disclosure::log::{Logging, erased};
+use crate::disclosure::log::{Logging, Trace, erased};
 use crate::error::Error;
 use crate::receipt::{LeafAsked, ReceiptLeaf, ReceiptQuery};
 use codec::Category;
@@ -20,10 +20,10 @@ use store::Store;
 use vault::{CommitmentState, Parts};
 
 /// What is to be opened of one version.
-struct Plan {
-    meta: vault::RecordMeta,
+pub(crate) struct Plan {
+    pub(crate) meta: vault::RecordMeta,
     kind: RecordKind,
-    permitted: BTreeSet<Category>,
+    pub(crate) permitted: BTreeSet<Category>,
 }
 
 impl Plan {
@@ -58,19 +58,9 @@ impl<S: Store> Custodian<S> {
             study: input.study,
             partial: input.partial,
         };
-        let mut attempts = 0;
-        let (decided, disclosure, plans) = loop {
-            let fetch = self.permitted(&request, input.version).await?;
-            // Whatever was revoked before the disclosure was durable binds this read too.
-            let latest = self.vault.consent_current(&input.subject).await?;
-            if latest.latest().state.sequence == fetch.0.sequence {
-                break fetch;
-            }
-            attempts += 1;
-            if attempts == DECISIONS_MAX {
-                return Err(keeps_changing());
-            }
-        };
+        let (permit, disclosure, plans) = self
+            .permitted_now(&request, input.version, &Trace::default())
+            .await?;
         // INVARIANT: nothing is opened before this line.
         let mut opened = Vec::with_capacity(plans.len());
         for plan in plans {
@@ -79,33 +69,51 @@ impl<S: Store> Custodian<S> {
         self.counters.fetches.up();
         Ok(Fetched {
             disclosure,
-            permit: decided.permit,
+            permit,
             records: opened,
         })
     }
 
-    /// Decides a fetch and logs it: what is to be opened.
+    /// Decides a fetch and logs it durably: what is to be opened.
+    pub(crate) async fn permitted_now(
+        &self,
+        request: &Request,
+        version: Option<u32>,
+        trace: &Trace,
+    ) -> Result<(Permit, DisclosureId, Vec<Plan>), Error> {
+        for _ in 0..DECISIONS_MAX {
+            let (decided, disclosure, plans) = self.permitted(request, version, trace).await?;
+            // Whatever was revoked before the disclosure was durable binds this read too.
+            let latest = self.vault.consent_current(&request.subject).await?;
+            if latest.latest().state.sequence == decided.sequence {
+                return Ok((decided.permit, disclosure, plans));
+            }
+        }
+        Err(keeps_changing())
+    }
+
     async fn permitted(
         &self,
         request: &Request,
         version: Option<u32>,
+        trace: &Trace,
     ) -> Result<(Decided, DisclosureId, Vec<Plan>), Error> {
         let metas = self
             .selected(&request.subject, &request.selection.records, version)
             .await;
         let known = metas.as_deref().unwrap_or_default();
-        let decided = self.decide(request.clone(), known).await?;
+        let decided = self.decide(request.clone(), known, trace).await?;
         // Unknown records are told only to those who may read.
         let metas = match metas {
             Ok(metas) => metas,
             Err(error) => {
-                self.permit_log(&decided, Vec::new(), None).await?;
+                self.permit_log(&decided, Vec::new(), trace).await?;
                 return Err(error);
             }
         };
         let plans = plans(metas, &decided)?;
         let records = plans.iter().map(|plan| plan.meta.record).collect();
-        let disclosure = self.permit_log(&decided, records, None).await?;
+        let disclosure = self.permit_log(&decided, records, trace).await?;
         Ok((decided, disclosure, plans))
     }
 
@@ -119,27 +127,32 @@ impl<S: Store> Custodian<S> {
     ) -> Result<Option<(vault::RecordMeta, DisclosureId)>, Error> {
         let (subject, record) = (&input.subject, input.record);
         let request = leaf_request(input, asked);
+        // A disclosure of the leaf's salt, without its content.
+        let trace = Trace {
+            channel: Some("receipt"),
+            asked: None,
+        };
         for _ in 0..DECISIONS_MAX {
             let records = &request.selection.records;
             let metas = self.selected(subject, records, input.version).await;
             let known = metas.as_deref().unwrap_or_default();
-            let decided = self.decide(request.clone(), known).await?;
+            let decided = self.decide(request.clone(), known, &trace).await?;
             // Unknown records, and those without that part, are told only to those who may read.
             let plan = match metas {
                 Ok(metas) => plans(metas, &decided)?.pop(),
                 Err(error) => {
-                    self.permit_log(&decided, Vec::new(), Some(RECEIPT)).await?;
+                    self.permit_log(&decided, Vec::new(), &trace).await?;
                     return Err(error);
                 }
             };
             let Some(plan) = plan else {
-                self.permit_log(&decided, Vec::new(), Some(RECEIPT)).await?;
+                self.permit_log(&decided, Vec::new(), &trace).await?;
                 return Err(Error::RecordUnknown(record));
             };
             if asked.leaf == ReceiptLeaf::Stored && !plan.is_whole() {
                 let denial = not_whole(&decided.permit, &plan);
                 let stale = decided.permit.stale;
-                return Err(self.refusal_log(request, denial, stale).await);
+                return Err(self.refusal_log(request, denial, stale, &trace).await);
             }
             let state = self
                 .vault
@@ -148,9 +161,7 @@ impl<S: Store> Custodian<S> {
             if !matches!(state, CommitmentState::Final { .. }) {
                 return Ok(None);
             }
-            let disclosure = self
-                .permit_log(&decided, vec![record], Some(RECEIPT))
-                .await?;
+            let disclosure = self.permit_log(&decided, vec![record], &trace).await?;
             // As for a fetch: whatever was revoked before the disclosure was durable binds.
             let latest = self.vault.consent_current(subject).await?;
             if latest.latest().state.sequence == decided.sequence {
@@ -181,9 +192,15 @@ impl<S: Store> Custodian<S> {
             None => self.selected(&input.subject, &Records::All, None).await,
         };
         let decided = self
-            .decide(request, metas.as_deref().unwrap_or_default())
+            .decide(
+                request,
+                metas.as_deref().unwrap_or_default(),
+                &Trace::default(),
+            )
             .await?;
-        let disclosure = self.permit_log(&decided, Vec::new(), None).await?;
+        let disclosure = self
+            .permit_log(&decided, Vec::new(), &Trace::default())
+            .await?;
         let mut listed = Vec::new();
         for plan in plans(metas?, &decided)? {
             listed.push(self.shown(&input.subject, &plan).await?);
@@ -200,12 +217,13 @@ impl<S: Store> Custodian<S> {
         &self,
         request: Request,
         metas: &[vault::RecordMeta],
+        trace: &Trace,
     ) -> Result<Decided, Error> {
         let subject = request.subject;
         let standing = match self.standing(&subject).await {
             Ok(standing) => standing,
             Err(Error::SubjectErased) => {
-                return Err(self.refusal_log(request, erased(), false).await);
+                return Err(self.refusal_log(request, erased(), false, trace).await);
             }
             Err(error) => return Err(error),
         };
@@ -235,7 +253,7 @@ impl<S: Store> Custodian<S> {
             }),
             Decision::Deny(denial) => {
                 let stale = facts.is_stale();
-                Err(self.refusal_log(request, denial, stale).await)
+                Err(self.refusal_log(request, denial, stale, trace).await)
             }
         }
     }
@@ -264,7 +282,7 @@ impl<S: Store> Custodian<S> {
         &self,
         decided: &Decided,
         records: Vec<RecordId>,
-        channel: Option<&'static str>,
+        trace: &Trace,
     ) -> Result<DisclosureId, Error> {
         self.disclosure_log(Logging {
             request: decided.request.clone(),
@@ -272,7 +290,8 @@ impl<S: Store> Custodian<S> {
             records,
             stale: decided.permit.stale,
             session: decided.session,
-            channel,
+            channel: trace.channel,
+            asked: trace.asked.clone(),
         })
         .await
     }
@@ -419,9 +438,6 @@ impl<S: Store> Custodian<S> {
         })
     }
 }
-
-/// How a disclosure of a leaf's salt, without its content, is called in the log.
-const RECEIPT: &str = "receipt";
 
 fn keeps_changing() -> Error {
     Error::Unavailable("the subject's consent keeps changing; try again".to_owned())

@@ -97,6 +97,37 @@ fn everything_outside_the_grant_is_refused_with_its_reason() {
     });
 }
 
+/// A grant whose answer got lost is asked for again: one grant, and one revocation ends it.
+#[test]
+fn the_same_grant_is_granted_once() {
+    run(25, |context| async move {
+        let world = World::new(context).await;
+        let subject = world.subject().await;
+        world.deposit_final(subject, "case-1").await;
+        let draft = world.grant();
+        let add = ConsentChange::GrantAdd(draft.clone());
+        let first = world
+            .consent(subject, add.clone(), Wait::Durable)
+            .await
+            .unwrap();
+        let again = world.consent(subject, add, final_wait()).await.unwrap();
+        assert_eq!(again.grants, first.grants);
+        let other = node::consent_change::GrantDraft {
+            until: draft.until.saturating_add(1),
+            ..draft
+        };
+        let other = ConsentChange::GrantAdd(other);
+        let other = world.consent(subject, other, final_wait()).await.unwrap();
+        assert_ne!(other.grants, first.grants);
+        for grant in [first.grants[0], other.grants[0]] {
+            let revoke = ConsentChange::GrantRevoke(grant);
+            world.consent(subject, revoke, Wait::Durable).await.unwrap();
+        }
+        let missing = denied(&world, specialist(), Purpose::Treat, subject, PHENOTYPE).await;
+        assert!(missing.contains(&Missing::NoGrant), "{missing:?}");
+    });
+}
+
 #[test]
 fn widening_waits_for_finality_and_narrowing_does_not() {
     run(22, |context| async move {

@@ -273,5 +273,6 @@ pub fn refusal(subject: SubjectId, id: DisclosureId, at: u64) -> Disclosure {
         stale: false,
         session: None,
         channel: None,
+        asked: None,
     }
 }
