@@ -100,6 +100,8 @@ pub struct Shared {
     pub disclosure: DisclosureId,
     /// This institution's log row of the read.
     pub logged: DisclosureId,
+    /// The visitor compartment that it is in.
+    pub visitor: SubjectId,
     /// Why it was permitted.
     pub because: Vec<Because>,
     /// Until when something of it is permitted, if that ends.

@@ -12,7 +12,7 @@ use crate::disclosure::log::Logging;
 use crate::error::Error;
 use crate::record::Content;
 use codec::Domain;
-use codec::id::{DisclosureId, InstitutionId, RecordId};
+use codec::id::{DisclosureId, InstitutionId, RecordId, SubjectId};
 use consent::{Denial, Records, Request, Role};
 use keys::HybridSecretKey;
 use keys::commitment::Label;
@@ -91,7 +91,7 @@ impl<S: Store> Custodian<S> {
             }
         };
         let records = self.believed(&ask, &permitted)?;
-        let logged = self
+        let (visitor, logged) = self
             .visit_log(&ask, answer.disclosure, &permitted, &records)
             .await?;
         // INVARIANT: nothing is shown before this line.
@@ -99,6 +99,7 @@ impl<S: Store> Custodian<S> {
         Ok(Shared {
             disclosure: answer.disclosure,
             logged,
+            visitor,
             because: permitted.because,
             until: permitted.until,
             records,
@@ -217,7 +218,7 @@ impl<S: Store> Custodian<S> {
         disclosure: DisclosureId,
         permitted: &Permitted,
         records: &[SharedRecord],
-    ) -> Result<DisclosureId, Error> {
+    ) -> Result<(SubjectId, DisclosureId), Error> {
         let visitor = self
             .vault
             .visitor_ensure(
@@ -227,7 +228,7 @@ impl<S: Store> Custodian<S> {
                 &mut self.ambient.entropy(),
             )
             .await?;
-        self.disclosure_log(Logging {
+        let logging = Logging {
             request: Request {
                 subject: visitor,
                 ..ask.request.clone()
@@ -238,7 +239,7 @@ impl<S: Store> Custodian<S> {
             session: Some(disclosure),
             channel: Some("visit"),
             asked: None,
-        })
-        .await
+        };
+        Ok((visitor, self.disclosure_log(logging).await?))
     }
 }

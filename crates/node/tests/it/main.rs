@@ -15,6 +15,7 @@ mod erasures;
 mod families;
 mod folders;
 mod golden;
+mod institutions;
 mod network;
 mod receipts;
 mod sharing;

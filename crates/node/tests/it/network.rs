@@ -34,23 +34,23 @@ use crate::world::{
     phenopacket, run,
 };
 
-struct Member {
-    card: Card,
+pub(crate) struct Member {
+    pub(crate) card: Card,
     custody: MemoryCustody,
     store: Store,
     node: Option<Node>,
 }
 
-struct Network {
+pub(crate) struct Network {
     context: Context,
-    genesis: Genesis,
-    members: Vec<Member>,
+    pub(crate) genesis: Genesis,
+    pub(crate) members: Vec<Member>,
     oracle: Oracle<PublicKey, Context>,
     starts: u64,
 }
 
 impl Network {
-    async fn new(context: Context) -> Self {
+    pub(crate) async fn new(context: Context) -> Self {
         let ambient = Ambient::of(&context);
         let mut members = Vec::new();
         for (index, name) in ["Ithaca", "Pylos", "Sparta", "Scheria"]
@@ -120,7 +120,7 @@ impl Network {
         PublicKey::decode(Copying(self.validator(index).as_bytes())).unwrap()
     }
 
-    async fn link(&self, a: usize, b: usize) {
+    pub(crate) async fn link(&self, a: usize, b: usize) {
         let link = Link {
             latency: Duration::from_millis(10),
             jitter: Duration::from_millis(2),
@@ -132,7 +132,7 @@ impl Network {
         }
     }
 
-    async fn cut(&self, a: usize, b: usize) {
+    pub(crate) async fn cut(&self, a: usize, b: usize) {
         for (from, to) in [(a, b), (b, a)] {
             let (from, to) = (self.peer(from), self.peer(to));
             self.oracle.remove_link(from, to).await.unwrap();
@@ -228,16 +228,16 @@ impl Network {
         }
     }
 
-    fn handle(&self, index: usize) -> node::Handle {
+    pub(crate) fn handle(&self, index: usize) -> node::Handle {
         self.members[index].node.as_ref().unwrap().handle()
     }
 
-    fn staff(&self, index: usize, role: Role) -> Caller {
+    pub(crate) fn staff(&self, index: usize, role: Role) -> Caller {
         let id = self.members[index].card.institution.id;
         Caller::staff(actor(id, "staff-1", role))
     }
 
-    async fn sleep_ms(&self, duration_ms: u64) {
+    pub(crate) async fn sleep_ms(&self, duration_ms: u64) {
         self.context.sleep(Duration::from_millis(duration_ms)).await;
     }
 
@@ -246,7 +246,7 @@ impl Network {
         self.handle(index).status(operator).await.unwrap().tip
     }
 
-    async fn open(&self, index: usize, wait: Wait) -> SubjectId {
+    pub(crate) async fn open(&self, index: usize, wait: Wait) -> SubjectId {
         let opened = self.handle(index).subject_open(SubjectOpen {
             caller: self.staff(index, Role::Desk),
             controllers: vec![guardian(1)],
@@ -310,7 +310,7 @@ impl Network {
     }
 
     /// Deposits at a member and checks the receipt offline.
-    async fn deposit(&self, index: usize, subject: SubjectId, case: &str) -> Digest {
+    pub(crate) async fn deposit(&self, index: usize, subject: SubjectId, case: &str) -> Digest {
         let mut submission = self.submission(index, subject, case);
         submission.wait = final_wait();
         let deposited = self.handle(index).record_deposit(submission).await.unwrap();
