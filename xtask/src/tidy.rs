@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "keys",
             "ledger",
             "node",
+            "peers",
             "phenopacket",
             "store",
             "store-fjall",
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("api", &["codec", "consent", "keys", "node"]),
+    ("peers", &["codec", "keys", "node"]),
     (
         "node",
         &[
@@ -80,7 +82,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("commonware-cryptography", &["consensus"]),
     ("commonware-consensus", &["consensus"]),
     ("commonware-p2p", &["consensus"]),
-    ("tokio", &["api", "cli"]),
+    ("tokio", &["api", "cli", "peers"]),
+    ("rustls", &["peers"]),
+    ("tokio-rustls", &["peers"]),
     ("axum", &["api"]),
     ("fjall", &["store-fjall"]),
     ("jmt", &["ledger"]),

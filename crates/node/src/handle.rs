@@ -25,8 +25,8 @@ use crate::safeguarding::{
     Safeguarding, SafeguardingApprove, SafeguardingLift, SafeguardingPropose, SafeguardingQuery,
 };
 use crate::share::{
-    PointerRead, ShareAccept, ShareAnswer, ShareAsk, SharePoint, SharePointer, ShareQuery,
-    ShareRequest, Shared,
+    PeerKeys, PointerRead, ShareAccept, ShareAnswer, ShareAsk, SharePoint, SharePointer,
+    ShareQuery, ShareRequest, Shared,
 };
 use crate::status::{Metrics, Readiness, Status};
 use crate::subject::{
@@ -47,6 +47,7 @@ pub(crate) type Job = BoxFuture<'static, ()>;
 #[derive(Clone)]
 pub struct Handle {
     cases: Weak<dyn UseCases>,
+    keys: Weak<dyn PeerKeys>,
     jobs: mpsc::UnboundedSender<Job>,
     in_flight: Arc<AtomicUsize>,
     in_flight_max: usize,
@@ -187,14 +188,21 @@ impl Handle {
         in_flight_max: usize,
         events: Broadcast,
     ) -> Self {
+        let keys: Arc<dyn PeerKeys> = cases.clone();
         let cases: Arc<dyn UseCases> = cases.clone();
         Self {
             cases: Arc::downgrade(&cases),
+            keys: Arc::downgrade(&keys),
             jobs,
             in_flight: Arc::default(),
             in_flight_max,
             events,
         }
+    }
+
+    /// The keys for handshakes between institutions; none once the node has stopped.
+    pub fn peer_keys(&self) -> Option<Arc<dyn PeerKeys>> {
+        self.keys.upgrade()
     }
 
     /// Whether no call is in flight.

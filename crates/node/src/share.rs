@@ -23,9 +23,11 @@ use consent::{Because, Purpose, Selection};
 
 mod answer;
 mod ask;
+mod peer;
 mod pointer;
 pub(crate) mod wire;
 
+pub use peer::PeerKeys;
 pub use pointer::{PointerRead, SharePoint};
 pub use wire::SharePointer;
 
