@@ -1,6 +1,6 @@
 //! The router, what its handlers share, and the bounds of what they read.
 
-use crate::{endpoint::ENDPOINTS, guard::guard, problem::Problem, token::Tokens};
+use crate::{endpoint::ENDPOINTS, guard::guard, problem::Problem, shares::Exchange, token::Tokens};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -44,6 +44,7 @@ pub struct Edge {
     pub(crate) limits: Arc<Limits>,
     /// One permit per KiB of a body in flight.
     budget: Arc<Semaphore>,
+    exchange: Option<Arc<dyn Exchange>>,
 }
 
 const PERMIT_BYTES: usize = 1 << 10;
@@ -58,7 +59,19 @@ impl Edge {
             tokens,
             limits: Arc::new(limits),
             budget: Arc::new(Semaphore::new(permits)),
+            exchange: None,
         }
+    }
+
+    /// The same edge, with a way to other institutions.
+    #[must_use]
+    pub fn with_exchange(mut self, exchange: Arc<dyn Exchange>) -> Self {
+        self.exchange = Some(exchange);
+        self
+    }
+
+    pub(crate) fn exchange(&self) -> Option<&dyn Exchange> {
+        self.exchange.as_deref()
     }
 
     /// The time by which tokens expire.

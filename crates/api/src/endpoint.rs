@@ -1,6 +1,8 @@
 //! The table of endpoints: the one truth for router, OpenAPI document and authorisation matrix.
 
-use crate::{consents, disclosures, edge::Edge, emergencies, operations, records, subjects};
+use crate::{
+    consents, disclosures, edge::Edge, emergencies, operations, records, shares, subjects,
+};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use node::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -274,6 +276,13 @@ endpoints! {
     "restriction_set": Put "/v1/subjects/{subject}/restriction" => put(consents::restrict), Bearer,
         "Restricts processing (GDPR article 18), or lifts it.", [WAIT, SEQUENCE],
         Json(json::<consents::Restriction>), 200 Json(json::<consents::Accepted>);
+
+    "share_point": Post "/v1/subjects/{subject}/pointers" => post(shares::point), Bearer,
+        "Makes a pointer: whom another institution has to ask for this subject's records. It permits nothing.", [],
+        Json(json::<shares::Point>), 201 Json(json::<shares::Pointer>);
+    "share_ask": Post "/v1/shares" => post(shares::ask), Bearer,
+        "Asks another institution for records. It decides and logs; what it permits is checked against the ledger, shown once and not kept.", [],
+        Json(json::<shares::Asked>), 200 Json(json::<shares::Received>);
 
     "disclosure_list": Get "/v1/subjects/{subject}/disclosures" => get(disclosures::list), Bearer,
         "Who looked, who was refused, and why.",

@@ -25,9 +25,11 @@ mod operations;
 mod read;
 mod records;
 mod serving;
+mod shares;
 mod subjects;
 
 pub use edge::{Edge, Limits, router};
 pub use problem::Problem;
 pub use serving::{Bounds, serve};
+pub use shares::{Exchange, Exchanged};
 pub use token::{NewToken, TokenError, Tokens};

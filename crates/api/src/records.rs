@@ -383,23 +383,26 @@ fn parts(found: &FetchedRecord) -> Result<Vec<Part>, Problem> {
         .projections
         .iter()
         .map(|projection| {
-            let text = std::str::from_utf8(projection.bytes.as_bytes()).ok();
-            let body = text
-                .and_then(|t| RawValue::from_string(t.to_owned()).ok())
-                .ok_or_else(|| {
-                    Problem::new(
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        "internal",
-                        "a stored projection is not JSON; please report it",
-                    )
-                })?;
             Ok(Part {
                 category: projection.category,
                 rule_version: projection.rule_version,
-                body,
+                body: raw(&projection.bytes)?,
             })
         })
         .collect()
+}
+
+/// A projection as it is, within an answer.
+pub(crate) fn raw(projection: &Content) -> Result<Box<RawValue>, Problem> {
+    let text = std::str::from_utf8(projection.as_bytes()).ok();
+    text.and_then(|t| RawValue::from_string(t.to_owned()).ok())
+        .ok_or_else(|| {
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "a projection is not JSON; please report it",
+            )
+        })
 }
 
 pub(crate) async fn receipt(

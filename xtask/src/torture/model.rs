@@ -57,6 +57,8 @@ pub(crate) struct Subject {
     granted: Promise,
     revoked: Promise,
     erased: Promise,
+    /// It has all its records and is kept to the end.
+    is_full: bool,
     /// Whether anything was asked of it since it was last checked.
     is_touched: bool,
 }
@@ -100,7 +102,7 @@ pub(crate) fn work(
             thread::sleep(Duration::from_millis(2 * pause));
         }
         let alive = match subjects.last_mut() {
-            Some(subject) if subject.erased == Promise::No => {
+            Some(subject) if subject.erased == Promise::No && !subject.is_full => {
                 subject.act(institution, base, rng)?
             }
             _ => match open(institution, base)? {
@@ -139,6 +141,7 @@ fn open(institution: &Institution, base: &str) -> Result<Option<Subject>> {
         granted: Promise::No,
         revoked: Promise::No,
         erased: Promise::No,
+        is_full: false,
         is_touched: true,
     }))
 }
@@ -169,7 +172,13 @@ impl Subject {
             18 if self.records.len() > 6 && rng.next().is_multiple_of(3) => {
                 self.erase(institution, base)
             }
-            _ if self.records.len() >= MAX_RECORDS => self.erase(institution, base),
+            _ if self.records.len() >= MAX_RECORDS => {
+                self.is_full = rng.next().is_multiple_of(3);
+                if self.is_full {
+                    return Ok(true);
+                }
+                self.erase(institution, base)
+            }
             _ => self.read(institution, base),
         }
     }

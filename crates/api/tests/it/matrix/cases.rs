@@ -180,6 +180,15 @@ pub(super) const CASES: &[Case] = &[
     case("restriction_set", Own, |call, _, _, _| {
         call.json(&json!({"restricted": true}))
     }),
+    // Of a grant that does not stand, so that those who may are told so.
+    case("share_point", Any, |call, _, _, _| {
+        call.json(&json!({"grant": "00".repeat(16)}))
+    }),
+    // Of this institution itself, so that those who may are told to fetch.
+    case("share_ask", NoSubject, |call, _, _, house| {
+        let subject = "00".repeat(32);
+        call.json(&json!({"custodian": house.institution, "subject": subject, "purpose": "TREAT"}))
+    }),
     plain("disclosure_list", Any),
     case("disclosure_proof", Any, |call, _, _, house| {
         call.query(&format!("period={}", house.period()))
