@@ -10,6 +10,7 @@ use crate::wait::Waits;
 use bytes::Bytes;
 use codec::id::{Digest, EntryId, InstitutionId, NetworkId, SubjectId};
 use codec::time::Millis;
+use consensus::Tip;
 use consent::{ConsentState, Effective, Facts, Opening, Policy};
 use futures::FutureExt;
 use keys::{PqSigningKey, PublicKey, SigningKey};
@@ -24,6 +25,10 @@ use vault::{ConsentView, QueuedCommitment, Signed, Vault};
 
 /// How far the local clock may run ahead of what the ledger makes likely before it is not believed, ms.
 const CLOCK_SLACK_MS: u64 = 60_000;
+
+/// Blocks that the network may be ahead of this node before what it holds is as old as its last block,
+/// and not as the moment at which that came here.
+const BEHIND_BLOCKS: u64 = 4;
 
 /// One institution's records, rules, keys and ledger.
 pub(crate) struct Custodian<S: Store> {
@@ -91,13 +96,25 @@ impl<S: Store> Custodian<S> {
     }
 
     /// How old the view of the ledger is. Never younger than the runtime's timer says, so that a clock
-    /// set back does not make an old view fresh.
+    /// set back does not make an old view fresh; and while blocks are made up for, no younger than the last
+    /// of them.
     pub(crate) fn ledger_age_ms(&self) -> u64 {
         let by_clock = self
             .ambient
             .now_ms()
             .saturating_sub(self.ledger.tip().observed_at_ms);
-        by_clock.max(self.quiet_ms.load(Ordering::Relaxed))
+        let by_clock = by_clock.max(self.quiet_ms.load(Ordering::Relaxed));
+        match self.catching_up() {
+            Some((tip, _)) => by_clock.max(self.ambient.now_ms().saturating_sub(tip.time_ms)),
+            None => by_clock,
+        }
+    }
+
+    /// While this node is behind the network: its tip, and about how far the network is.
+    pub(crate) fn catching_up(&self) -> Option<(Tip, u64)> {
+        let (tip, horizon) = (self.ledger.tip(), self.ledger.horizon());
+        let behind = horizon > tip.height.saturating_add(BEHIND_BLOCKS);
+        behind.then_some((tip, horizon))
     }
 
     /// The time that is written into logs: the local clock, but no earlier than the last block and no

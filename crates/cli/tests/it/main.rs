@@ -9,5 +9,6 @@ mod binary;
 mod full;
 mod institution;
 mod mistakes;
+mod network;
 mod proofs;
 mod stopping;

@@ -241,6 +241,10 @@ impl Network {
         self.context.sleep(Duration::from_millis(duration_ms)).await;
     }
 
+    fn now_ms(&self) -> u64 {
+        Ambient::of(&self.context).now_ms()
+    }
+
     async fn tip(&self, index: usize) -> node::status::TipView {
         let operator = self.staff(index, Role::Operator);
         self.handle(index).status(operator).await.unwrap().tip
@@ -351,7 +355,20 @@ fn story(seed: u64) -> (u64, Vec<Digest>, String) {
         network.sleep_ms(60_000).await;
         assert!(network.tip(0).await.height > before + 5);
         network.start(3).await;
-        network.sleep_ms(30_000).await;
+        // What it makes up for is no fresh view, however fast it comes.
+        let mut behind = 0;
+        for _ in 0..3_000 {
+            let before = network.handle(3).ready(()).await.unwrap();
+            let (now_ms, tip) = (network.now_ms(), network.tip(3).await);
+            let after = network.handle(3).ready(()).await.unwrap();
+            if before.behind && after.behind {
+                assert!(before.height < before.of_about, "{before:?}");
+                assert!(tip.age_ms >= now_ms - tip.time_ms, "{tip:?}");
+                behind += 1;
+            }
+            network.sleep_ms(10).await;
+        }
+        assert!(behind > 0, "it never knew that it was behind");
         let (tip, back) = (network.tip(0).await, network.tip(3).await);
         assert!(tip.height.abs_diff(back.height) <= 2, "{tip:?} {back:?}");
         commitments.push(network.deposit(3, subjects[3], "case-4").await);
