@@ -95,6 +95,9 @@ pub enum InstitutionError {
     /// Keys could not be made from a backup.
     #[error("the backup could not be restored: {0}")]
     Restore(String),
+    /// The bytes are no application for membership.
+    #[error("the application is damaged or of another kind; ask for it again")]
+    Application,
     /// A card that somebody else made.
     #[error("the card of {0} is not signed by its own key; ask for it again")]
     Card(String),
@@ -246,7 +249,7 @@ pub fn prepare(
     Ok(card)
 }
 
-fn prepare_keys(
+pub(crate) fn prepare_keys(
     folder: &Path,
     founding: &Founding,
     validator: bool,

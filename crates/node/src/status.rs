@@ -310,6 +310,12 @@ impl<S: Store> Custodian<S> {
         for fault in self.ledger.faults() {
             warnings.push(format!("a validator misbehaved: {fault:?}"));
         }
+        if self.engine_is_outdated() {
+            warnings.push(
+                "the validator's key was replaced: start this node again, so that it votes under the new one"
+                    .to_owned(),
+            );
+        }
         let dropped = self.counters.entries_dropped.0.load(Ordering::Relaxed);
         if dropped > 0 {
             warnings.push(format!(

@@ -15,6 +15,8 @@ mod erasures;
 mod families;
 mod folders;
 mod golden;
+mod governance;
+mod members;
 mod network;
 mod receipts;
 mod sharing;
