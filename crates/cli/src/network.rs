@@ -1,23 +1,32 @@
-//! `ithaca network init`: founds a network of several institutions in one place.
+//! `ithaca network init | join`: founds a network of several institutions in one place, or joins one.
 //!
-//! In: a TOML file of the institutions (`docs/network.toml`). Out, below one new folder: the genesis, the
-//! same with every founder's signature, and a data folder of each institution with its own keys and a
-//! `node.toml` that names its peers. Each folder is then moved to its institution's own machine.
+//! `init`. In: a TOML file of the institutions (`docs/network.toml`). Out, below one new folder: the genesis,
+//! the same with every founder's signature, everybody's address as a peer, and a data folder of each
+//! institution with its own keys and a `node.toml` that names its peers. Each folder is then moved to its
+//! institution's own machine.
+//!
+//! `join`. In: the genesis, the peers, and which member is to propose it. Out: a data folder, and an application
+//! that this member hands in (`ithaca govern propose admit`).
 
 use crate::{config, folder, passphrase, running};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
-use keys::PasswordParams;
+use codec::InstitutionId;
+use keys::{PasswordParams, PublicKey};
 use ledger::{
     Kind, Parameters,
     genesis::{NAME_MAX_BYTES, operators_are_few},
 };
-use node::institution::{self, Founded, Founder, Founding};
+use node::{
+    governance::{self, Applicant},
+    institution::{self, Founded, Founder, Founding},
+    verify,
+};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     fs,
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -30,6 +39,44 @@ const FOUNDERS_MAX: usize = 10;
 pub(crate) enum Command {
     /// Makes one genesis, and a data folder for each institution.
     Init(InitOptions),
+    /// Makes the data folder of one more institution, and its application for membership.
+    Join(JoinOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct JoinOptions {
+    /// The new data folder.
+    folder: PathBuf,
+    /// The institution's name; public on the ledger.
+    #[arg(long)]
+    name: String,
+    /// hospital, laboratory, research-institute, patient-organisation or operator.
+    #[arg(long)]
+    kind: Kind,
+    /// The network's genesis, from a source you trust.
+    #[arg(long, value_name = "FILE")]
+    genesis: PathBuf,
+    /// The members' nodes, as `ithaca network init` wrote them.
+    #[arg(long, value_name = "FILE")]
+    peers: PathBuf,
+    /// The member that proposes it.
+    #[arg(long)]
+    sponsor: InstitutionId,
+    /// Last epoch at whose end it may pass; `ithaca govern status` shows the present one.
+    #[arg(long)]
+    until_epoch: u64,
+    /// Where the node listens for its peers.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// Where the node serves; a loopback address.
+    #[arg(long)]
+    http: SocketAddr,
+    /// The application: a new file.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The passphrase, in a file. Otherwise the credential `ithaca-passphrase`, or a prompt.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -83,7 +130,77 @@ struct Planned {
 pub(crate) fn run(command: Command) -> Result<()> {
     match command {
         Command::Init(options) => init(&options),
+        Command::Join(options) => join(&options),
     }
+}
+
+#[expect(clippy::print_stdout, reason = "what was made")]
+fn join(options: &JoinOptions) -> Result<()> {
+    folder::name_check("--name", &options.name)?;
+    let shown = options.folder.display();
+    let read = |path: &Path, what: &str| {
+        fs::read(path).with_context(|| format!("cannot read {what} {}", path.display()))
+    };
+    let genesis = read(&options.genesis, "the genesis")?;
+    verify::genesis(&genesis)
+        .with_context(|| format!("{} is refused", options.genesis.display()))?;
+    let peers = String::from_utf8_lossy(&read(&options.peers, "the peers")?).into_owned();
+    let at = format!(
+        "[http]\nlisten = \"{}\"\n\n[ledger]\nlisten = \"{}\"\n{peers}",
+        options.http, options.listen
+    );
+    config::Config::parse(&at)
+        .with_context(|| format!("with {} no node could run", options.peers.display()))?;
+    folder::must_be_new(&options.folder)?;
+    let passphrase = passphrase::read(options.passphrase_file.as_deref(), true)?;
+    let mut out = crate::subject::create_private(&options.out)?;
+    let founding = Founding {
+        name: options.name.clone(),
+        kind: options.kind,
+    };
+    let applicant = Applicant {
+        founding: &founding,
+        genesis: &genesis,
+        sponsor: options.sponsor,
+        until_epoch: options.until_epoch,
+    };
+    let params = PasswordParams::default();
+    let application = running::with_ambient(|ambient| {
+        governance::apply(
+            &options.folder,
+            &applicant,
+            passphrase.as_bytes(),
+            params,
+            ambient,
+        )
+    })
+    .with_context(|| format!("cannot make an institution in {shown}"))
+    .inspect_err(|_| drop(fs::remove_file(&options.out)))?;
+    fs::write(options.folder.join("node.toml"), at)?;
+    out.write_all(&application.encode())?;
+    println!(
+        "Made {} as {}.",
+        options.name,
+        folder::institution(&options.folder)?
+    );
+    println!(
+        "  {}   for {} to propose",
+        options.out.display(),
+        options.sponsor
+    );
+    println!("Every member adds this to its node.toml and starts its node again:");
+    print!(
+        "{}",
+        peer(&options.name, &application.node(), options.listen)
+    );
+    println!("Once admitted: ithaca up --data {shown}");
+    Ok(())
+}
+
+/// How others name a node in their `node.toml`.
+fn peer(name: &str, key: &PublicKey, address: SocketAddr) -> String {
+    let name = toml::Value::from(name);
+    format!("\n[[ledger.peers]]\nname = {name}\nkey = \"{key}\"\naddress = \"{address}\"\n")
 }
 
 #[expect(clippy::print_stdout, reason = "what was made")]
@@ -127,6 +244,7 @@ fn init(options: &InitOptions) -> Result<()> {
     );
     println!("  {shown}/genesis.cbor   give this to whoever verifies receipts");
     println!("  {shown}/founding.cbor  the same, signed by every founder");
+    println!("  {shown}/peers.toml     the members' nodes, for whoever joins");
     for planned in &plan.institution {
         println!(
             "  {shown}/{}   the data folder of {}",
@@ -258,6 +376,11 @@ impl Plan {
         let signed = &founded.genesis;
         fs::write(root.join("genesis.cbor"), codec::to_vec(&signed.genesis))?;
         fs::write(root.join("founding.cbor"), codec::to_vec(signed))?;
+        let members = self.institution.iter().zip(&founded.members);
+        let peers: String = members
+            .map(|(planned, (_, key))| peer(&planned.name, key, planned.reached()))
+            .collect();
+        fs::write(root.join("peers.toml"), peers)?;
         Ok(founded)
     }
 
@@ -267,8 +390,7 @@ impl Plan {
         let members = self.institution.iter().zip(&founded.members);
         for (index, (planned, (_, key))) in members.enumerate() {
             let name = toml::Value::from(planned.name.as_str());
-            // Writing to a string cannot fail.
-            let _ = if index == at {
+            if index == at {
                 let network = toml::Value::from(self.name.as_str());
                 let head = format!(
                     "# The node of {name}. Its own key, for its peers: {key}\n\n[http]\nlisten = \"{}\"\n\
@@ -276,14 +398,9 @@ impl Plan {
                     planned.http, planned.allow_remote, planned.peers
                 );
                 text.insert_str(0, &head);
-                Ok(())
             } else {
-                write!(
-                    text,
-                    "\n[[ledger.peers]]\nname = {name}\nkey = \"{key}\"\naddress = \"{}\"\n",
-                    planned.reached()
-                )
-            };
+                text.push_str(&peer(&planned.name, key, planned.reached()));
+            }
         }
         text
     }

@@ -89,7 +89,7 @@ impl Institution {
         institution
     }
 
-    fn token(&self, role: &str) -> String {
+    pub(crate) fn token(&self, role: &str) -> String {
         let data = self.data().display().to_string();
         let made = run([
             "token",
@@ -219,6 +219,15 @@ impl Answer {
 }
 
 impl Server<'_> {
+    pub(crate) fn institution(&self) -> &Institution {
+        self.institution
+    }
+
+    /// Where it serves.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// One request; the node must answer.
     pub(crate) fn call(
         &self,

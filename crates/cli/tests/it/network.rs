@@ -164,6 +164,128 @@ fn one_genesis_and_a_complete_folder_for_each() {
     );
 }
 
+/// `ithaca govern`, by an institution's operator at its node.
+fn govern(server: &Server<'_>, words: &str) -> crate::binary::Ran {
+    let file = server.institution().folder.join("operator-token");
+    fs::write(&file, server.institution().token("operator")).unwrap();
+    let (node, file) = (server.base().to_owned(), file.display().to_string());
+    // The change is a command of its own, behind where and who.
+    let (command, rest) = words.split_once(' ').unwrap_or((words, ""));
+    let mut line = vec!["govern", command, "--node", &node, "--token-file", &file];
+    line.extend(rest.split(' ').filter(|word| !word.is_empty()));
+    run(line)
+}
+
+fn epoch(server: &Server<'_>) -> u64 {
+    let shown = server.get("/v1/network", As::Operator).is(200).value();
+    shown["epoch"].as_u64().unwrap()
+}
+
+/// Waits for an epoch's end.
+fn epoch_ends(server: &Server<'_>) {
+    let from = epoch(server);
+    server.wait_for("the epoch's end", || (epoch(server) > from).then_some(()));
+}
+
+#[test]
+fn an_institution_joins_validates_and_changes_its_keys() {
+    let below = tempfile::tempdir().unwrap();
+    let [port, other, ..]: [u16; 4] = free_ports();
+    let plan = below.path().join("institutions.toml");
+    let text = format!(
+        "name = \"Ithaca alone\"\n[parameters]\nepoch_blocks = 8\nbatch_interval_ms = 20\n\
+         subject_release_ms = 20\ndisclosure_period_ms = 500\n[[institution]]\nname = \"Ithaca\"\n\
+         kind = \"hospital\"\nvalidator = true\npeers = \"127.0.0.1:{port}\"\n\
+         http = \"127.0.0.1:0\"\npassphrase_file = \"passphrase\"\n"
+    );
+    fs::write(&plan, text).unwrap();
+    fs::write(below.path().join("passphrase"), "passphrase of them").unwrap();
+    let network = below.path().join("network");
+    init(&plan, &network).succeeded();
+    let scratch = |name: &str| {
+        let folder = below.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        folder
+    };
+    let passphrase = below.path().join("passphrase");
+    let ithaca = Institution::of(&scratch("a"), network.join("ithaca"), passphrase.clone());
+    let sponsor = fs::read_to_string(ithaca.data().join("institution")).unwrap();
+
+    let (argos, application) = (below.path().join("argos"), below.path().join("application"));
+    let join = |http: &str| {
+        let line = format!(
+            "network join {} --name Argos --kind laboratory --genesis {} --peers {} --sponsor {} \
+             --until-epoch 1000 --listen 127.0.0.1:{other} --http {http} --out {} --passphrase-file {}",
+            argos.display(),
+            network.join("genesis.cbor").display(),
+            network.join("peers.toml").display(),
+            sponsor.trim(),
+            application.display(),
+            passphrase.display()
+        );
+        run(line.split(' '))
+    };
+    let open = join("0.0.0.0:0").refused();
+    assert!(open.contains("others can reach"), "{open}");
+    assert!(!argos.exists() && !application.exists());
+    let joined = join("127.0.0.1:0").succeeded().out;
+    let (_, as_peer) = joined.split_once("starts its node again:\n").unwrap();
+    let (as_peer, _) = as_peer.split_once("Once admitted").unwrap();
+    let argos = Institution::of(&scratch("b"), argos, passphrase);
+
+    let first = ithaca.start();
+    let said = govern(&first, &format!("propose admit {}", application.display()));
+    let said = said.succeeded().out;
+    assert!(said.starts_with("Proposed: Argos (laboratory, "), "{said}");
+    assert!(said.contains("final at height "), "{said}");
+    epoch_ends(&first);
+    let shown = govern(&first, "status").succeeded().out;
+    assert!(shown.contains("needs 2 of 2 members"), "{shown}");
+    assert!(shown.contains("Argos, laboratory\n"), "{shown}");
+    let wrong = govern(&first, "propose rotate validator signing").refused();
+    assert!(wrong.contains("propose it alone"), "{wrong}");
+    assert!(
+        govern(&first, &format!("vote {} approve", "07".repeat(32)))
+            .refused()
+            .contains("no such open proposal")
+    );
+
+    // Each knows the other now.
+    first.stop("-TERM");
+    let config = ithaca.data().join("node.toml");
+    let text = fs::read_to_string(&config).unwrap() + as_peer;
+    fs::write(&config, text).unwrap();
+    let (first, second) = (ithaca.start(), argos.start());
+    deposit(&second, "to Argos, a member").proved(&second, &argos);
+
+    let decided = |by: &Server<'_>, voter: &Server<'_>, change: &str| {
+        let said = govern(by, &format!("propose {change}")).succeeded().out;
+        let (_, proposal) = said.trim_end().split_once("ithaca govern vote ").unwrap();
+        let proposal = proposal.trim_end_matches(" approve");
+        let voted = govern(voter, &format!("vote {proposal} approve"))
+            .succeeded()
+            .out;
+        assert!(voted.starts_with("Approved: "), "{voted}");
+        epoch_ends(by);
+        epoch_ends(voter);
+    };
+    decided(&second, &first, "validate");
+    decided(&second, &first, "rotate signing governance sealing");
+    decided(&first, &second, "parameters --recover-delay-ms 60000");
+    let shown = govern(&second, "status").succeeded().out;
+    assert_eq!(shown.matches(", validates under ").count(), 2, "{shown}");
+    assert!(shown.contains("recover_delay_ms = 60000"), "{shown}");
+    deposit(&second, "to Argos, under new keys").proved(&second, &argos);
+    // Both are needed now.
+    let said = second.crash();
+    assert!(!said.contains("ERROR"), "{said}");
+    let waiting = deposit(&first, "to Ithaca, which is no quorum");
+    let second = argos.start();
+    waiting.proved(&first, &ithaca);
+    first.stop("-TERM");
+    second.stop("-TERM");
+}
+
 #[test]
 fn a_network_loses_one_and_goes_on_loses_two_and_loses_nothing() {
     let below = tempfile::tempdir().unwrap();
