@@ -1,7 +1,7 @@
 //! The table of endpoints: the one truth for router, OpenAPI document and authorisation matrix.
 
 use crate::{
-    consents, disclosures, edge::Edge, emergencies, operations, records, shares, subjects,
+    consents, disclosures, edge::Edge, emergencies, network, operations, records, shares, subjects,
 };
 use axum::routing::{MethodRouter, delete, get, post, put};
 use node::Role;
@@ -203,6 +203,18 @@ endpoints! {
         "This document.", [], Nothing, 200 Bytes(&["application/json"]);
     "status": Get "/v1/status" => get(operations::status), Bearer,
         "How the node does, for operators.", [], Nothing, 200 Json(json::<operations::StatusShown>);
+
+    "network_show": Get "/v1/network" => get(network::show), Bearer,
+        "The members, the validators, the rules and the open proposals.", [], Nothing, 200 Json(json::<network::Network>);
+    "network_propose": Post "/v1/network/proposals" => post(network::propose), Only(&[Role::Operator]),
+        "Proposes a change of the network; counts as this institution's approval. Two thirds of the members pass it at an epoch's end.",
+        [WAIT], Json(json::<network::Propose>), 201 Json(json::<network::Accepted>);
+    "network_admit": Post "/v1/network/applications" => post(network::admit), Only(&[Role::Operator]),
+        "Proposes to admit the institution that made this application (`ithaca network join`).",
+        [WAIT], Bytes(CBOR), 201 Json(json::<network::Accepted>);
+    "network_vote": Post "/v1/network/proposals/{proposal}/vote" => post(network::vote), Only(&[Role::Operator]),
+        "Approves of a proposal, or not; a later vote replaces an earlier one.",
+        [WAIT], Json(json::<network::Vote>), 200 Json(json::<network::Accepted>);
 
     "subject_open": Post "/v1/subjects" => post(subjects::open), Bearer,
         "Opens a compartment for a person.", [KEY, WAIT],

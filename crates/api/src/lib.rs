@@ -21,6 +21,7 @@ mod disclosures;
 mod edge;
 mod emergencies;
 mod guard;
+mod network;
 mod operations;
 mod read;
 mod records;

@@ -32,6 +32,10 @@ pub(crate) struct Ready {
     fresh: bool,
     /// Why not.
     because: Vec<String>,
+    /// Height of the ledger here.
+    height: u64,
+    /// About where the network is; above `height` while the node catches up.
+    of_about: u64,
 }
 
 /// How the node does.
@@ -79,6 +83,8 @@ pub(crate) async fn ready(State(edge): State<Edge>) -> Result<Response, Problem>
             ready: readiness.ready,
             fresh: readiness.fresh,
             because: readiness.because,
+            height: readiness.height,
+            of_about: readiness.of_about,
         },
     ))
 }

@@ -4,8 +4,13 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use consent::Policy;
-use serde::Deserialize;
+use keys::PublicKey;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 use std::{
+    collections::BTreeSet,
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -38,12 +43,36 @@ pub(crate) struct Http {
     pub(crate) connections: usize,
 }
 
-/// The validators' network.
+/// The network of the institutions' nodes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Ledger {
-    /// Where the consensus engine listens for its peers.
+    /// What people call the network.
+    pub(crate) network: Option<String>,
+    /// Where the consensus engine listens for its peers; without peers, nothing listens.
     pub(crate) listen: SocketAddr,
+    /// The other institutions' nodes.
+    pub(crate) peers: Vec<Peer>,
+}
+
+/// Another institution's node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Peer {
+    /// Whose node it is, for people.
+    pub(crate) name: String,
+    /// The key by which it is known; of a validator, that key.
+    #[serde(deserialize_with = "peer_key")]
+    pub(crate) key: PublicKey,
+    /// Where it is reached.
+    pub(crate) address: SocketAddr,
+}
+
+fn peer_key<'de, D: Deserializer<'de>>(from: D) -> Result<PublicKey, D::Error> {
+    let text = String::deserialize(from)?;
+    let key: Option<PublicKey> = text.parse().ok();
+    key.filter(PublicKey::is_point)
+        .ok_or_else(|| D::Error::custom("a key is 64 hexadecimal digits of a node's public key"))
 }
 
 /// The key-value store.
@@ -72,7 +101,9 @@ impl Default for Http {
 impl Default for Ledger {
     fn default() -> Self {
         Self {
+            network: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8421)),
+            peers: Vec::new(),
         }
     }
 }
@@ -97,14 +128,7 @@ impl Config {
 
     /// Parses and checks.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|error| {
-            // Its own display is a drawing of several lines.
-            let before = error.span().and_then(|span| text.get(..span.start));
-            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-            let said = text.lines().nth(line - 1).unwrap_or_default().trim();
-            let why = error.message().replace('\n', " ");
-            anyhow!("line {line}: {why} (in `{said}`)")
-        })?;
+        let config: Self = parsed(text)?;
         if !config.http.listen.ip().is_loopback() && !config.http.allow_remote {
             bail!(
                 "http.listen is {}, which others can reach: end TLS in front of the node and set http.allow_remote = true, or use a loopback address",
@@ -112,6 +136,7 @@ impl Config {
             );
         }
         config.http.check()?;
+        config.ledger.check()?;
         within(
             "store.cache_bytes",
             config.store.cache_bytes,
@@ -138,6 +163,37 @@ impl Http {
     }
 }
 
+impl Ledger {
+    fn check(&self) -> Result<()> {
+        let mut keys = BTreeSet::new();
+        for peer in &self.peers {
+            let Peer { name, address, .. } = peer;
+            if address.ip().is_unspecified() || address.port() == 0 {
+                bail!("the peer '{name}' cannot be reached at {address}; give its own address");
+            }
+            if !keys.insert(peer.key.to_string()) {
+                bail!("two peers have the key of '{name}'; each node has its own");
+            }
+        }
+        if !self.peers.is_empty() && self.listen.port() == 0 {
+            bail!("ledger.listen has no port; the peers must know it");
+        }
+        Ok(())
+    }
+}
+
+/// Reads TOML; a fault in one line, with the line it is in.
+pub(crate) fn parsed<T: DeserializeOwned>(text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| {
+        // Its own display is a drawing of several lines.
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        let said = text.lines().nth(line - 1).unwrap_or_default().trim();
+        let why = error.message().replace('\n', " ");
+        anyhow!("line {line}: {why} (in `{said}`)")
+    })
+}
+
 fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
     if value < least || value > most {
         bail!("{name} is {value}; it takes {least} to {most}");
@@ -155,7 +211,8 @@ mod tests {
         let mut read = 0;
         for entry in fs::read_dir(docs).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|e| e == "toml") {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with("node") && name.ends_with(".toml") {
                 Config::read(&path).unwrap();
                 read += 1;
             }

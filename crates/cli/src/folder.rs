@@ -30,9 +30,7 @@ pub(crate) struct InitOptions {
 
 #[expect(clippy::print_stdout, reason = "what was made")]
 pub(crate) fn init(options: &InitOptions) -> Result<()> {
-    if options.name.trim().is_empty() || options.name.len() > NAME_MAX_BYTES {
-        bail!("--name takes 1 to {NAME_MAX_BYTES} bytes of text");
-    }
+    name_check("--name", &options.name)?;
     let passphrase = passphrase::read(options.passphrase_file.as_deref(), true)?;
     create(
         &options.folder,
@@ -52,6 +50,14 @@ pub(crate) fn init(options: &InitOptions) -> Result<()> {
         "  {folder}/custody        sealed keys. Never copy custody/table-keys: erasure destroys it in place."
     );
     println!("Next: ithaca up --data {folder}");
+    Ok(())
+}
+
+/// Refuses a name that the ledger would.
+pub(crate) fn name_check(what: &str, name: &str) -> Result<()> {
+    if name.trim().is_empty() || name.len() > NAME_MAX_BYTES {
+        bail!("{what} takes 1 to {NAME_MAX_BYTES} bytes of text");
+    }
     Ok(())
 }
 

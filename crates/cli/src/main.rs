@@ -13,6 +13,8 @@ mod config;
 mod demo;
 mod entropy;
 mod folder;
+mod govern;
+mod network;
 mod passphrase;
 mod running;
 mod subject;
@@ -39,7 +41,18 @@ enum Command {
     Demo(demo::Options),
     /// Founds an institution: keys, a ledger of one, a data folder.
     Init(folder::InitOptions),
+    /// Founds a network of several institutions, or joins one.
+    Network {
+        #[command(subcommand)]
+        command: network::Command,
+    },
+    /// Proposes changes of the network, and votes on them, through a running node.
+    Govern {
+        #[command(subcommand)]
+        command: govern::Command,
+    },
     /// Runs the node of an institution until it is told to stop.
+    #[command(visible_alias = "node")]
     Up(up::Options),
     /// Checks a receipt offline, with nothing but the network's genesis.
     Verify(verify::Options),
@@ -66,6 +79,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Init(options) => folder::init(&options),
+        Command::Network { command } => network::run(command),
+        Command::Govern { command } => govern::run(command),
         Command::Up(options) => up::run(&options),
         Command::Verify(options) => verify::run(&options),
         Command::Token(options) => token::run(&options),

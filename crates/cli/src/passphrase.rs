@@ -22,9 +22,24 @@ pub(crate) fn read(file: Option<&Path>, new: bool) -> Result<Zeroizing<String>> 
             "no passphrase: run in a terminal, give --passphrase-file FILE, or provide the credential '{CREDENTIAL}'"
         );
     }
-    let first = Zeroizing::new(rpassword::prompt_password(
-        "Passphrase of this institution: ",
-    )?);
+    prompted("this institution", new)
+}
+
+/// Reads the new passphrase of one institution among several, from its file or at a prompt.
+pub(crate) fn read_of(name: &str, file: Option<&Path>) -> Result<Zeroizing<String>> {
+    match file {
+        Some(path) => from_file(path),
+        None if std::io::stdin().is_terminal() => prompted(name, true),
+        None => bail!(
+            "no passphrase of '{name}': run in a terminal, or give its passphrase_file in the institutions' file"
+        ),
+    }
+}
+
+fn prompted(whose: &str, new: bool) -> Result<Zeroizing<String>> {
+    let first = Zeroizing::new(rpassword::prompt_password(format!(
+        "Passphrase of {whose}: "
+    ))?);
     if new {
         let second = Zeroizing::new(rpassword::prompt_password("The same again: ")?);
         if *first != *second {

@@ -172,6 +172,8 @@ fn settings_of(opened: &Opened, config: &Config) -> node::Config {
         opened.institution,
         config.ledger.listen,
     );
+    let peers = config.ledger.peers.iter();
+    settings.peers = peers.map(|peer| (peer.key, peer.address)).collect();
     settings.limits.payload_bytes = config.http.payload_bytes;
     settings.policy = config.policy.clone().unwrap_or_default();
     settings

@@ -8,7 +8,16 @@ use crate::{
 use anyhow::{Context, Result};
 use api::{Bounds, Edge, Limits, Tokens};
 use clap::Args;
-use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf, time::Duration};
+use futures::executor::block_on;
+use node::{Handle, status::Readiness};
+use std::{
+    io::IsTerminal as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -16,9 +25,10 @@ use tokio::{
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The node's data folder, made by `ithaca init`.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    /// The node's data folder, made by `ithaca init` or `ithaca network init`; the configuration's when left
+    /// out.
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    data: Option<PathBuf>,
     /// The configuration; `node.toml` in the data folder when left out, if there is one.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -33,14 +43,16 @@ pub(crate) struct Options {
 #[expect(clippy::print_stderr, reason = "what an operator watches")]
 pub(crate) fn run(options: &Options) -> Result<()> {
     logging();
-    let config = read_config(options)?;
+    let data = data_folder(options);
+    let config = read_config(options, &data)?;
     let passphrase = passphrase::read(options.passphrase_file.as_deref(), false)?;
-    let running = Running::start(&options.data, &passphrase, &config)?;
+    let running = Running::start(&data, &passphrase, &config)?;
     drop(passphrase);
+    let progress = Progress::watch(running.handle(), config.ledger.network.clone());
     let edge = Edge::new(
         running.handle(),
         running.ambient(),
-        Tokens::at(folder::tokens(&options.data)),
+        Tokens::at(folder::tokens(&data)),
         Limits {
             payload_bytes: config.http.payload_bytes,
             bodies_bytes: config.http.bodies_bytes,
@@ -81,11 +93,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             api::serve(listener, api::router(edge), &bounds, stop).await?;
             anyhow::Ok(())
         });
+    progress.end();
     let stopped = running.stop();
     served?;
     if stopped.is_err() {
         // The most likely reason why an engine cannot go on.
-        running::disk_check(&options.data, &config)?;
+        running::disk_check(&data, &config)?;
     }
     stopped
 }
@@ -93,8 +106,64 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// How long requests in flight may take to end.
 const GRACE: Duration = Duration::from_secs(10);
 
-fn read_config(options: &Options) -> Result<Config> {
-    let default = options.data.join("node.toml");
+/// How often an operator is told how far the node has come.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Tells on standard error how a node that is behind the network catches up.
+struct Progress {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Progress {
+    #[expect(clippy::print_stderr, reason = "what an operator watches")]
+    fn watch(node: Handle, network: Option<String>) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            if let Some(network) = network {
+                eprintln!("ithaca: the network is {network}");
+            }
+            let mut told = None;
+            while stopped.recv_timeout(PROGRESS) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let Ok(at) = block_on(node.ready(())) else {
+                    return;
+                };
+                if let Some(line) = progress(&mut told, &at) {
+                    eprintln!("{line}");
+                }
+            }
+        });
+        Self { stop, thread }
+    }
+
+    fn end(self) {
+        drop(self.stop);
+        self.thread.join().ok();
+    }
+}
+
+/// What there is to say, if there is anything new; `told` is the height that was told last.
+fn progress(told: &mut Option<u64>, at: &Readiness) -> Option<String> {
+    if at.behind {
+        let news = told.replace(at.height) != Some(at.height);
+        return news.then(|| format!("ledger: height {} of about {}", at.height, at.of_about));
+    }
+    told.take()?;
+    Some(format!("ledger: height {}, caught up", at.height))
+}
+
+/// The data folder: as given, or the one in which the configuration lies.
+fn data_folder(options: &Options) -> PathBuf {
+    let beside = options.config.as_ref().and_then(|path| path.parent());
+    match (&options.data, beside) {
+        (Some(data), _) => data.clone(),
+        (None, Some(beside)) if beside != Path::new("") => beside.to_owned(),
+        (None, _) => PathBuf::from("."),
+    }
+}
+
+fn read_config(options: &Options, data: &Path) -> Result<Config> {
+    let default = data.join("node.toml");
     let mut config = match &options.config {
         Some(path) => Config::read(path)?,
         None if default.exists() => Config::read(&default)?,
@@ -138,5 +207,32 @@ async fn told_to_stop() {
     tokio::select! {
         _ = interrupt.recv() => (),
         _ = terminate.recv() => (),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_while_there_is_some_and_once_it_is_over() {
+        let mut told = None;
+        let mut said = |height, of_about, behind: bool| {
+            let at = Readiness {
+                ready: true,
+                fresh: !behind,
+                because: Vec::new(),
+                height,
+                of_about,
+                behind,
+            };
+            progress(&mut told, &at).unwrap_or_default()
+        };
+        assert_eq!(said(1, 1, false), "");
+        assert_eq!(said(20, 60, true), "ledger: height 20 of about 60");
+        assert_eq!(said(20, 61, true), "");
+        assert_eq!(said(40, 80, true), "ledger: height 40 of about 80");
+        assert_eq!(said(80, 81, false), "ledger: height 80, caught up");
+        assert_eq!(said(81, 81, false), "");
     }
 }

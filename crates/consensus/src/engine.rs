@@ -35,6 +35,7 @@ use crate::certificates::{MAX_VALIDATORS, Scheme, Schemes, namespace, validator_
 use crate::epochs::{Deliveries, Epochs, VIEW_RETENTION};
 use crate::evidence::Faults;
 use crate::gossip;
+use crate::horizon::Horizon;
 use crate::network::{ChannelPlan, Link, Lookup, Network, OpenError, Simulated};
 
 /// What the engine needs of its runtime; both of the engine's runtimes have it.
@@ -139,6 +140,8 @@ pub struct Engine<E, N: Network<E>> {
     pub gossip: Link<E, N>,
     /// Misbehaviour seen.
     pub faults: Faults,
+    /// How far peers have come.
+    pub horizon: Horizon,
 }
 
 /// Why an engine did not start.
@@ -300,6 +303,7 @@ async fn wire<E: Runtime, N: Network<E>>(
     keeper.start(reporter, buffer, resolver);
 
     let faults = Faults::default();
+    let horizon = Horizon::default();
     let inline = Inline::new(
         context.child("inline"),
         Adapter(application.clone()),
@@ -314,6 +318,7 @@ async fn wire<E: Runtime, N: Network<E>>(
         epocher,
         schemes,
         faults: faults.clone(),
+        horizon: horizon.clone(),
         namespace: Arc::new(namespace(Domain::Evidence, &settings.network)),
         peers: opened.peers,
         blocker: opened.blocker,
@@ -328,6 +333,7 @@ async fn wire<E: Runtime, N: Network<E>>(
         task,
         gossip: opened.gossip,
         faults,
+        horizon,
     })
 }
 

@@ -38,6 +38,7 @@ use crate::block::Block;
 use crate::certificates::{Scheme, Schemes, certificate_bytes, validator_set};
 use crate::engine::{Pacing, READ_BUFFER, Runtime, WRITE_BUFFER};
 use crate::evidence::{FaultReporter, Faults};
+use crate::horizon::Horizon;
 use crate::network::{Link, Network, Peers};
 
 /// The block keeper of the engine.
@@ -93,6 +94,7 @@ pub(crate) struct Epochs<E: Runtime, N: Network<E>> {
     pub(crate) epocher: FixedEpocher,
     pub(crate) schemes: Schemes,
     pub(crate) faults: Faults,
+    pub(crate) horizon: Horizon,
     pub(crate) namespace: Arc<Vec<u8>>,
     pub(crate) peers: N::Peers,
     pub(crate) blocker: N::Blocker,
@@ -202,7 +204,10 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
                 acknowledgement.acknowledge();
                 Ok(())
             }
-            Some(Delivery::Certified(height)) => self.certified(height).await,
+            Some(Delivery::Certified(height)) => {
+                self.horizon.seen(height.get());
+                self.certified(height).await
+            }
             None => Err(Halt::Engine("the block keeper ended")),
         }
     }
@@ -266,6 +271,8 @@ impl<E: Runtime, N: Network<E>> Epochs<E, N> {
         let boundary = self.epocher.last(ours);
         if let Some(boundary) = boundary.filter(|_| theirs > ours.get()) {
             tracing::debug!(%ours, theirs, %boundary, "behind; asking for the boundary");
+            // Anyone may claim an epoch: what is believed of it ends with the next one.
+            self.horizon.seen(boundary.next().get());
             self.marshal
                 .hint_finalized(boundary, NonEmptyVec::new(from));
         }

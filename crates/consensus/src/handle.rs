@@ -20,6 +20,7 @@ use crate::application::Halt;
 use crate::certificates::SimplexCertificates;
 use crate::evidence::{Fault, Faults};
 use crate::gossip::Outbox;
+use crate::horizon::Horizon;
 use crate::replica::Replica;
 use crate::rows::{self, Position, RowError};
 
@@ -97,6 +98,7 @@ pub struct Handle<S> {
     pub(crate) replica: Arc<Replica<S>>,
     pub(crate) outbox: Outbox,
     pub(crate) faults: Faults,
+    pub(crate) horizon: Horizon,
 }
 
 impl<S> Clone for Handle<S> {
@@ -105,6 +107,7 @@ impl<S> Clone for Handle<S> {
             replica: self.replica.clone(),
             outbox: self.outbox.clone(),
             faults: self.faults.clone(),
+            horizon: self.horizon.clone(),
         }
     }
 }
@@ -133,6 +136,13 @@ impl<S: Store> Handle<S> {
     #[must_use]
     pub fn tip(&self) -> Tip {
         self.replica.tip()
+    }
+
+    /// The greatest height that the network is known to have reached; while it is above the tip's,
+    /// this node is catching up.
+    #[must_use]
+    pub fn horizon(&self) -> u64 {
+        self.horizon.height().max(self.tip().height)
     }
 
     /// Hears of every block finalised from now on.

@@ -3,7 +3,7 @@
 //! [`Network::open`] gives the engine its channels before anything is sent; each implementation
 //! sizes and starts what it needs. [`Lookup`] is the real one (authenticated, encrypted TCP to
 //! peers at known addresses; no socket at all while there are no peers), [`Simulated`] the seeded
-//! one.
+//! one. A network knows also of members that do not validate: they follow, and may submit.
 //!
 //! Does not know blocks, votes or entries: payloads are opaque and bounded by
 //! [`ChannelPlan::max_message_bytes`].
@@ -137,7 +137,8 @@ pub struct Opened<E, N: Network<E>> {
 
 /// The peers of a network, epoch by epoch.
 pub trait Peers: p2p::Provider<PublicKey = PublicKey> {
-    /// Makes `validators` the peers from `epoch` on; those of recent epochs stay connected.
+    /// Makes `validators` the peers from `epoch` on; those of recent epochs stay connected. Members
+    /// that do not validate may connect, follow and be heard, but are not dialled.
     fn track(&mut self, epoch: u64, validators: Set<PublicKey>);
 }
 

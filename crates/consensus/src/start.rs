@@ -116,5 +116,6 @@ where
         replica,
         outbox,
         faults: engine.faults,
+        horizon: engine.horizon,
     })
 }

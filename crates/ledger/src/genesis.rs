@@ -348,8 +348,8 @@ pub(crate) fn name_is_valid(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_MAX_BYTES
 }
 
-/// Whether operators are fewer than a third.
-pub(crate) fn operators_are_few(kinds: impl IntoIterator<Item = Kind>) -> bool {
+/// Whether operators are fewer than a third: of the votes, or of the validators.
+pub fn operators_are_few(kinds: impl IntoIterator<Item = Kind>) -> bool {
     let (mut operators, mut all) = (0_usize, 0_usize);
     for kind in kinds {
         all += 1;

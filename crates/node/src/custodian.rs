@@ -5,25 +5,31 @@ use crate::caller::Caller;
 use crate::config::Limits;
 use crate::error::Error;
 use crate::event::Broadcast;
+use crate::governance::keys::Signers;
 use crate::subject::{Finality, Wait};
 use crate::wait::Waits;
 use bytes::Bytes;
 use codec::id::{Digest, EntryId, InstitutionId, NetworkId, SubjectId};
 use codec::time::Millis;
+use consensus::Tip;
 use consent::{ConsentState, Effective, Facts, Opening, Policy};
 use futures::FutureExt;
-use keys::{PqSigningKey, PublicKey, SigningKey};
+use keys::PublicKey;
 use ledger::entry::Entry;
 use ledger::state::SubjectLeaf;
 use ledger::{KeyId, SignedEntry};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Store;
 use vault::{ConsentView, QueuedCommitment, Signed, Vault};
 
 /// How far the local clock may run ahead of what the ledger makes likely before it is not believed, ms.
 const CLOCK_SLACK_MS: u64 = 60_000;
+
+/// Blocks that the network may be ahead of this node before what it holds is as old as its last block,
+/// and not as the moment at which that came here.
+const BEHIND_BLOCKS: u64 = 4;
 
 /// One institution's records, rules, keys and ledger.
 pub(crate) struct Custodian<S: Store> {
@@ -34,9 +40,12 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) policy: Policy,
     pub(crate) limits: Limits,
     pub(crate) ambient: Ambient,
-    pub(crate) signing: SigningKey,
-    /// Signs governance beside `signing`.
-    pub(crate) governance: PqSigningKey,
+    /// The keys that sign for the institution; a vote can replace them.
+    pub(crate) signers: Mutex<Arc<Signers>>,
+    /// Whether a replacement of keys may be under way.
+    pub(crate) keys_pending: AtomicBool,
+    /// Held while a replacement begins or ends.
+    pub(crate) keys_turn: futures::lock::Mutex<()>,
     /// This node's key in the consensus engine, whether it validates or not.
     pub(crate) validator: PublicKey,
     pub(crate) events: Broadcast,
@@ -91,13 +100,25 @@ impl<S: Store> Custodian<S> {
     }
 
     /// How old the view of the ledger is. Never younger than the runtime's timer says, so that a clock
-    /// set back does not make an old view fresh.
+    /// set back does not make an old view fresh; and while blocks are made up for, no younger than the last
+    /// of them.
     pub(crate) fn ledger_age_ms(&self) -> u64 {
         let by_clock = self
             .ambient
             .now_ms()
             .saturating_sub(self.ledger.tip().observed_at_ms);
-        by_clock.max(self.quiet_ms.load(Ordering::Relaxed))
+        let by_clock = by_clock.max(self.quiet_ms.load(Ordering::Relaxed));
+        match self.catching_up() {
+            Some((tip, _)) => by_clock.max(self.ambient.now_ms().saturating_sub(tip.time_ms)),
+            None => by_clock,
+        }
+    }
+
+    /// While this node is behind the network: its tip, and about how far the network is.
+    pub(crate) fn catching_up(&self) -> Option<(Tip, u64)> {
+        let (tip, horizon) = (self.ledger.tip(), self.ledger.horizon());
+        let behind = horizon > tip.height.saturating_add(BEHIND_BLOCKS);
+        behind.then_some((tip, horizon))
     }
 
     /// The time that is written into logs: the local clock, but no earlier than the last block and no
@@ -170,14 +191,32 @@ impl<S: Store> Custodian<S> {
 
     /// Signs an entry as the institution.
     pub(crate) fn sign(&self, entry: &Entry) -> Result<Signed, Error> {
-        let signed = SignedEntry::sign(&self.network, entry, self.last_valid_new(), &self.signing)
-            .map_err(|_| Error::Internal("an entry exceeds the ledger's limit"))?;
-        Ok(Signed::from(&signed))
+        Ok(Signed::from(&self.sign_entry(entry)?))
     }
 
-    /// Whether an entry was signed by this institution, and so can be signed again.
+    /// An entry with the institution's signature.
+    pub(crate) fn sign_entry(&self, entry: &Entry) -> Result<SignedEntry, Error> {
+        let signing = &self.signers().signing;
+        SignedEntry::sign(&self.network, entry, self.last_valid_new(), signing)
+            .map_err(|_| Error::Internal("an entry exceeds the ledger's limit"))
+    }
+
+    /// Whether an entry was signed by this institution, under whatever key, and so can be signed again.
     pub(crate) fn signed_here(&self, entry: &SignedEntry) -> bool {
-        entry.header().signer == KeyId::of(&self.signing.public())
+        let signer = entry.header().signer;
+        let leaf = self.ledger.state_view().institution_by_key(&signer);
+        match leaf {
+            Some(leaf) => leaf.institution == self.id,
+            None => signer == KeyId::of(&self.signers().signing.public()),
+        }
+    }
+
+    /// Whether an entry was signed under a key of this institution that serves no longer: with these bytes it
+    /// will never be on the ledger, if it is not yet.
+    pub(crate) fn signed_before_rotation(&self, entry: &SignedEntry) -> bool {
+        let view = self.ledger.state_view();
+        let leaf = view.institution_by_key(&entry.header().signer);
+        leaf.is_some_and(|leaf| leaf.institution == self.id && leaf.until.is_some())
     }
 
     /// Last valid height of an entry that is signed now.

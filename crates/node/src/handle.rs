@@ -17,7 +17,7 @@ use crate::disclosure::{DisclosureList, DisclosureProofQuery, DisclosureQuery, P
 use crate::erase::{Erase, Erased};
 use crate::error::Error;
 use crate::event::{Broadcast, Events};
-use crate::governance::{NetworkEntry, NetworkPropose, NetworkVote, ProposalView};
+use crate::governance::{NetworkEntry, NetworkPropose, NetworkView, NetworkVote};
 use crate::hold::{Hold, HoldClear, HoldSet};
 use crate::receipt::{ReceiptAnswer, ReceiptQuery};
 use crate::record::{Deposited, Fetch, Fetched, List, Listed, Submission};
@@ -168,8 +168,8 @@ use_cases! {
     network_propose(NetworkPropose) -> NetworkEntry;
     /// Votes on a proposal.
     network_vote(NetworkVote) -> NetworkEntry;
-    /// The open proposals.
-    network_agenda(Caller) -> Vec<ProposalView>;
+    /// The members, the validators, the parameters and the open proposals.
+    network_show(Caller) -> NetworkView;
 
     /// How the node does, for operators.
     status(Caller) -> Status;

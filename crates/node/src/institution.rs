@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! data/genesis.cbor   the network: all that a verifier of receipts needs
+//! data/founding.cbor  the same, signed by every founder: the record of the founding
 //! data/institution    which of its institutions this is
 //! data/custody/       sealed keys (the root key under the passphrase)
 //! data/key-tables/    the subjects' sealed keys
@@ -9,7 +10,8 @@
 //! data/engine/        the consensus engine's journals
 //! ```
 //!
-//! `create` founds a network of one. For a network of several, each institution runs `prepare` and hands
+//! `create` founds a network of one, `create_all` one of several in one place. For a network of several
+//! places, each institution runs `prepare` and hands
 //! its [`Card`] over; one of them runs `found` on all cards, and each runs `adopt` on the result.
 
 use crate::ambient::Ambient;
@@ -93,6 +95,9 @@ pub enum InstitutionError {
     /// Keys could not be made from a backup.
     #[error("the backup could not be restored: {0}")]
     Restore(String),
+    /// The bytes are no application for membership.
+    #[error("the application is damaged or of another kind; ask for it again")]
+    Application,
     /// A card that somebody else made.
     #[error("the card of {0} is not signed by its own key; ask for it again")]
     Card(String),
@@ -107,6 +112,11 @@ impl Layout {
     /// The network's genesis.
     pub fn genesis(&self) -> PathBuf {
         self.root.join("genesis.cbor")
+    }
+
+    /// The genesis with the founders' signatures.
+    pub fn founding(&self) -> PathBuf {
+        self.root.join("founding.cbor")
     }
 
     /// Below it, the sealed keys.
@@ -130,6 +140,29 @@ impl Layout {
     }
 }
 
+/// A founder of a network whose data folders are all made in one place.
+#[derive(Clone, Copy)]
+pub struct Founder<'a> {
+    /// Its data folder.
+    pub folder: &'a Path,
+    /// What it is called and does.
+    pub founding: &'a Founding,
+    /// Whether it validates.
+    pub validator: bool,
+    /// Seals its keys.
+    pub passphrase: &'a [u8],
+}
+
+/// A network that was founded in one place.
+#[derive(Debug)]
+pub struct Founded {
+    /// The genesis, signed by every founder.
+    pub genesis: SignedGenesis,
+    /// For each founder, in the order given: its public part, and the key by which peers know its node,
+    /// whether it validates or not.
+    pub members: Vec<(Card, PublicKey)>,
+}
+
 /// Makes a data folder for the one institution of a new network.
 ///
 /// # Errors
@@ -142,10 +175,62 @@ pub fn create(
     params: PasswordParams,
     ambient: &Ambient,
 ) -> Result<Card, InstitutionError> {
-    let card = prepare(folder, founding, true, passphrase, params, ambient)?;
-    let genesis = found(std::slice::from_ref(&card), parameters, ambient)?;
-    adopt(folder, &codec::to_vec(&genesis))?;
+    let founder = Founder {
+        folder,
+        founding,
+        validator: true,
+        passphrase,
+    };
+    let founded = create_all(&[founder], parameters, params, ambient)?;
+    let first = founded.members.into_iter().next();
+    let (card, _) = first.ok_or(GenesisError::NoValidator)?;
     Ok(card)
+}
+
+/// Makes the data folders of all founders of a new network, under one genesis that all of them sign.
+///
+/// # Errors
+/// [`InstitutionError::Exists`] if a folder has a network; [`InstitutionError::Genesis`].
+pub fn create_all(
+    founders: &[Founder<'_>],
+    parameters: Parameters,
+    params: PasswordParams,
+    ambient: &Ambient,
+) -> Result<Founded, InstitutionError> {
+    let mut cards = Vec::new();
+    let mut keychains = Vec::new();
+    for founder in founders {
+        let Founder {
+            folder,
+            founding,
+            validator,
+            passphrase,
+        } = founder;
+        let (keychain, card) =
+            prepare_keys(folder, founding, *validator, passphrase, params, ambient)?;
+        cards.push(card);
+        keychains.push(keychain);
+    }
+    let genesis = found(&cards, parameters, ambient)?;
+    let mut members = Vec::new();
+    let mut signatures = BTreeMap::new();
+    for (card, keychain) in cards.into_iter().zip(&keychains) {
+        signatures.insert(card.institution.id, sign_genesis(&genesis, keychain));
+        let seed = keychain.identity().validator_seed;
+        let peer = consensus::engine::public_key(&seed).ok_or(GenesisError::State)?;
+        members.push((card, peer));
+    }
+    let signed = signed_genesis(genesis, signatures)?;
+    let bytes = codec::to_vec(&signed.genesis);
+    for founder in founders {
+        adopt(founder.folder, &bytes)?;
+        let path = Layout::of(founder.folder).founding();
+        write(founder.folder, &path, &codec::to_vec(&signed))?;
+    }
+    Ok(Founded {
+        genesis: signed,
+        members,
+    })
 }
 
 /// Makes a data folder with keys, without a network yet.
@@ -160,15 +245,27 @@ pub fn prepare(
     params: PasswordParams,
     ambient: &Ambient,
 ) -> Result<Card, InstitutionError> {
+    let (_, card) = prepare_keys(folder, founding, validator, passphrase, params, ambient)?;
+    Ok(card)
+}
+
+pub(crate) fn prepare_keys(
+    folder: &Path,
+    founding: &Founding,
+    validator: bool,
+    passphrase: &[u8],
+    params: PasswordParams,
+    ambient: &Ambient,
+) -> Result<(Keychain, Card), InstitutionError> {
     let layout = Layout::of(folder);
     if layout.genesis().exists() {
         return Err(InstitutionError::Exists(folder.to_owned()));
     }
     make(folder)?;
     let custody = Arc::new(FileCustody::open(layout.root())?);
-    let (_, card) = keychain_create(custody, founding, validator, passphrase, params, ambient)?;
-    name(&layout, &card.institution.id)?;
-    Ok(card)
+    let made = keychain_create(custody, founding, validator, passphrase, params, ambient)?;
+    name(&layout, &made.1.institution.id)?;
+    Ok(made)
 }
 
 /// Makes a folder, if it is not there.

@@ -4,6 +4,7 @@ use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::custodian::Custodian;
 use crate::event::Broadcast;
+use crate::governance::keys::Signers;
 use crate::handle::{Handle, Job};
 use crate::record::form::Rules;
 use crate::wait::{Waits, Wakes};
@@ -13,8 +14,7 @@ use consensus::network::Lookup;
 use futures::channel::{mpsc, oneshot};
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
-use keys::{PqSigningKey, SigningKey};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use store::{Batch, Range, Store};
 use vault::{Keychain, Settings, Vault};
@@ -207,6 +207,7 @@ where
     N: consensus::Wired<E>,
 {
     let identity = keychain.identity();
+    let signers = Signers::of(&identity);
     let validator =
         consensus::engine::public_key(&identity.validator_seed).ok_or(StartError::Validator)?;
     let mut settings = Settings::new(config.institution, Arc::new(Rules));
@@ -239,8 +240,9 @@ where
         policy: config.policy,
         limits: config.limits,
         ambient,
-        signing: SigningKey::from_seed(identity.signing_seed),
-        governance: PqSigningKey::from_seed(identity.pq_signing_seed),
+        signers: Mutex::new(Arc::new(signers)),
+        keys_pending: AtomicBool::new(true),
+        keys_turn: futures::lock::Mutex::default(),
         validator,
         events: events.clone(),
         waits: Waits::default(),

@@ -62,6 +62,12 @@ pub struct Readiness {
     pub fresh: bool,
     /// Why not, in sentences.
     pub because: Vec<String>,
+    /// Height of the ledger here.
+    pub height: u64,
+    /// About where the network is.
+    pub of_about: u64,
+    /// Whether that is so much further that this node is catching up.
+    pub behind: bool,
 }
 
 /// Counters since the start, and gauges.
@@ -189,6 +195,13 @@ impl<S: Store> Custodian<S> {
             because.push("restored from a backup, and not caught up with the ledger".to_owned());
         }
         let ready = because.is_empty();
+        let behind = self.catching_up();
+        if let Some((tip, horizon)) = behind {
+            because.push(format!(
+                "catching up with the ledger: height {} of about {horizon}",
+                tip.height
+            ));
+        }
         let age_ms = self.ledger_age_ms();
         let fresh = age_ms <= consent::MAX_LEDGER_AGE_MS;
         if !fresh {
@@ -201,6 +214,9 @@ impl<S: Store> Custodian<S> {
             ready,
             fresh: ready && fresh,
             because,
+            height: self.ledger.tip().height,
+            of_about: self.ledger.horizon(),
+            behind: behind.is_some(),
         })
     }
 
@@ -293,6 +309,12 @@ impl<S: Store> Custodian<S> {
         }
         for fault in self.ledger.faults() {
             warnings.push(format!("a validator misbehaved: {fault:?}"));
+        }
+        if self.engine_is_outdated() {
+            warnings.push(
+                "the validator's key was replaced: start this node again, so that it votes under the new one"
+                    .to_owned(),
+            );
         }
         let dropped = self.counters.entries_dropped.0.load(Ordering::Relaxed);
         if dropped > 0 {

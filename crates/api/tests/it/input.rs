@@ -60,7 +60,11 @@ fn some_path(endpoint: &Endpoint, id: &str) -> String {
     endpoint
         .in_path()
         .fold(endpoint.path.to_owned(), |path, name| {
-            let digits = if name == "subject" { 64 } else { 32 };
+            let digits = if matches!(name, "subject" | "proposal") {
+                64
+            } else {
+                32
+            };
             let id = if id == "0" {
                 "0".repeat(digits)
             } else {

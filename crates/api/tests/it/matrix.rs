@@ -71,7 +71,14 @@ fn laws() {
             // Without a token, with one that claims to be the node, with one of a role that needs a subject
             // and has none.
             "none" | "syst" | "ctrl" | "free" => status == "401",
-            "oper" => done == matches!(id, "metrics" | "status"),
+            "oper" => {
+                done == matches!(
+                    id,
+                    "metrics" | "status" | "network_show" | "network_propose"
+                )
+            }
+            "priv" | "audi" if id == "network_show" => done,
+            _ if id.starts_with("network_") => !done,
             "othe" | "stra" | "fdes" | "fpri" | "faud" | "fope" => !done,
             "spec" if !opens => done == (reads && state == State::Granted),
             // Also of an erased subject: who controlled it last is known.

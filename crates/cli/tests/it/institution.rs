@@ -27,9 +27,12 @@ pub(crate) const PERIOD_MS: u64 = 1_000;
 /// A founded institution: its folder, and who works there.
 pub(crate) struct Institution {
     pub(crate) folder: PathBuf,
+    data: PathBuf,
+    passphrase: PathBuf,
     desk: String,
     clinician: String,
     officer: String,
+    operator: String,
 }
 
 /// Who asks.
@@ -38,6 +41,7 @@ pub(crate) enum As {
     Desk,
     Clinician,
     Officer,
+    Operator,
 }
 
 impl Institution {
@@ -60,21 +64,32 @@ impl Institution {
             let (passphrase, fast) = (PASSPHRASE.as_bytes(), PasswordParams::INSECURE_FAST);
             institution::create(&data, &founding, parameters, passphrase, fast, &ambient).unwrap();
         });
-        fs::write(below.join("passphrase"), PASSPHRASE).unwrap();
-        let mut institution = Self {
-            folder: below.to_owned(),
-            desk: String::new(),
-            clinician: String::new(),
-            officer: String::new(),
-        };
+        let passphrase = below.join("passphrase");
+        fs::write(&passphrase, PASSPHRASE).unwrap();
+        let institution = Self::of(below, below.join("data"), passphrase);
         institution.configure("");
-        institution.desk = institution.token("desk");
-        institution.clinician = institution.token("clinician");
-        institution.officer = institution.token("privacy-officer");
         institution
     }
 
-    fn token(&self, role: &str) -> String {
+    /// One that was founded: its data folder, and where its passphrase is.
+    pub(crate) fn of(folder: &Path, data: PathBuf, passphrase: PathBuf) -> Self {
+        let mut institution = Self {
+            folder: folder.to_owned(),
+            data,
+            passphrase,
+            desk: String::new(),
+            clinician: String::new(),
+            officer: String::new(),
+            operator: String::new(),
+        };
+        institution.desk = institution.token("desk");
+        institution.clinician = institution.token("clinician");
+        institution.officer = institution.token("privacy-officer");
+        institution.operator = institution.token("operator");
+        institution
+    }
+
+    pub(crate) fn token(&self, role: &str) -> String {
         let data = self.data().display().to_string();
         let made = run([
             "token",
@@ -89,11 +104,11 @@ impl Institution {
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.join("data")
+        self.data.clone()
     }
 
     pub(crate) fn passphrase(&self) -> PathBuf {
-        self.folder.join("passphrase")
+        self.passphrase.clone()
     }
 
     pub(crate) fn genesis(&self) -> PathBuf {
@@ -217,6 +232,15 @@ impl Answer {
 }
 
 impl Server<'_> {
+    pub(crate) fn institution(&self) -> &Institution {
+        self.institution
+    }
+
+    /// Where it serves.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// One request; the node must answer.
     pub(crate) fn call(
         &self,
@@ -235,6 +259,7 @@ impl Server<'_> {
             As::Desk => &self.institution.desk,
             As::Clinician => &self.institution.clinician,
             As::Officer => &self.institution.officer,
+            As::Operator => &self.institution.operator,
         };
         let mut request = ureq::http::Request::builder()
             .method(method)
@@ -307,7 +332,7 @@ impl Server<'_> {
         })
     }
 
-    fn wait_for<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn wait_for<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         let from = Instant::now();
         loop {
             if let Some(found) = found() {
@@ -316,6 +341,13 @@ impl Server<'_> {
             assert!(from.elapsed() < PATIENCE, "waiting for {what}");
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Ends it as a loss of power would; what it wrote to its standard error.
+    pub(crate) fn crash(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.log.take().unwrap().join().unwrap()
     }
 
     /// Tells it to stop; what it wrote to its standard error.

@@ -10,5 +10,6 @@ mod damage;
 mod full;
 mod institution;
 mod mistakes;
+mod network;
 mod proofs;
 mod stopping;

@@ -1,7 +1,8 @@
 //! The real network: authenticated, encrypted connections to validators at known addresses.
 //!
 //! Handshake: the engine's SAKE (Ed25519 identities) and CUPS (ChaCha20-Poly1305), under a
-//! namespace that names the ledger. A validator without a configured address cannot be dialled
+//! namespace that names the ledger. Configured peers that do not validate in an epoch may connect and
+//! follow. A validator without a configured address cannot be dialled
 //! and is logged; it may still be reached through the others' blocks.
 
 use std::net::SocketAddr;
@@ -12,7 +13,10 @@ use commonware_cryptography::Signer as _;
 use commonware_cryptography::chacha20_poly1305::ChaCha20Poly1305;
 use commonware_cryptography::ed25519::{PrivateKey, PublicKey};
 use commonware_p2p::authenticated::lookup;
-use commonware_p2p::{Address, AddressableManager, PeerSetSubscription, Provider, TrackedPeers};
+use commonware_p2p::{
+    Address, AddressableManager, AddressableTrackedPeers, PeerSetSubscription, Provider,
+    TrackedPeers,
+};
 use commonware_runtime::{Clock, Metrics, Network as RuntimeNetwork, Resolver, Spawner};
 use commonware_stream::cups::{self, Cups};
 use commonware_stream::sake::{self, Sake};
@@ -196,17 +200,20 @@ impl Provider for Directory {
 
 impl Peers for Directory {
     fn track(&mut self, epoch: u64, validators: Set<PublicKey>) {
-        let mut known = Vec::with_capacity(validators.len());
-        for validator in validators {
-            match self.addresses.get_value(&validator) {
-                Some(address) => known.push((validator, address.clone())),
-                None => {
-                    tracing::debug!(epoch, %validator, "validator without a configured address");
-                }
+        for validator in &validators {
+            if self.addresses.position(validator).is_none() {
+                tracing::warn!(epoch, %validator, "no address is configured of this validator");
             }
         }
-        if let Ok(known) = Map::try_from(known) {
-            let _ = self.oracle.track(epoch, known);
+        let (validating, following): (Vec<_>, Vec<_>) = self
+            .addresses
+            .iter_pairs()
+            .map(|(key, address)| (key.clone(), address.clone()))
+            .partition(|(key, _)| validators.position(key).is_some());
+        if let (Ok(primary), Ok(secondary)) = (Map::try_from(validating), Map::try_from(following))
+        {
+            let peers = AddressableTrackedPeers::new(primary, secondary);
+            let _ = self.oracle.track(epoch, peers);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The simulated network: seeded delivery between validators in one process, links set by a test.
 
+use std::fmt;
+
 use commonware_cryptography::ed25519::PublicKey;
-use commonware_p2p::TrackedPeers;
 use commonware_p2p::simulated::{Control, Manager, Oracle, Receiver, Sender};
+use commonware_p2p::{PeerSetSubscription, Provider, TrackedPeers};
 use commonware_runtime::Clock;
 use commonware_utils::ordered::Set;
 
@@ -12,6 +14,7 @@ use super::{Channel, ChannelPlan, Link, Network, OpenError, Opened, Peers};
 pub struct Simulated<E: Clock> {
     oracle: Oracle<PublicKey, E>,
     me: PublicKey,
+    followers: Set<PublicKey>,
 }
 
 impl<E: Clock> Simulated<E> {
@@ -19,14 +22,27 @@ impl<E: Clock> Simulated<E> {
     #[must_use]
     pub fn new(oracle: Oracle<PublicKey, E>, me: &keys::PublicKey) -> Option<Self> {
         let me = crate::certificates::engine_key(me)?;
-        Some(Self { oracle, me })
+        Some(Self {
+            oracle,
+            me,
+            followers: Set::default(),
+        })
+    }
+
+    /// The members that follow without being validators: the same ones at every place, for who is
+    /// tracked first says it for all.
+    #[must_use]
+    pub fn with_followers(mut self, followers: &[keys::PublicKey]) -> Self {
+        let keys = followers.iter().filter_map(crate::certificates::engine_key);
+        self.followers = Set::from_iter_dedup(keys);
+        self
     }
 }
 
 impl<E: Clock + Send + Sync + 'static> Network<E> for Simulated<E> {
     type Sender = Sender<PublicKey, E>;
     type Receiver = Receiver<PublicKey>;
-    type Peers = Manager<PublicKey, E>;
+    type Peers = Members<E>;
     type Blocker = Control<PublicKey, E>;
 
     async fn open(self, _: E, _: ChannelPlan) -> Result<Opened<E, Self>, OpenError> {
@@ -38,7 +54,10 @@ impl<E: Clock + Send + Sync + 'static> Network<E> for Simulated<E> {
             backfill: register(&control, Channel::Backfill).await?,
             blocks: register(&control, Channel::Blocks).await?,
             gossip: register(&control, Channel::Gossip).await?,
-            peers: self.oracle.manager(),
+            peers: Members {
+                manager: self.oracle.manager(),
+                followers: self.followers,
+            },
             blocker: control,
         })
     }
@@ -54,8 +73,44 @@ async fn register<E: Clock + Send + Sync + 'static>(
         .map_err(|_| OpenError::Closed(channel))
 }
 
-impl<E: Clock> Peers for Manager<PublicKey, E> {
+/// The tracked validators and the members that follow.
+pub struct Members<E: Clock> {
+    manager: Manager<PublicKey, E>,
+    followers: Set<PublicKey>,
+}
+
+impl<E: Clock> Clone for Members<E> {
+    fn clone(&self) -> Self {
+        Self {
+            manager: self.manager.clone(),
+            followers: self.followers.clone(),
+        }
+    }
+}
+
+impl<E: Clock> fmt::Debug for Members<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Members")
+            .field("followers", &self.followers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Clock> Provider for Members<E> {
+    type PublicKey = PublicKey;
+
+    async fn peer_set(&mut self, id: u64) -> Option<TrackedPeers<PublicKey>> {
+        self.manager.peer_set(id).await
+    }
+
+    async fn subscribe(&mut self) -> PeerSetSubscription<PublicKey> {
+        self.manager.subscribe().await
+    }
+}
+
+impl<E: Clock> Peers for Members<E> {
     fn track(&mut self, epoch: u64, validators: Set<PublicKey>) {
-        let _ = commonware_p2p::Manager::track(self, epoch, TrackedPeers::primary(validators));
+        let peers = TrackedPeers::new(validators, self.followers.clone());
+        let _ = commonware_p2p::Manager::track(&mut self.manager, epoch, peers);
     }
 }

@@ -90,7 +90,15 @@ impl Cluster {
 
     pub(crate) fn network(&self, index: usize) -> Simulated<Context> {
         let seed = &self.fixture.members[index].validator;
-        Simulated::new(self.oracle.clone(), &public(seed)).unwrap()
+        let validators = self.fixture.genesis.validators.by_institution();
+        let others = self.fixture.members.iter();
+        let followers: Vec<_> = others
+            .filter(|member| !validators.contains_key(&member.id))
+            .map(|member| public(&member.validator))
+            .collect();
+        Simulated::new(self.oracle.clone(), &public(seed))
+            .unwrap()
+            .with_followers(&followers)
     }
 
     /// Starts member `index` on its own disk.

@@ -202,6 +202,40 @@ fn lost_messages_only_delay() {
 }
 
 #[test]
+fn a_member_that_does_not_validate_follows_and_submits() {
+    deterministic::Runner::seeded(18).start(|context| async move {
+        let mut five = Network::start(&context, Fixture::new(5, 4, 20)).await;
+        // The follower submits in its turn, and everything is final at it too.
+        five.finalise(0..30, &context).await;
+        let (height, _) = five.agree().await;
+        assert!(height > 20, "no epoch was crossed");
+        five.node(4).ledger.audit().await.unwrap();
+        let followed = five.nodes[4].take().unwrap();
+        let horizon = followed.ledger.horizon();
+        assert!(horizon >= height, "{horizon} {height}");
+        followed.crash().await;
+
+        // Away over two epochs' ends, it comes back to where the others are and knows how far that is.
+        five.finalise(100..160, &context).await;
+        let ahead = five.node(0).ledger.tip().height;
+        assert!(ahead > height + 40, "{height} {ahead}");
+        let store = five.stores[4].clone();
+        five.nodes[4] = Some(five.cluster.start(4, &store).await);
+        let mut behind = false;
+        let before = millis(&context);
+        while five.node(4).ledger.tip().height < ahead {
+            behind |= five.node(4).ledger.horizon() > five.node(4).ledger.tip().height;
+            context.sleep(Duration::from_millis(1)).await;
+        }
+        assert!(behind, "it never knew that it was behind");
+        let took = millis(&context) - before;
+        assert!(took < 20_000, "caught up in {took} ms");
+        five.finalise(200..205, &context).await;
+        five.agree().await;
+    });
+}
+
+#[test]
 fn members_vote_a_fifth_validator_in() {
     deterministic::Runner::seeded(16).start(|context| async move {
         let mut five = Network::start(&context, Fixture::new(5, 4, 20)).await;

@@ -55,7 +55,8 @@ choice! {
 }
 
 record! {
-    /// New keys of the proposing institution.
+    /// The keys of the proposing institution from then on; those that do not change are named again. All
+    /// that sign, sign the proposal too.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Rotation {
         /// Signs entries.

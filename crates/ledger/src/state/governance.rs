@@ -175,10 +175,7 @@ fn check(work: &Work<'_>, proposer: &InstitutionId, change: &Change) -> Result<(
     match change {
         Change::Admit(institution) => check_admission(work, institution),
         Change::Retire(id) => check_retirement(work, id),
-        Change::Rotate(rotation) => {
-            member(work, proposer)?;
-            check_new_key(work, &rotation.signing)
-        }
+        Change::Rotate(rotation) => check_rotation(work, proposer, rotation),
         Change::SetValidator(set) => check_validator(work, set),
         Change::SetParameters(new) => check_parameters(&work.parameters, new),
     }
@@ -207,6 +204,24 @@ fn check_retirement(work: &Work<'_>, id: &InstitutionId) -> Result<(), ChangeFau
         return Err(ChangeFault::Last);
     }
     few_operators(&roster.members)
+}
+
+/// Any of the keys may stay as it is, but not all of them.
+fn check_rotation(
+    work: &Work<'_>,
+    id: &InstitutionId,
+    rotation: &Rotation,
+) -> Result<(), ChangeFault> {
+    member(work, id)?;
+    let leaf: Option<InstitutionLeaf> = work.read(&StateKey::Institution(*id));
+    let now = leaf.ok_or(ChangeFault::NotMember)?.institution;
+    if rotation.signing != now.signing {
+        return check_new_key(work, &rotation.signing);
+    }
+    if rotation.governance == now.governance && rotation.sealing == now.sealing {
+        return Err(ChangeFault::Nothing);
+    }
+    Ok(())
 }
 
 fn check_validator(work: &Work<'_>, set: &SetValidator) -> Result<(), ChangeFault> {
@@ -322,8 +337,10 @@ fn retire(work: &mut Work<'_>, id: &InstitutionId) {
 fn rotate(work: &mut Work<'_>, id: &InstitutionId, rotation: Rotation) {
     let at = StateKey::Institution(*id);
     if let Some(mut leaf) = work.read::<InstitutionLeaf>(&at) {
-        key_ends(work, &leaf.institution.signing);
-        key_begins(work, *id, rotation.signing);
+        if leaf.institution.signing != rotation.signing {
+            key_ends(work, &leaf.institution.signing);
+            key_begins(work, *id, rotation.signing);
+        }
         leaf.institution.signing = rotation.signing;
         leaf.institution.governance = rotation.governance;
         leaf.institution.sealing = rotation.sealing;

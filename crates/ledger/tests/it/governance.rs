@@ -228,6 +228,64 @@ fn keys_rotate_at_the_epoch() {
 }
 
 #[test]
+fn one_key_rotates_and_the_others_stay() {
+    let mut chain = Chain::new();
+    let now = chain.members[0].institution();
+    let new = Member::new(78, Kind::Hospital);
+    let same = Rotation {
+        signing: now.signing,
+        governance: now.governance.clone(),
+        sealing: now.sealing.clone(),
+    };
+    let change = |rotation: &Rotation| Change::Rotate(Box::new(rotation.clone()));
+    let nothing = propose_with(&chain, 0, change(&same), Some(&chain.members[0]));
+    assert_eq!(
+        refusal(&chain, &nothing),
+        Refusal::Change(ChangeFault::Nothing)
+    );
+    let sealing = Rotation {
+        sealing: new.sealing.public(),
+        ..same.clone()
+    };
+    // Keys that stay sign as holders all the same; another's key cannot be taken.
+    let stranger = propose_with(&chain, 0, change(&sealing), Some(&new));
+    assert_eq!(
+        refusal(&chain, &stranger),
+        Refusal::InnerSignature("new keys")
+    );
+    let taken = Rotation {
+        signing: chain.members[1].signing.public(),
+        ..same.clone()
+    };
+    let taken = propose_with(&chain, 0, change(&taken), Some(&chain.members[1]));
+    assert_eq!(
+        refusal(&chain, &taken),
+        Refusal::Change(ChangeFault::KeyUsed)
+    );
+
+    let own = Member::new(1, Kind::Hospital);
+    assert_eq!(own.signing.public(), now.signing);
+    pass(&mut chain, change(&sealing), Some(&own), 3);
+    chain.advance_to(4);
+    let view = chain.state.view();
+    let leaf = view.institution(&now.id).unwrap().institution;
+    assert_eq!(leaf.sealing, new.sealing.public());
+    assert_eq!(
+        (leaf.signing, &leaf.governance),
+        (now.signing, &now.governance)
+    );
+    let key = view.institution_by_key(&key_id(&own.signing)).unwrap();
+    assert_eq!(
+        (key.since, key.until),
+        (0, None),
+        "the signing key serves on"
+    );
+    drop(view);
+    chain.push(&[chain.record_batch(0, 1)]);
+    assert!(chain.reload().is_ok());
+}
+
+#[test]
 fn one_validator_change_an_epoch() {
     let mut chain = Chain::new();
     let first = pass_validator(&mut chain, 1, None, 3);

@@ -11,7 +11,7 @@ use crate::error::Error;
 use codec::id::{EntryId, SubjectId};
 use consensus::SubmitError;
 use futures::FutureExt;
-use ledger::{Refusal, SignedEntry};
+use ledger::{KeyId, Refusal, SignedEntry};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
 use vault::{AuditId, EntryPurpose, EntryRow, Notice};
@@ -123,8 +123,17 @@ async fn revalidated<S: Store>(
     if custodian.ledger.tip().height < row.last_valid {
         return Ok(Some(row));
     }
-    // INVARIANT: the tip has passed the last valid height, so that what is not on the ledger by now never
-    // will be with these bytes.
+    signed_again(custodian, id, row).await
+}
+
+/// The entry under a signature that serves; none if nothing is to be done.
+async fn signed_again<S: Store>(
+    custodian: &Custodian<S>,
+    id: &EntryId,
+    row: EntryRow,
+) -> Result<Option<EntryRow>, Error> {
+    // INVARIANT: the tip has passed the last valid height, or the key that signed was retired in a final
+    // block, so that what is not on the ledger by now never will be with these bytes.
     if settle(custodian, id).await? {
         return Ok(None);
     }
@@ -164,6 +173,17 @@ async fn deliver<S: Store>(
         Ok(_) | Err(SubmitError::Full) => {}
         Err(SubmitError::Duplicate(_)) => {
             settle(custodian, id).await?;
+        }
+        Err(SubmitError::Refused(Refusal::RetiredKey)) => {
+            let old = SignedEntry::decode(&row.bytes)
+                .map_err(|_| Error::Damaged("an entry in the outbox".to_owned()))?;
+            // Until this institution's own new keys serve here, or it is no member any more, it waits.
+            let signer = KeyId::of(&custodian.signers().signing.public());
+            if custodian.signed_before_rotation(&old) && old.header().signer != signer {
+                signed_again(custodian, id, row.clone()).await?;
+                custodian.wakes.courier.wake();
+                return Ok(());
+            }
         }
         // A restored node's view of the ledger is not the one that refuses for good.
         Err(SubmitError::Refused(why))

@@ -27,7 +27,7 @@ pub(super) async fn run<S: Store>(custodian: &Custodian<S>) {
     loop {
         if seen.is_none() {
             let height = custodian.ledger.tip().height;
-            match catch_up(custodian).await {
+            match caught_up(custodian).await {
                 Ok(()) => seen = Some(height),
                 Err(error) => custodian.trouble("finality", &error).await,
             }
@@ -64,7 +64,11 @@ async fn took<S: Store>(
     if seen.and_then(|seen| seen.checked_add(1)) != Some(block.height) {
         return None;
     }
-    match block_final(custodian, block).await {
+    let done = async {
+        block_final(custodian, block).await?;
+        custodian.keys_settle().await
+    };
+    match done.await {
         Ok(()) => Some(block.height),
         Err(error) => {
             custodian.trouble("finality", &error).await;
@@ -109,6 +113,11 @@ async fn entries_final<S: Store>(
         tell(custodian, &entry).await?;
     }
     Ok(())
+}
+
+async fn caught_up<S: Store>(custodian: &Custodian<S>) -> Result<(), Error> {
+    catch_up(custodian).await?;
+    custodian.keys_settle().await
 }
 
 /// Asks the ledger where each waiting entry is.

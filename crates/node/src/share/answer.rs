@@ -179,7 +179,12 @@ impl<S: Store> Custodian<S> {
             disclosure,
             sealed,
         };
-        let bytes = sign(Domain::ShareAnswer, &self.network, &answer, &self.signing);
+        let bytes = sign(
+            Domain::ShareAnswer,
+            &self.network,
+            &answer,
+            &self.signers().signing,
+        );
         if bytes.len() > ANSWER_MAX_BYTES {
             return Err(Error::invalid(
                 "request",

@@ -62,7 +62,12 @@ impl<S: Store> Custodian<S> {
             issued,
             expires,
         };
-        let bytes = sign(Domain::ShareRequest, &self.network, &ask, &self.signing);
+        let bytes = sign(
+            Domain::ShareRequest,
+            &self.network,
+            &ask,
+            &self.signers().signing,
+        );
         if bytes.len() > REQUEST_MAX_BYTES {
             return Err(Error::invalid(
                 "request",
@@ -109,7 +114,9 @@ impl<S: Store> Custodian<S> {
     /// The request that is answered: this institution's own, by this caller.
     fn own_request(&self, input: &ShareAccept) -> Result<Ask, Error> {
         let claimed = Claimed::<Ask>::read(Domain::ShareRequest, &input.request)?;
-        let ask = claimed.believed(&self.network, &self.signing.public())?;
+        // By whichever of its keys is good: one may have been rotated since.
+        let key = self.member_key(&self.id, &claimed.signer)?;
+        let ask = claimed.believed(&self.network, &key)?;
         if ask.request.actor != input.caller.actor {
             return Err(ShareRefused::Asker.into());
         }

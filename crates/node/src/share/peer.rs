@@ -25,11 +25,11 @@ impl<S: Store> PeerKeys for Custodian<S> {
     }
 
     fn public(&self) -> PublicKey {
-        self.signing.public()
+        self.signers().signing.public()
     }
 
     fn sign(&self, message: &[u8]) -> Signature {
-        self.signing.sign(message)
+        self.signers().signing.sign(message)
     }
 
     fn whose(&self, key: &PublicKey) -> Option<InstitutionId> {

@@ -67,7 +67,7 @@ impl<S: Store> Custodian<S> {
             Domain::SharePointer,
             &self.network,
             &pointer,
-            &self.signing,
+            &self.signers().signing,
         ))
     }
 

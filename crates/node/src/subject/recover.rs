@@ -76,7 +76,7 @@ impl<S: Store> Custodian<S> {
         if terms.witness != self.id {
             return Err(refused("it names another institution as its witness"));
         }
-        let signature = terms.sign(&network, &self.signing);
+        let signature = terms.sign(&network, &self.signers().signing);
         Ok(draft(network, terms, Some(signature)))
     }
 

@@ -1,6 +1,6 @@
 //! Records shared between institutions: exactly what was granted, sealed to the asker, once.
 
-use crate::network::Network;
+use crate::members::Network;
 use crate::world::{FINDING, GENE, NAME, actor, final_wait, run};
 use node::consent_change::{ConsentChange, ConsentDesk, GrantDraft};
 use node::disclosure::{DisclosureQuery, DisclosureView, Outcome};
@@ -309,7 +309,7 @@ fn nobody_else_gets_anything_out_of_a_request_or_an_answer() {
             answer: answer.bytes.clone(),
         };
         let stolen = story.network.handle(C).share_accept(stolen).await;
-        assert_eq!(refused(stolen), ShareRefused::Signature);
+        assert_eq!(refused(stolen), ShareRefused::Key);
         // Shown to a colleague of the asker.
         let colleague = ShareAccept {
             caller: story.network.staff(B, Role::Clinician),

@@ -76,6 +76,7 @@ const NEVER: &str = "of a period before the first";
 pub(super) const LEAF: &str = "opening the identity";
 /// A receipt that opens all of it.
 pub(super) const STORED_LEAF: &str = "opening the stored form";
+const NO_PROPOSAL: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 const OF_A_SUBJECT: &str = "of a subject";
 
 pub(super) const CASES: &[Case] = &[
@@ -84,6 +85,19 @@ pub(super) const CASES: &[Case] = &[
     plain("metrics", NoSubject),
     plain("openapi", NoSubject),
     plain("status", NoSubject),
+    plain("network_show", NoSubject),
+    case("network_propose", NoSubject, |call, _, _, _| {
+        call.json(
+            &json!({"change": {"parameters": {"recover_delay_ms": 600_000}}, "open_epochs": 0}),
+        )
+    }),
+    case("network_admit", NoSubject, |call, _, _, _| {
+        call.cbor(b"no application")
+    }),
+    // Nothing that is open has this name.
+    case("network_vote", NoSubject, |call, _, _, _| {
+        call.json(&json!({"approve": true}))
+    }),
     case("subject_open", NoSubject, |call, _, _, _| {
         call.json(&json!({"assisted": true}))
     }),
@@ -253,6 +267,7 @@ impl Case {
                 "grant" => &family.grant,
                 "session" => &family.session,
                 "disclosure" => &family.disclosures[self.disclosure],
+                "proposal" => NO_PROPOSAL,
                 other => panic!("nothing to put in place of {{{other}}}"),
             };
             path.replace(&format!("{{{name}}}"), value)

@@ -1,0 +1,262 @@
+//! This institution's own keys, and their replacement by a vote.
+//!
+//! New keys are made here and kept, sealed under the node's key, beside those that serve. The members vote
+//! on their public parts. In the block in which the ledger names them they take the place of the old ones,
+//! which are destroyed; what was signed under an old key and is not final is signed again. A proposal that
+//! comes to nothing takes its keys with it. One replacement is under way at a time.
+//!
+//! The consensus engine keeps the key it was started with: after the replacement of the validator's key
+//! the node must be started again, and says so.
+
+use super::{NetworkEntry, OwnKey};
+use crate::custodian::Custodian;
+use crate::error::{Conflict, Error};
+use crate::subject::Wait;
+use codec::id::EntryId;
+use codec::record;
+use keys::{HybridSecretKey, PqSigningKey, PublicKey, Secret, SigningKey, Zeroizing};
+use ledger::entry::{Change, Rotation, SetValidator, candidate_sign};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use store::Store;
+use vault::{EntryState, Identity};
+
+/// Name of the row that holds the keys of a replacement under way.
+const NEXT: &[u8] = b"next-keys";
+
+/// The keys that sign for the institution.
+pub(crate) struct Signers {
+    pub(crate) signing: SigningKey,
+    /// Signs governance beside `signing`.
+    pub(crate) governance: PqSigningKey,
+}
+
+impl Signers {
+    pub(crate) fn of(identity: &Identity) -> Self {
+        Self {
+            signing: SigningKey::from_seed(identity.signing_seed.clone()),
+            governance: PqSigningKey::from_seed(identity.pq_signing_seed.clone()),
+        }
+    }
+}
+
+record! {
+    /// Seeds of all four keys as they are to be, those that stay among them.
+    #[derive(Clone, PartialEq, Eq)]
+    struct Next {
+        /// The proposal they hang on.
+        1 => proposal: EntryId,
+        /// Whether it is the validator's key that changes, and not the others.
+        2 => validator: bool,
+        3 => signing_seed: [u8; 32],
+        4 => pq_signing_seed: [u8; 32],
+        5 => hybrid_seed: [u8; 32],
+        6 => validator_seed: [u8; 32],
+    }
+}
+
+/// What has become of a replacement.
+enum Outcome {
+    Waits,
+    Decided,
+    Nothing,
+}
+
+impl<S: Store> Custodian<S> {
+    /// The keys that sign now.
+    pub(crate) fn signers(&self) -> Arc<Signers> {
+        let signers = self.signers.lock();
+        signers.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes new keys and proposes them.
+    pub(super) async fn rotate(
+        &self,
+        which: &BTreeSet<OwnKey>,
+        open_epochs: u64,
+        wait: Wait,
+    ) -> Result<NetworkEntry, Error> {
+        let refused = |why: &str| Error::invalid("change of keys", "", why);
+        let validator = which.contains(&OwnKey::Validator);
+        if which.is_empty() {
+            return Err(refused("it names no key"));
+        }
+        if validator && which.len() > 1 {
+            return Err(refused(
+                "the validator's key is a change of the validators: propose it alone",
+            ));
+        }
+        let turn = self.keys_turn.lock().await;
+        if self.keys_look().await? {
+            let why = "a replacement of keys is under way already; wait until it is decided";
+            return Err(Conflict::Done(why).into());
+        }
+        let identity = self.renewed(which);
+        let change = if validator {
+            let key = consensus::engine::public_key(&identity.validator_seed);
+            let institution = self.id;
+            Change::SetValidator(SetValidator {
+                institution,
+                key: Some(key.ok_or(Error::Internal("a fresh seed makes no key"))?),
+            })
+        } else {
+            Change::Rotate(Box::new(rotation(&identity)))
+        };
+        let terms = self.terms(change, open_epochs);
+        let id = terms.id(&self.network);
+        let candidate = (!validator).then(|| {
+            let new = Signers::of(&identity);
+            candidate_sign(&id, &new.signing, &new.governance)
+        });
+        let proposal = self.proposal(terms, candidate);
+        let next = Next {
+            proposal: id,
+            validator,
+            signing_seed: *identity.signing_seed.expose(),
+            pq_signing_seed: *identity.pq_signing_seed.expose(),
+            hybrid_seed: *identity.hybrid_seed.expose(),
+            validator_seed: *identity.validator_seed.expose(),
+        };
+        // Durable before anyone can vote for them.
+        let row = Zeroizing::new(codec::to_vec(&next));
+        let mut entropy = self.ambient.entropy();
+        self.vault
+            .node_row_put(NEXT, None, &row, &mut entropy)
+            .await?;
+        let queued = match self.govern(&proposal, Wait::Durable).await {
+            Ok(queued) => queued,
+            Err(error) => {
+                self.vault.node_row_remove(NEXT, &row).await?;
+                return Err(error);
+            }
+        };
+        self.keys_pending.store(true, Ordering::Release);
+        drop(turn);
+        Ok(NetworkEntry {
+            finality: self.entry_wait(&id, wait).await?,
+            ..queued
+        })
+    }
+
+    /// Looks whether a replacement of keys was decided, and makes it if so.
+    pub(crate) async fn keys_settle(&self) -> Result<(), Error> {
+        if !self.keys_pending.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _turn = self.keys_turn.lock().await;
+        let waits = self.keys_look().await?;
+        self.keys_pending.store(waits, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether the validator's key was replaced since the engine was started.
+    pub(crate) fn engine_is_outdated(&self) -> bool {
+        let seed = self.vault.keychain().identity().validator_seed;
+        consensus::engine::public_key(&seed) != Some(self.validator)
+    }
+
+    /// Makes or forgets the replacement under way; whether one still waits.
+    async fn keys_look(&self) -> Result<bool, Error> {
+        let Some(row) = self.vault.node_row(NEXT).await? else {
+            return Ok(false);
+        };
+        let next: Next = codec::from_slice(&row)
+            .map_err(|_| Error::Damaged("the keys of a replacement".to_owned()))?;
+        match self.outcome(&next).await? {
+            Outcome::Waits => return Ok(true),
+            Outcome::Decided => self.adopt(&next)?,
+            Outcome::Nothing => tracing::info!("a replacement of keys came to nothing"),
+        }
+        self.vault.node_row_remove(NEXT, &row).await?;
+        Ok(false)
+    }
+
+    async fn outcome(&self, next: &Next) -> Result<Outcome, Error> {
+        // First: it may become final, and be decided, while the rest is looked at.
+        let entry = match self.vault.entry(&next.proposal).await {
+            Ok(row) => Some(row.state),
+            Err(vault::Error::Unknown(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let view = self.ledger.state_view();
+        let identity = next.identity(self.vault.keychain().identity());
+        let serves = if next.validator {
+            let epoch = view.parameters().epoch(view.tip().height.saturating_add(1));
+            let validators = view.validators(epoch).unwrap_or_default();
+            let key = validators.by_institution().get(&self.id).copied();
+            key.is_some() && key == consensus::engine::public_key(&identity.validator_seed)
+        } else {
+            let leaf = view.institution(&self.id).map(|leaf| leaf.institution);
+            let new = rotation(&identity);
+            leaf.is_some_and(|now| {
+                (now.signing, now.governance, now.sealing)
+                    == (new.signing, new.governance, new.sealing)
+            })
+        };
+        Ok(match entry {
+            _ if serves => Outcome::Decided,
+            Some(EntryState::Queued | EntryState::Submitted(_)) => Outcome::Waits,
+            Some(EntryState::Final(_)) if view.proposal(&next.proposal).is_some() => Outcome::Waits,
+            Some(EntryState::Final(position)) if view.tip().height < position.height => {
+                Outcome::Waits
+            }
+            Some(EntryState::Final(_) | EntryState::Dropped(_)) | None => Outcome::Nothing,
+        })
+    }
+
+    fn adopt(&self, next: &Next) -> Result<(), Error> {
+        let keychain = self.vault.keychain();
+        let identity = next.identity(keychain.identity());
+        let signers = Arc::new(Signers::of(&identity));
+        keychain
+            .identity_replace(identity, &mut self.ambient.entropy())
+            .map_err(vault::Error::from)?;
+        *self.signers.lock().unwrap_or_else(PoisonError::into_inner) = signers;
+        if next.validator {
+            tracing::warn!("the validator's key was replaced: start the node again");
+        } else {
+            tracing::info!("the institution's keys were replaced");
+        }
+        Ok(())
+    }
+
+    /// The institution's seeds with fresh ones for these keys.
+    fn renewed(&self, which: &BTreeSet<OwnKey>) -> Identity {
+        let mut identity = self.vault.keychain().identity();
+        let mut entropy = self.ambient.entropy();
+        for key in which {
+            let seed = match key {
+                OwnKey::Signing => &mut identity.signing_seed,
+                OwnKey::Governance => &mut identity.pq_signing_seed,
+                OwnKey::Sealing => &mut identity.hybrid_seed,
+                OwnKey::Validator => &mut identity.validator_seed,
+            };
+            *seed = Secret::generate(&mut entropy);
+        }
+        identity
+    }
+}
+
+impl Next {
+    /// These keys in the place of the institution's.
+    fn identity(&self, mut identity: Identity) -> Identity {
+        identity.signing_seed = Secret::from_bytes(self.signing_seed);
+        identity.pq_signing_seed = Secret::from_bytes(self.pq_signing_seed);
+        identity.hybrid_seed = Secret::from_bytes(self.hybrid_seed);
+        identity.validator_seed = Secret::from_bytes(self.validator_seed);
+        identity
+    }
+}
+
+fn rotation(identity: &Identity) -> Rotation {
+    Rotation {
+        signing: signing_public(identity),
+        governance: PqSigningKey::from_seed(identity.pq_signing_seed.clone()).public(),
+        sealing: HybridSecretKey::from_seed(identity.hybrid_seed.clone()).public(),
+    }
+}
+
+fn signing_public(identity: &Identity) -> PublicKey {
+    SigningKey::from_seed(identity.signing_seed.clone()).public()
+}
