@@ -333,7 +333,14 @@ fn a_network_loses_one_and_goes_on_loses_two_and_loses_nothing() {
     let [ithaca, pylos, sparta, scheria, families] = &institutions;
     let servers = (ithaca.start(), pylos.start(), sparta.start());
     let fourth = scheria.start();
-    let follower = families.start();
+    // Its folder is where its configuration lies.
+    let mut command = crate::binary::ithaca();
+    command
+        .args(["node", "--config"])
+        .arg(families.data().join("node.toml"))
+        .arg("--passphrase-file")
+        .arg(families.passphrase());
+    let follower = families.start_as(command);
     let first = deposit(&servers.0, "to Ithaca");
     first.proved(&servers.0, ithaca);
     // Who does not validate takes part all the same.
