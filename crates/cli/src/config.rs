@@ -228,6 +228,37 @@ mod tests {
     }
 
     #[test]
+    fn peers_that_cannot_be_reached_or_told_apart_are_refused() {
+        // The base point of the curve, and another point.
+        let key = format!("58{}", "66".repeat(31));
+        let other = keys::SigningKey::from_seed(keys::Secret::from_bytes([7; 32])).public();
+        let peer = |key: &str, address: &str| {
+            format!("[[ledger.peers]]\nname = \"P\"\nkey = \"{key}\"\naddress = \"{address}\"\n")
+        };
+        let both = peer(&key, "192.0.2.7:1") + &peer(&other.to_string(), "192.0.2.7:2");
+        let config = Config::parse(&both).unwrap();
+        assert_eq!(config.ledger.peers.len(), 2);
+        assert_eq!(config.ledger.peers[1].key, other);
+        let refused = |text: &str, word: &str| {
+            let error = format!("{:#}", Config::parse(text).unwrap_err());
+            assert!(error.contains(word), "{error}");
+        };
+        refused(&peer(&key[1..], "192.0.2.7:1"), "64 hexadecimal digits");
+        refused(
+            &peer(&"02".repeat(32), "192.0.2.7:1"),
+            "64 hexadecimal digits",
+        );
+        refused(&peer(&key, "0.0.0.0:1"), "cannot be reached");
+        refused(&peer(&key, "192.0.2.7:0"), "cannot be reached");
+        refused(
+            &(peer(&key, "192.0.2.7:1") + &peer(&key, "192.0.2.7:2")),
+            "the key of 'P'",
+        );
+        let anywhere = "[ledger]\nlisten = \"127.0.0.1:0\"\n".to_owned();
+        refused(&(anywhere + &both), "ledger.listen has no port");
+    }
+
+    #[test]
     fn unknown_fields_and_open_doors_are_refused() {
         let refused = |text: &str, word: &str| {
             let error = format!("{:#}", Config::parse(text).unwrap_err());

@@ -148,6 +148,11 @@ pub(crate) fn run(command: Command) -> Result<()> {
             };
             println!("Proposed: {}.", text(&accepted["says"]));
             println!("  {}", standing(&accepted));
+            if matches!(change, Change::Rotate { .. }) {
+                println!(
+                    "Once they serve, back the node up: an older backup brings back keys that do not."
+                );
+            }
             println!(
                 "Each member votes: ithaca govern vote {} approve",
                 text(&accepted["entry"])

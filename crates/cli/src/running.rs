@@ -14,6 +14,7 @@ use node::{
     institution::{self, Opened},
 };
 use std::{
+    net::TcpListener,
     path::Path,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -43,6 +44,7 @@ impl Running {
         let opened = institution::open(data, passphrase.as_bytes())
             .with_context(|| format!("cannot open the institution in {}", data.display()))?;
         disk_check(data, config)?;
+        door_check(config)?;
         let store = store_open(data, config)?;
         let institution = opened.institution;
         let (started, start) = oneshot::channel();
@@ -162,6 +164,19 @@ pub(crate) fn disk_check(data: &Path, config: &Config) -> Result<()> {
             free >> 20,
             needed >> 20
         );
+    }
+    Ok(())
+}
+
+/// Refuses an address for peers that is taken, or not this machine's: the engine would only break off.
+fn door_check(config: &Config) -> Result<()> {
+    let listen = config.ledger.listen;
+    if !config.ledger.peers.is_empty() {
+        TcpListener::bind(listen).with_context(|| {
+            format!(
+                "cannot listen for the ledger's peers on {listen}; is another node running there?"
+            )
+        })?;
     }
     Ok(())
 }

@@ -310,6 +310,13 @@ impl<S: Store> Custodian<S> {
         for fault in self.ledger.faults() {
             warnings.push(format!("a validator misbehaved: {fault:?}"));
         }
+        if !self.keys_pending.load(Ordering::Relaxed) && self.keys_are_lost() {
+            warnings.push(
+                "the ledger knows other keys of this institution than this node has; were they replaced after \
+                 the backup was made? Then the members must retire and admit it again"
+                    .to_owned(),
+            );
+        }
         if self.engine_is_outdated() {
             warnings.push(
                 "the validator's key was replaced: start this node again, so that it votes under the new one"

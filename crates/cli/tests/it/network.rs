@@ -10,6 +10,7 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::Duration,
 };
@@ -21,10 +22,21 @@ const NAMES: [&str; VALIDATORS + 1] = ["Ithaca", "Pylos", "Sparta", "Scheria", "
 /// Long enough for three or four validators to make several blocks, were they to make any.
 const STANDSTILL: Duration = Duration::from_secs(3);
 
-/// Ports that nobody listens at.
+/// Ports that nobody listens at, and that the system gives to nobody who asks for any: while a node is down,
+/// others connect.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let own = std::process::id().wrapping_mul(97);
+    [(); N].map(|()| {
+        let free = |_: u32| {
+            let at = own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+            let port = u16::try_from(FIRST + at).unwrap();
+            TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+        };
+        (0..COUNT).find_map(free).unwrap()
+    })
 }
 
 /// Writes the institutions' file and their passphrases.
@@ -32,7 +44,7 @@ fn plan(below: &Path) -> PathBuf {
     let ports: [u16; VALIDATORS + 1] = free_ports();
     let mut text =
         "name = \"Ionian Sea\"\n[parameters]\nepoch_blocks = 8\nbatch_interval_ms = 20\n\
-                    subject_release_ms = 20\ndisclosure_period_ms = 500\n"
+                    subject_release_ms = 20\ndisclosure_period_ms = 250\n"
             .to_owned();
     for (at, (name, port)) in NAMES.iter().zip(ports).enumerate() {
         fs::write(below.join(name), format!("passphrase of {name}\n")).unwrap();
@@ -194,7 +206,7 @@ fn an_institution_joins_validates_and_changes_its_keys() {
     let plan = below.path().join("institutions.toml");
     let text = format!(
         "name = \"Ithaca alone\"\n[parameters]\nepoch_blocks = 8\nbatch_interval_ms = 20\n\
-         subject_release_ms = 20\ndisclosure_period_ms = 500\n[[institution]]\nname = \"Ithaca\"\n\
+         subject_release_ms = 20\ndisclosure_period_ms = 250\n[[institution]]\nname = \"Ithaca\"\n\
          kind = \"hospital\"\nvalidator = true\npeers = \"127.0.0.1:{port}\"\n\
          http = \"127.0.0.1:0\"\npassphrase_file = \"passphrase\"\n"
     );
@@ -251,10 +263,34 @@ fn an_institution_joins_validates_and_changes_its_keys() {
     );
 
     // Each knows the other now.
+    let gone = first.base().to_owned();
     first.stop("-TERM");
+    let file = ithaca.folder.join("operator-token");
+    let line = |node: &str| {
+        let line = format!(
+            "govern status --node {node} --token-file {}",
+            file.display()
+        );
+        run(line.split(' ')).refused()
+    };
+    assert!(line(&gone).contains("; does it run?"), "{}", line(&gone));
+    assert!(
+        line("https://x").contains("takes http://HOST:PORT"),
+        "{}",
+        line("https://x")
+    );
+    fs::write(&file, "\n").unwrap();
+    assert!(line(&gone).contains("holds no token"), "{}", line(&gone));
     let config = ithaca.data().join("node.toml");
     let text = fs::read_to_string(&config).unwrap() + as_peer;
     fs::write(&config, text).unwrap();
+    let taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let said = crate::binary::ended(ithaca.up().output().unwrap()).refused();
+    assert!(
+        said.contains("cannot listen for the ledger's peers on 127.0.0.1:"),
+        "{said}"
+    );
+    drop(taken);
     let (first, second) = (ithaca.start(), argos.start());
     deposit(&second, "to Argos, a member").proved(&second, &argos);
 
@@ -262,12 +298,16 @@ fn an_institution_joins_validates_and_changes_its_keys() {
         let said = govern(by, &format!("propose {change}")).succeeded().out;
         let (_, proposal) = said.trim_end().split_once("ithaca govern vote ").unwrap();
         let proposal = proposal.trim_end_matches(" approve");
-        let voted = govern(voter, &format!("vote {proposal} approve"))
-            .succeeded()
-            .out;
+        // The voter's node may hear of it a moment later.
+        let voted = voter.wait_for("the proposal", || {
+            let ran = govern(voter, &format!("vote {proposal} approve"));
+            let early = ran.err.contains("no such open proposal");
+            (!early).then(|| ran.succeeded().out)
+        });
         assert!(voted.starts_with("Approved: "), "{voted}");
         epoch_ends(by);
-        epoch_ends(voter);
+        let now = epoch(by);
+        voter.wait_for("the same epoch", || (epoch(voter) >= now).then_some(()));
     };
     decided(&second, &first, "validate");
     decided(&second, &first, "rotate signing governance sealing");
@@ -293,7 +333,14 @@ fn a_network_loses_one_and_goes_on_loses_two_and_loses_nothing() {
     let [ithaca, pylos, sparta, scheria, families] = &institutions;
     let servers = (ithaca.start(), pylos.start(), sparta.start());
     let fourth = scheria.start();
-    let follower = families.start();
+    // Its folder is where its configuration lies.
+    let mut command = crate::binary::ithaca();
+    command
+        .args(["node", "--config"])
+        .arg(families.data().join("node.toml"))
+        .arg("--passphrase-file")
+        .arg(families.passphrase());
+    let follower = families.start_as(command);
     let first = deposit(&servers.0, "to Ithaca");
     first.proved(&servers.0, ithaca);
     // Who does not validate takes part all the same.

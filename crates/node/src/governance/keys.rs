@@ -5,6 +5,9 @@
 //! which are destroyed; what was signed under an old key and is not final is signed again. A proposal that
 //! comes to nothing takes its keys with it. One replacement is under way at a time.
 //!
+//! A backup holds the keys of its time: one that is older than a replacement brings back keys that serve no
+//! longer, and the members must admit the institution anew. So a backup is made after each.
+//!
 //! The consensus engine keeps the key it was started with: after the replacement of the validator's key
 //! the node must be started again, and says so.
 
@@ -154,6 +157,18 @@ impl<S: Store> Custodian<S> {
     pub(crate) fn engine_is_outdated(&self) -> bool {
         let seed = self.vault.keychain().identity().validator_seed;
         consensus::engine::public_key(&seed) != Some(self.validator)
+    }
+
+    /// Whether the ledger knows other keys of this institution than it has: it was restored from a backup that
+    /// is older than a replacement.
+    pub(crate) fn keys_are_lost(&self) -> bool {
+        let leaf = self.ledger.state_view().institution(&self.id);
+        let now = rotation(&self.vault.keychain().identity());
+        leaf.is_some_and(|leaf| {
+            let known = leaf.institution;
+            (known.signing, known.governance, known.sealing)
+                != (now.signing, now.governance, now.sealing)
+        })
     }
 
     /// Makes or forgets the replacement under way; whether one still waits.

@@ -174,6 +174,7 @@ fn every_key_rotates_and_what_waits_is_signed_again() {
         let before = network.leave(4, subject, "case-1").await;
         network.until_final(4).await;
         let old = network.keychain(4).identity();
+        let outdated = network.members[4].custody.copied();
 
         let all = [OwnKey::Signing, OwnKey::Governance, OwnKey::Sealing];
         for refused in [keys([]), keys([OwnKey::Validator, OwnKey::Signing])] {
@@ -245,6 +246,22 @@ fn every_key_rotates_and_what_waits_is_signed_again() {
             .await
             .unwrap();
         network.deposit(4, later, "case-7").await;
+
+        // Keys from before a replacement serve no longer, and the node says so.
+        let warned = async |network: &Network| {
+            let operator = network.staff(4, Role::Operator);
+            let status = network.handle(4).status(operator).await.unwrap();
+            status
+                .warnings
+                .concat()
+                .contains("knows other keys of this institution")
+        };
+        assert!(!warned(&network).await);
+        network.members[4].node.take().unwrap().crash().await;
+        network.members[4].custody = outdated;
+        network.start(4).await;
+        network.epochs(4, 5).await;
+        assert!(warned(&network).await);
     });
 }
 

@@ -1,6 +1,6 @@
 //! Four institutions, one ledger: finalise, lose one and catch up, and the same seed gives the same run.
 
-use crate::members::Network;
+pub(crate) use crate::members::Network;
 use crate::world::{STORED, final_wait, key, run};
 use keys::PasswordParams;
 use node::backup::Backup;
