@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, anyhow, bail};
 use consent::Policy;
 use keys::PublicKey;
+use node::InstitutionId;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
@@ -22,6 +23,7 @@ use std::{
 pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) ledger: Ledger,
+    pub(crate) share: Share,
     pub(crate) store: Store,
     /// Who may see what for the institution's own care, how long records are kept, who breaks glass; what is
     /// left out is as built in.
@@ -53,6 +55,28 @@ pub(crate) struct Ledger {
     pub(crate) listen: SocketAddr,
     /// The other institutions' nodes.
     pub(crate) peers: Vec<Peer>,
+}
+
+/// Sharing with other institutions.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Share {
+    /// Where other institutions ask, over TLS; nothing listens when left out.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Whom this one may ask.
+    pub(crate) peers: Vec<SharePeer>,
+}
+
+/// Another institution's answering side.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SharePeer {
+    /// Whose it is, for people.
+    pub(crate) name: String,
+    /// The institution.
+    pub(crate) institution: InstitutionId,
+    /// Where it is reached. Who answers there is told by its key, not by this.
+    pub(crate) address: SocketAddr,
 }
 
 /// Another institution's node.
@@ -137,6 +161,7 @@ impl Config {
         }
         config.http.check()?;
         config.ledger.check()?;
+        config.share.check()?;
         within(
             "store.cache_bytes",
             config.store.cache_bytes,
@@ -160,6 +185,22 @@ impl Http {
         within("http.request_ms", self.request_ms, 100, 3_600_000)?;
         within("http.header_ms", self.header_ms, 100, 600_000)?;
         within("http.connections", bytes(self.connections), 1, 65_536)
+    }
+}
+
+impl Share {
+    fn check(&self) -> Result<()> {
+        let mut known = BTreeSet::new();
+        for peer in &self.peers {
+            let SharePeer { name, address, .. } = peer;
+            if address.ip().is_unspecified() || address.port() == 0 {
+                bail!("'{name}' cannot be asked at {address}; give its own address");
+            }
+            if !known.insert(peer.institution) {
+                bail!("share.peers names the institution of '{name}' twice");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ mod bench;
 mod config;
 mod demo;
 mod entropy;
+mod exchange;
 mod folder;
 mod govern;
 mod network;

@@ -120,6 +120,7 @@ struct Planned {
     validator: bool,
     peers: SocketAddr,
     http: SocketAddr,
+    share: Option<SocketAddr>,
     #[serde(default)]
     allow_remote: bool,
     reach: Option<SocketAddr>,
@@ -402,6 +403,27 @@ impl Plan {
                 text.push_str(&peer(&planned.name, key, planned.reached()));
             }
         }
+        text + &self.share_config(at, founded)
+    }
+
+    /// Where others ask this institution, and where it asks them.
+    fn share_config(&self, at: usize, founded: &Founded) -> String {
+        let mut text = String::new();
+        let members = self.institution.iter().zip(&founded.members);
+        for (index, (planned, (card, _))) in members.enumerate() {
+            let id = card.institution.id;
+            let Some(address) = planned.share else {
+                continue;
+            };
+            if index == at {
+                text.insert_str(0, &format!("\n[share]\nlisten = \"{address}\"\n"));
+            } else {
+                let name = toml::Value::from(planned.name.as_str());
+                text.push_str(&format!(
+                    "\n[[share.peers]]\nname = {name}\ninstitution = \"{id}\"\naddress = \"{address}\"\n"
+                ));
+            }
+        }
         text
     }
 }
@@ -440,12 +462,14 @@ impl Planned {
     fn own(&self) -> impl Iterator<Item = (&'static str, String)> {
         // One process listens at an address, whatever for; at port 0 each gets a port of its own.
         let listens = [
-            ("address", self.http),
-            ("address", self.peers),
-            ("way in", self.reached()),
+            Some(("address", self.http)),
+            Some(("address", self.peers)),
+            Some(("way in", self.reached())),
+            self.share.map(|share| ("address", share)),
         ];
         let listens = listens
             .into_iter()
+            .flatten()
             .filter(|(_, address)| address.port() != 0)
             .map(|(what, address)| (what, address.to_string()));
         let named = [("name", self.name.clone()), ("folder", self.folder())];

@@ -2,13 +2,13 @@
 
 use crate::{
     config::Config,
-    folder, passphrase,
+    exchange, folder, passphrase,
     running::{self, Running},
 };
 use anyhow::{Context, Result};
 use api::{Bounds, Edge, Limits, Tokens};
 use clap::Args;
-use futures::executor::block_on;
+use futures::{FutureExt as _, executor::block_on};
 use node::{Handle, status::Readiness};
 use std::{
     io::IsTerminal as _,
@@ -60,6 +60,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             ..Limits::default()
         },
     );
+    let edge = match exchange::to_peers(running.handle(), &config.share) {
+        Some(peers) => edge.with_exchange(peers),
+        None => edge,
+    };
     let bounds = Bounds {
         connections: config.http.connections,
         header: Duration::from_millis(config.http.header_ms),
@@ -90,8 +94,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                     () = halted => eprintln!("ithaca: the ledger stopped; see the log"),
                 }
             };
-            api::serve(listener, api::router(edge), &bounds, stop).await?;
-            anyhow::Ok(())
+            let stop = stop.shared();
+            let http = async {
+                let served = api::serve(listener, api::router(edge), &bounds, stop.clone());
+                served.await.context("HTTP cannot go on")
+            };
+            let shared = exchange::answer(running.handle(), &config.share, stop.clone());
+            let (http, shared) = tokio::join!(http, shared);
+            http.and(shared)
         });
     progress.end();
     let stopped = running.stop();

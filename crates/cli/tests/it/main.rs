@@ -12,4 +12,5 @@ mod institution;
 mod mistakes;
 mod network;
 mod proofs;
+mod sharing;
 mod stopping;

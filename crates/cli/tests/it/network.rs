@@ -24,7 +24,7 @@ const STANDSTILL: Duration = Duration::from_secs(3);
 
 /// Ports that nobody listens at, and that the system gives to nobody who asks for any: while a node is down,
 /// others connect.
-fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -59,7 +59,7 @@ fn plan(below: &Path) -> PathBuf {
     path
 }
 
-fn init(institutions: &Path, folder: &Path) -> crate::binary::Ran {
+pub(crate) fn init(institutions: &Path, folder: &Path) -> crate::binary::Ran {
     let words: [&std::ffi::OsStr; 6] = [
         "network".as_ref(),
         "init".as_ref(),
