@@ -56,7 +56,7 @@ pub(crate) struct NodeAt {
     /// Where the node serves.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8420")]
     node: String,
-    /// An operator's token, in a file.
+    /// The token of who asks (an operator's, to govern), in a file.
     #[arg(long, value_name = "FILE")]
     token_file: PathBuf,
 }
@@ -175,7 +175,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
     Ok(())
 }
 
-const JSON: &str = "application/json";
+pub(crate) const JSON: &str = "application/json";
 const CBOR: &str = "application/cbor";
 
 enum Body {
@@ -247,7 +247,12 @@ impl NodeAt {
     }
 
     /// One request; the answer, or the node's own sentence of why not.
-    fn call(&self, method: &str, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Value> {
+    pub(crate) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Value> {
         if !self.node.starts_with("http://") {
             bail!("--node takes http://HOST:PORT, not '{}'", self.node);
         }
@@ -340,7 +345,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 /// Text for a terminal: what others wrote holds no control characters.
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     let text = value.as_str().unwrap_or_default();
     text.chars().filter(|c| !c.is_control()).collect()
 }

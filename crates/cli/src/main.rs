@@ -18,6 +18,7 @@ mod govern;
 mod network;
 mod passphrase;
 mod running;
+mod share;
 mod subject;
 mod token;
 mod up;
@@ -52,6 +53,8 @@ enum Command {
         #[command(subcommand)]
         command: govern::Command,
     },
+    /// Prints the signed pointer that tells another institution whom to ask for a subject's records.
+    Share(share::Options),
     /// Runs the node of an institution until it is told to stop.
     #[command(visible_alias = "node")]
     Up(up::Options),
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
         Command::Init(options) => folder::init(&options),
         Command::Network { command } => network::run(command),
         Command::Govern { command } => govern::run(command),
+        Command::Share(options) => share::run(&options),
         Command::Up(options) => up::run(&options),
         Command::Verify(options) => verify::run(&options),
         Command::Token(options) => token::run(&options),

@@ -1,6 +1,7 @@
 //! Two institutions in processes of their own: a record asked for over TLS, as consent has it.
 
 use crate::{
+    binary::run,
     institution::{Answer, As, Institution, Server},
     network::{free_ports, init},
 };
@@ -124,13 +125,21 @@ fn a_record_travels_as_the_family_allowed_and_no_further() {
     );
 
     // A pointer says whom to ask.
-    let pointer = post(
-        &here,
-        &format!("{subject}/pointers"),
-        As::Desk,
-        &json!({"grant": grant}),
-    );
-    let pointer = pointer.is(201).value()["pointer"].clone();
+    let token = below.path().join("token");
+    fs::write(&token, ithaca.token("desk")).unwrap();
+    let token = token.display().to_string();
+    let words = [
+        "share",
+        "--node",
+        here.base(),
+        "--token-file",
+        &token,
+        "--subject",
+        subject.rsplit('/').next().unwrap(),
+        "--grant",
+        grant,
+    ];
+    let pointer = run(words).succeeded().out.trim().to_owned();
     let by_pointer = json!({"pointer": pointer, "purpose": "TREAT", "categories": ["phenotype"]});
     post(&there, "/v1/shares", As::Clinician, &by_pointer).is(200);
 
