@@ -6,6 +6,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::Duration,
 };
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, compaction::Leveled};
@@ -21,6 +23,9 @@ const JOURNALS_MAX_BYTES: u64 = 128 << 20;
 /// compaction over and over until the other takes it: a core lost. A flush that waits for a compaction
 /// is bounded by the sizes above, and writing by `Engine::throttle`.
 const ENGINE_THREADS: usize = 1;
+/// A process that is being started has copies of its parent's locks for a moment.
+const LOCK_TRIES: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 const OPEN_FILES_MAX: usize = 200;
 const ROWS: &str = "rows";
 
@@ -127,13 +132,16 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
         .truncate(false)
         .clone();
     let lock = options.open(folder.join("lock")).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
-            folder: folder.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
     }
+    Err(OpenError::InUse {
+        folder: folder.to_owned(),
+    })
 }
 
 /// Makes a new engine aside and renames it into place: the engine cannot open a folder whose

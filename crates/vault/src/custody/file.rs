@@ -14,6 +14,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 const FOLDERS: [&str; 2] = ["custody", "key-tables"];
 const LOCK: &str = "custody/lock";
@@ -47,6 +49,21 @@ pub struct FileCustody {
     step: Option<Arc<StepHook>>,
 }
 
+/// A process that is being started has copies of its parent's locks for a moment.
+const LOCK_TRIES: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
+fn locked(lock: &File) -> Result<(), CustodyError> {
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(io_error("locking", LOCK, &error)),
+        }
+    }
+    Err(CustodyError::InUse)
+}
+
 impl FileCustody {
     /// Opens the key files below `folder`, making the folders if they are not there.
     ///
@@ -65,10 +82,7 @@ impl FileCustody {
             .truncate(false)
             .open(&path)
             .map_err(|error| io_error("opening", LOCK, &error))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => CustodyError::InUse,
-            TryLockError::Error(error) => io_error("locking", LOCK, &error),
-        })?;
+        locked(&lock)?;
         let this = Self {
             folder,
             _lock: lock,
