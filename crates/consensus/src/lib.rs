@@ -30,6 +30,7 @@ mod mempool;
 pub mod network;
 pub mod null;
 mod proofs;
+mod publish;
 mod replica;
 mod rows;
 mod start;

@@ -241,6 +241,16 @@ pub(crate) async fn position<S: Store>(
     }
 }
 
+/// All hashes that were written of a tile.
+pub(crate) async fn tile<S: Store>(
+    store: &S,
+    level: u8,
+    index: u64,
+) -> Result<Vec<Digest>, RowError> {
+    let tile = store.get(TILES, &tile_key(level, index)).await?;
+    tile_hashes(&tile.ok_or(RowError::Missing(TILES))?)
+}
+
 /// Runs `prove` with the tiles it asks for, reading each from the store once.
 pub(crate) async fn with_tiles<S: Store, T>(
     store: &S,
@@ -256,11 +266,8 @@ pub(crate) async fn with_tiles<S: Store, T>(
         if cached.0.contains_key(&key) {
             return Err(RowError::Missing(TILES));
         }
-        let tile = store
-            .get(TILES, &tile_key(missing.level, missing.index))
-            .await?
-            .ok_or(RowError::Missing(TILES))?;
-        cached.0.insert(key, tile_hashes(&tile)?);
+        let hashes = tile(store, missing.level, missing.index).await?;
+        cached.0.insert(key, hashes);
     }
 }
 

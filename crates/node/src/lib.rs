@@ -27,12 +27,14 @@ pub mod governance;
 pub mod handle;
 pub mod hold;
 pub mod institution;
+pub mod publication;
 pub mod receipt;
 pub mod record;
 pub mod safeguarding;
 pub mod status;
 pub mod subject;
 pub mod verify;
+pub mod witness;
 
 mod custodian;
 mod pump;

@@ -239,6 +239,11 @@ impl NoteSignature {
         &self.name
     }
 
+    /// Whether both lines name the same key.
+    pub fn same_key(&self, other: &Self) -> bool {
+        self.name == other.name && self.id == other.id
+    }
+
     /// Reads a line, without the newline at its end.
     pub fn parse(line: &str) -> Option<Self> {
         let (name, signature) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;

@@ -18,4 +18,5 @@ mod golden;
 mod network;
 mod receipts;
 mod sharing;
+mod witnesses;
 mod world;

@@ -34,23 +34,23 @@ use crate::world::{
     phenopacket, run,
 };
 
-struct Member {
-    card: Card,
-    custody: MemoryCustody,
+pub(crate) struct Member {
+    pub(crate) card: Card,
+    pub(crate) custody: MemoryCustody,
     store: Store,
     node: Option<Node>,
 }
 
-struct Network {
+pub(crate) struct Network {
     context: Context,
-    genesis: Genesis,
-    members: Vec<Member>,
+    pub(crate) genesis: Genesis,
+    pub(crate) members: Vec<Member>,
     oracle: Oracle<PublicKey, Context>,
     starts: u64,
 }
 
 impl Network {
-    async fn new(context: Context) -> Self {
+    pub(crate) async fn new(context: Context) -> Self {
         let ambient = Ambient::of(&context);
         let mut members = Vec::new();
         for (index, name) in ["Ithaca", "Pylos", "Sparta", "Scheria"]
@@ -228,16 +228,16 @@ impl Network {
         }
     }
 
-    fn handle(&self, index: usize) -> node::Handle {
+    pub(crate) fn handle(&self, index: usize) -> node::Handle {
         self.members[index].node.as_ref().unwrap().handle()
     }
 
-    fn staff(&self, index: usize, role: Role) -> Caller {
+    pub(crate) fn staff(&self, index: usize, role: Role) -> Caller {
         let id = self.members[index].card.institution.id;
         Caller::staff(actor(id, "staff-1", role))
     }
 
-    async fn sleep_ms(&self, duration_ms: u64) {
+    pub(crate) async fn sleep_ms(&self, duration_ms: u64) {
         self.context.sleep(Duration::from_millis(duration_ms)).await;
     }
 
