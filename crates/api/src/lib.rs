@@ -22,6 +22,7 @@ mod edge;
 mod emergencies;
 mod guard;
 mod operations;
+mod publication;
 mod read;
 mod records;
 mod serving;

@@ -20,6 +20,9 @@ use ledger::log::{Checkpoint, NoteKey, NoteSignature, SignedCheckpoint, verify_c
 use std::collections::BTreeSet;
 use store::Store;
 
+/// Most bytes of a signed checkpoint.
+pub use ledger::log::signed::MAX_NOTE_BYTES as NOTE_MAX_BYTES;
+
 /// A checkpoint that another institution signed.
 #[derive(Debug, Clone)]
 pub struct CheckpointCosign {
