@@ -19,6 +19,7 @@ pub mod application;
 pub mod block;
 mod certificates;
 mod chain;
+pub mod check;
 mod clock;
 pub mod engine;
 mod epochs;
