@@ -23,6 +23,7 @@ pub mod disclosure;
 pub mod erase;
 pub mod error;
 pub mod event;
+pub mod fsck;
 pub mod governance;
 pub mod handle;
 pub mod hold;

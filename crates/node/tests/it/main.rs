@@ -8,6 +8,7 @@
 mod clocks;
 mod controllers;
 mod crash;
+mod damage;
 mod deposits;
 mod disclosures;
 mod emergencies;

@@ -37,8 +37,8 @@ use crate::world::{
 pub(crate) struct Member {
     pub(crate) card: Card,
     pub(crate) custody: MemoryCustody,
-    store: Store,
-    node: Option<Node>,
+    pub(crate) store: Store,
+    pub(crate) node: Option<Node>,
 }
 
 pub(crate) struct Network {
@@ -139,7 +139,7 @@ impl Network {
         }
     }
 
-    async fn start(&mut self, index: usize) {
+    pub(crate) async fn start(&mut self, index: usize) {
         let custody = Arc::new(self.members[index].custody.clone());
         let keychain = Keychain::open(custody, PASSPHRASE).unwrap();
         self.start_with(index, &format!("member-{index}"), keychain)
