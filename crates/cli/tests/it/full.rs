@@ -108,7 +108,7 @@ fn check_goes_on(server: &Server<'_>, kept: &Acknowledged) {
 
 /// Disk that is free here, in bytes.
 fn free_bytes(institution: &Institution) -> u64 {
-    let disk = rustix::fs::statvfs(&institution.data()).unwrap();
+    let disk = rustix::fs::statvfs(institution.data()).unwrap();
     disk.f_bavail * disk.f_frsize
 }
 

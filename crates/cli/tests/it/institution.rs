@@ -293,7 +293,7 @@ impl Server<'_> {
         })
     }
 
-    fn wait_for<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn wait_for<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         let from = Instant::now();
         loop {
             if let Some(found) = found() {

@@ -7,6 +7,7 @@
 
 mod binary;
 mod full;
+mod inspection;
 mod institution;
 mod mistakes;
 mod proofs;
