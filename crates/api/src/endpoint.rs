@@ -1,7 +1,8 @@
 //! The table of endpoints: the one truth for router, OpenAPI document and authorisation matrix.
 
 use crate::{
-    consents, disclosures, edge::Edge, emergencies, network, operations, records, shares, subjects,
+    consents, disclosures, edge::Edge, emergencies, network, operations, publication, records,
+    shares, subjects,
 };
 use axum::routing::{MethodRouter, delete, get, post, put};
 use node::Role;
@@ -73,7 +74,7 @@ pub enum Shape {
 pub struct Endpoint {
     /// Method.
     pub method: Verb,
-    /// Path with parameters in braces.
+    /// Path with parameters in braces; `{*name}` at its end takes the rest of the path.
     pub path: &'static str,
     /// Operation id: noun first.
     pub id: &'static str,
@@ -103,6 +104,12 @@ impl Endpoint {
         self.path
             .split('/')
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+            .map(|name| name.strip_prefix('*').unwrap_or(name))
+    }
+
+    /// Its path as clients are told: of a parameter that takes the rest of the path, only the name.
+    pub fn documented_path(&self) -> String {
+        self.path.replace("{*", "{")
     }
 }
 
@@ -169,6 +176,8 @@ const PAYLOADS: &[&str] = &[
     "image/jpeg",
 ];
 const CBOR: &[&str] = &["application/cbor"];
+const NOTE: &[&str] = &["text/plain"];
+const OCTETS: &[&str] = &["application/octet-stream"];
 
 macro_rules! endpoints {
     ($($id:literal: $verb:ident $path:literal => $route:expr, $access:expr, $summary:literal,
@@ -215,6 +224,24 @@ endpoints! {
     "network_vote": Post "/v1/network/proposals/{proposal}/vote" => post(network::vote), Only(&[Role::Operator]),
         "Approves of a proposal, or not; a later vote replaces an earlier one.",
         [WAIT], Json(json::<network::Vote>), 200 Json(json::<network::Accepted>);
+
+    "log_checkpoint": Get "/tlog/checkpoint" => get(publication::checkpoint), Open,
+        "The log's newest checkpoint, signed by this institution (C2SP signed note).", [], Nothing, 200 Bytes(NOTE);
+    "log_cosigned": Get "/tlog/checkpoint/cosigned" => get(publication::cosigned), Open,
+        "The newest checkpoint that other institutions cosigned with Ed25519 and ML-DSA-44; the newest of all while there is none.",
+        [], Nothing, 200 Bytes(NOTE);
+    "log_tile": Get "/tlog/tile/{level}/{*index}" => get(publication::tile), Open,
+        "A tile of the log's hashes (C2SP tlog-tiles), like `0/x001/x234/067` or `1/000.p/8`.",
+        [], Nothing, 200 Bytes(OCTETS);
+    "log_bundle": Get "/tlog/tile/entries/{*index}" => get(publication::bundle), Bearer,
+        "A bundle of the log's entries (C2SP tlog-tiles), for auditors and for operators and privacy officers of members.",
+        [], Nothing, 200 Bytes(OCTETS);
+    "checkpoint_cosign": Post "/tlog/cosign" => post(publication::cosign), Bearer,
+        "Cosigns another member's checkpoint, if it is of the log that this node holds and extends what it cosigned before; answers with signature lines.",
+        [], Bytes(NOTE), 200 Bytes(NOTE);
+    "checkpoint_collect": Post "/tlog/cosignatures" => post(publication::collect), Bearer,
+        "Takes a checkpoint of this log with members' cosignatures, to serve them.",
+        [], Bytes(NOTE), 200 Json(json::<publication::Cosigned>);
 
     "subject_open": Post "/v1/subjects" => post(subjects::open), Bearer,
         "Opens a compartment for a person.", [KEY, WAIT],

@@ -23,6 +23,7 @@ mod emergencies;
 mod guard;
 mod network;
 mod operations;
+mod publication;
 mod read;
 mod records;
 mod serving;

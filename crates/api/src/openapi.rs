@@ -16,7 +16,7 @@ pub fn document() -> Value {
     let mut paths = Map::new();
     for endpoint in ENDPOINTS {
         let item = paths
-            .entry(endpoint.path)
+            .entry(endpoint.documented_path())
             .or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(item) = item {
             item.insert(
@@ -100,9 +100,15 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator, problem: &Sch
 }
 
 fn path_parameter(name: &str) -> Value {
-    let digits = if name == "subject" { 64 } else { 32 };
+    let pattern = match name {
+        // It may have slashes, which OpenAPI cannot say of a parameter.
+        "index" => r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$".to_owned(),
+        "level" => "^[0-9]{1,2}$".to_owned(),
+        "subject" => "^[0-9a-f]{64}$".to_owned(),
+        _ => "^[0-9a-f]{32}$".to_owned(),
+    };
     json!({"name": name, "in": "path", "required": true,
-        "schema": {"type": "string", "pattern": format!("^[0-9a-f]{{{digits}}}$")}})
+        "schema": {"type": "string", "pattern": pattern}})
 }
 
 fn parameter(parameter: &Parameter) -> Value {

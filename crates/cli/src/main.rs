@@ -7,6 +7,7 @@
     reason = "the program's edge: it may look at the clock"
 )]
 
+mod audit;
 mod backup;
 mod bench;
 mod config;
@@ -14,6 +15,7 @@ mod demo;
 mod entropy;
 mod exchange;
 mod folder;
+mod fsck;
 mod govern;
 mod network;
 mod passphrase;
@@ -71,6 +73,10 @@ enum Command {
     Backup(backup::BackupOptions),
     /// Makes a data folder from a backup.
     Restore(backup::RestoreOptions),
+    /// Looks for damage in the data folder of a node that is not running.
+    Fsck(fsck::Options),
+    /// For an auditor: executes a ledger again from the genesis on, and prints a range of its blocks.
+    Audit(audit::Options),
     /// Measures, each figure beside a reference of the same run.
     Bench {
         #[command(subcommand)]
@@ -92,6 +98,8 @@ fn main() -> ExitCode {
         Command::Subject { command } => subject::run(command),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),
+        Command::Fsck(options) => fsck::run(&options),
+        Command::Audit(options) => audit::run(&options),
         Command::Bench { command } => bench::run(&command),
     };
     match done {

@@ -128,10 +128,9 @@ pub(crate) fn certificate_batch(height: u64, certificate: Bytes) -> Batch {
 
 /// Loads the stored ledger, checking state and log against the last header; none before genesis.
 pub(crate) async fn load<S: Store>(store: &S) -> Result<Option<Stored>, RowError> {
-    let Some(tip) = store.get(TIP, TIP_KEY).await? else {
+    let Some(height) = tip(store).await? else {
         return Ok(None);
     };
-    let height = number(&tip).ok_or(RowError::Malformed(TIP))?;
     let header = header(store, height)
         .await?
         .ok_or(RowError::Missing(HEADERS))?;
@@ -156,6 +155,36 @@ pub(crate) async fn load<S: Store>(store: &S) -> Result<Option<Stored>, RowError
         state,
         tiles,
     }))
+}
+
+/// The height of the tip; none before genesis.
+pub(crate) async fn tip<S: Store>(store: &S) -> Result<Option<u64>, RowError> {
+    let tip = store.get(TIP, TIP_KEY).await?;
+    let height = |tip: Bytes| number(&tip).ok_or(RowError::Malformed(TIP));
+    tip.map(height).transpose()
+}
+
+/// The certificate of the block at a height, if it has one.
+pub(crate) async fn certificate<S: Store>(
+    store: &S,
+    height: u64,
+) -> Result<Option<Bytes>, RowError> {
+    Ok(store.get(CERTIFICATES, &height.to_be_bytes()).await?)
+}
+
+/// Rows of a table.
+pub(crate) async fn count<S: Store>(store: &S, table: Table) -> Result<u64, RowError> {
+    let (mut count, mut range) = (0_u64, Range::all());
+    loop {
+        let page = store
+            .range(table, range.clone(), PAGE_ROWS, Order::Ascending)
+            .await?;
+        count = count.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE_ROWS => range = range.after(last),
+            _ => return Ok(count),
+        }
+    }
 }
 
 /// The header at a height.
@@ -241,6 +270,16 @@ pub(crate) async fn position<S: Store>(
     }
 }
 
+/// All hashes that were written of a tile.
+pub(crate) async fn tile<S: Store>(
+    store: &S,
+    level: u8,
+    index: u64,
+) -> Result<Vec<Digest>, RowError> {
+    let tile = store.get(TILES, &tile_key(level, index)).await?;
+    tile_hashes(&tile.ok_or(RowError::Missing(TILES))?)
+}
+
 /// Runs `prove` with the tiles it asks for, reading each from the store once.
 pub(crate) async fn with_tiles<S: Store, T>(
     store: &S,
@@ -256,11 +295,8 @@ pub(crate) async fn with_tiles<S: Store, T>(
         if cached.0.contains_key(&key) {
             return Err(RowError::Missing(TILES));
         }
-        let tile = store
-            .get(TILES, &tile_key(missing.level, missing.index))
-            .await?
-            .ok_or(RowError::Missing(TILES))?;
-        cached.0.insert(key, tile_hashes(&tile)?);
+        let hashes = tile(store, missing.level, missing.index).await?;
+        cached.0.insert(key, hashes);
     }
 }
 
@@ -279,7 +315,7 @@ pub(crate) async fn tiles<S: Store>(store: &S, size: u64) -> Result<Tiles, RowEr
     with_tiles(store, |cached| Tiles::load(size, cached)).await
 }
 
-async fn state_rows<S: Store>(store: &S) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RowError> {
+pub(crate) async fn state_rows<S: Store>(store: &S) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RowError> {
     let mut rows = Vec::new();
     let mut range = Range::all();
     loop {
@@ -309,7 +345,7 @@ fn split_entry(mut row: Bytes) -> Result<(u64, Bytes), RowError> {
     Ok((height, row))
 }
 
-fn number(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
     bytes.try_into().ok().map(u64::from_be_bytes)
 }
 

@@ -3,18 +3,22 @@
 //!
 //! - [`Frontier`] is the small part that appending needs; blocks extend it speculatively.
 //! - [`tiles`] keeps the hashes of finalised leaves in C2SP tlog-tiles shape, and makes proofs.
-//! - [`paths`] names what tlog-tiles serves; [`note`] is the text of a checkpoint.
+//! - [`paths`] names what tlog-tiles serves; [`note`] is the text of a checkpoint, [`signed`] what
+//!   logs and witnesses sign of it.
 //!
 //! [`verify_inclusion`] and [`verify_consistency`] check proofs; they are those of [`keys::merkle`].
 
+pub mod base64;
 mod frontier;
 pub mod note;
 pub mod paths;
+pub mod signed;
 pub mod tiles;
 
 pub use frontier::Frontier;
 pub use keys::merkle::{leaf_hash, verify_inclusion};
 pub use note::Checkpoint;
+pub use signed::{NoteKey, NoteSignature, SignedCheckpoint};
 pub use tiles::{MissingTile, TileRead, TileUpdate, Tiles, consistency_proof, inclusion_proof};
 
 use codec::Digest;

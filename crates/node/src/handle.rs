@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::event::{Broadcast, Events};
 use crate::governance::{NetworkEntry, NetworkPropose, NetworkView, NetworkVote};
 use crate::hold::{Hold, HoldClear, HoldSet};
+use crate::publication::{LogBundle, LogTile};
 use crate::receipt::{ReceiptAnswer, ReceiptQuery};
 use crate::record::{Deposited, Fetch, Fetched, List, Listed, Submission};
 use crate::safeguarding::{
@@ -34,6 +35,7 @@ use crate::subject::{
     SubjectEntry, SubjectNotice, SubjectOpen, SubjectOpenPrepare, SubjectOpenSubmit, SubjectOpened,
     SubjectQuery, SubjectRecover, SubjectStatus,
 };
+use crate::witness::{CheckpointCollect, CheckpointCollected, CheckpointCosign};
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
@@ -170,6 +172,19 @@ use_cases! {
     network_vote(NetworkVote) -> NetworkEntry;
     /// The members, the validators, the parameters and the open proposals.
     network_show(Caller) -> NetworkView;
+
+    /// The log's newest checkpoint, signed by this institution: a signed note.
+    log_checkpoint(()) -> String;
+    /// The newest checkpoint that others cosigned; the newest of all while there is none.
+    log_cosigned(()) -> String;
+    /// A tile of the log's hashes.
+    log_tile(LogTile) -> Vec<u8>;
+    /// A bundle of the log's entries, for members and auditors.
+    log_bundle(LogBundle) -> Vec<u8>;
+    /// Cosigns another member's checkpoint of this ledger: signature lines.
+    checkpoint_cosign(CheckpointCosign) -> String;
+    /// Keeps others' cosignatures of a checkpoint of this ledger.
+    checkpoint_collect(CheckpointCollect) -> CheckpointCollected;
 
     /// How the node does, for operators.
     status(Caller) -> Status;

@@ -338,6 +338,12 @@ impl<S: Store> Custodian<S> {
         if untold.first().is_some_and(|due| due.due < now) {
             warnings.push("a notice to controllers is overdue".to_owned());
         }
+        if self.vault.node_row(crate::witness::FORK).await?.is_some() {
+            warnings.push(
+                "a member signed a checkpoint of another log; the log names it, and the note is kept"
+                    .to_owned(),
+            );
+        }
         if self.vault.restored().is_some() {
             warnings.push(format!(
                 "restored from a backup: {} subjects are not served, for their consent on the ledger is \

@@ -27,6 +27,7 @@
 mod audit;
 pub mod backup;
 mod cache;
+pub mod check;
 mod consents;
 pub mod custody;
 mod disclosures;

@@ -10,7 +10,7 @@ use store::{Batch, Expect, Range, Store};
 
 /// Rows of the node start with this; the vault's own ones with other bytes.
 const PUBLIC: u8 = b'n';
-const OWNER: &[u8] = b"v/owner";
+pub(crate) const OWNER: &[u8] = b"v/owner";
 /// How rows are written. 1 kept projections and had no format byte.
 const FORMAT: u8 = 2;
 const NAME_MAX_BYTES: usize = 512;

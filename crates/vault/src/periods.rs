@@ -328,6 +328,15 @@ impl<S: Store> Vault<S> {
         Err(Error::Busy)
     }
 
+    /// Opens a period's row in its place and makes its map again.
+    pub(crate) async fn period_check(&self, key: &[u8]) -> Result<(), Error> {
+        let period = crate::layout::number_at(key, 0).ok_or(damaged(PERIODS))?;
+        if let Some((_, row)) = self.period_row(period).await? {
+            self.period_map(period, &row).await?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn period_cursor(&self) -> Result<Cursor, Error> {
         if let Some(known) = self.inner().cursor.get() {
             return Ok(known);

@@ -99,6 +99,17 @@ impl<S: Store> Vault<S> {
         Ok(found)
     }
 
+    /// Opens a posting in its place; of another generation than the current one there is nothing to open.
+    pub(crate) async fn posting_check(&self, key: &[u8], sealed: &[u8]) -> Result<(), Error> {
+        let number = key.first().copied().ok_or(damaged(POSTINGS))?;
+        let shard = self.shard(number).await?.ok_or(Error::KeyLost)?;
+        if key.starts_with(&generation_prefix(number, shard.current.number)) {
+            let seal = &shard.current.keys.seal;
+            let _: Posting = seal.open(&shard.custodian, POSTINGS, key, sealed)?;
+        }
+        Ok(())
+    }
+
     /// The shard of a subject that has a compartment.
     pub(crate) async fn shard_of(&self, subject: &SubjectId) -> Result<Shard, Error> {
         let [number, ..] = *subject.as_bytes();

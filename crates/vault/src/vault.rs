@@ -85,8 +85,22 @@ impl<S: Store> Vault<S> {
         if settings.period_ms == 0 {
             return Err(Error::invalid("period_ms", "a period has a length"));
         }
+        let vault = Self::unchecked(store, keychain, settings);
+        node_rows::owner_check(&vault).await?;
+        for (table, quota) in [
+            (OUTBOX, &vault.inner.outbox),
+            (ENTRY_QUEUE, &vault.inner.entries),
+        ] {
+            quota.set(vault.count(table, Range::all()).await?);
+        }
+        erasure::reconcile(&vault).await?;
+        Ok(vault)
+    }
+
+    /// Store and keys together, before anything is read or written.
+    pub(crate) fn unchecked(store: S, keychain: Keychain, settings: Settings) -> Self {
         let node = NodeKeys::derive(&keychain.identity().node_key);
-        let vault = Self {
+        Self {
             inner: Arc::new(Inner {
                 node,
                 compartments: Cache::new(settings.compartments_cached),
@@ -100,16 +114,7 @@ impl<S: Store> Vault<S> {
                 keychain,
                 settings,
             }),
-        };
-        node_rows::owner_check(&vault).await?;
-        for (table, quota) in [
-            (OUTBOX, &vault.inner.outbox),
-            (ENTRY_QUEUE, &vault.inner.entries),
-        ] {
-            quota.set(vault.count(table, Range::all()).await?);
         }
-        erasure::reconcile(&vault).await?;
-        Ok(vault)
     }
 
     /// The institution's keys.

@@ -59,11 +59,13 @@ async fn check(
 fn some_path(endpoint: &Endpoint, id: &str) -> String {
     endpoint
         .in_path()
-        .fold(endpoint.path.to_owned(), |path, name| {
-            let digits = if matches!(name, "subject" | "proposal") {
-                64
-            } else {
-                32
+        .fold(endpoint.documented_path(), |path, name| {
+            let digits = match name {
+                "subject" | "proposal" => 64,
+                // Of the genesis, which is always there.
+                "index" if id == "0" => return path.replace("{index}", "000.p/1"),
+                "level" if id == "0" => 1,
+                _ => 32,
             };
             let id = if id == "0" {
                 "0".repeat(digits)

@@ -125,7 +125,21 @@ impl Call {
 impl Answer {
     /// What holds of every answer of the edge.
     fn check(&self, to: &str) {
-        assert_eq!(self.header("cache-control"), "no-store", "{to}");
+        let kept = self.header("cache-control");
+        match to.strip_prefix("GET /tlog/") {
+            // What never changes, and what is as new as can be.
+            Some(public) if self.status == 200 => {
+                let how = match public.split('?').next().unwrap() {
+                    "checkpoint" | "checkpoint/cosigned" => "public, max-age=1",
+                    bundle if bundle.starts_with("tile/entries/") => {
+                        "private, max-age=31536000, immutable"
+                    }
+                    _ => "public, max-age=31536000, immutable",
+                };
+                assert_eq!(kept, how, "{to}");
+            }
+            _ => assert_eq!(kept, "no-store", "{to}"),
+        }
         assert_eq!(self.header("x-content-type-options"), "nosniff", "{to}");
         if self.status < 400 || to.starts_with("HEAD ") {
             return;

@@ -8,6 +8,7 @@
 mod binary;
 mod damage;
 mod full;
+mod inspection;
 mod institution;
 mod mistakes;
 mod network;

@@ -4,6 +4,7 @@
 
 mod chaos;
 mod cluster;
+mod damage;
 mod fixture;
 mod memory;
 mod null;

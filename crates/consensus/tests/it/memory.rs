@@ -33,6 +33,16 @@ impl Memory {
         self.rows.lock().unwrap().clone()
     }
 
+    /// Puts or removes a row behind everybody's back.
+    pub(crate) fn set(&self, table: Table, key: &Bytes, value: Option<Bytes>) {
+        let mut rows = self.rows.lock().unwrap();
+        let key = (table, key.clone());
+        match value {
+            Some(value) => rows.insert(key, value),
+            None => rows.remove(&key),
+        };
+    }
+
     /// Flips a bit of a table's last value.
     pub(crate) fn flip(&self, table: Table) {
         let mut rows = self.rows.lock().unwrap();

@@ -2,8 +2,9 @@
 //!
 //! Three lines, each ended by a newline: the log's origin, its size in decimal, its root in base64.
 //! No extension lines, because post-quantum cosignatures do not cover them. Signatures are not part
-//! of this text.
+//! of this text: [`super::signed`] has them.
 
+use super::base64;
 use codec::{Digest, NetworkId};
 use std::fmt;
 
@@ -58,7 +59,7 @@ impl Checkpoint {
         let checkpoint = Self {
             origin: origin.to_owned(),
             size: size.parse().map_err(|_| BadCheckpoint(2))?,
-            root: decode(root).ok_or(BadCheckpoint(3))?,
+            root: digest(root).ok_or(BadCheckpoint(3))?,
         };
         let named = origin.strip_prefix("ithaca/");
         if named.is_none_or(|id| id.parse::<NetworkId>().is_err()) {
@@ -79,46 +80,16 @@ pub fn origin(network: &NetworkId) -> String {
 
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n{}\n{}", self.origin, self.size, encode(&self.root))
+        writeln!(
+            f,
+            "{}\n{}\n{}",
+            self.origin,
+            self.size,
+            base64::encode(self.root.as_bytes())
+        )
     }
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Base64 with padding (RFC 4648 section 4).
-fn encode(digest: &Digest) -> String {
-    let mut text = String::with_capacity(44);
-    for chunk in digest.as_bytes().chunks(3) {
-        let mut group = [0; 4];
-        for (to, from) in group[1..].iter_mut().zip(chunk) {
-            *to = *from;
-        }
-        let bits = u32::from_be_bytes(group);
-        for place in 0..4 {
-            let index = (bits >> (18 - 6 * place)) & 63;
-            let letter = ALPHABET.get(index as usize).copied().unwrap_or(b'=');
-            text.push(if place <= chunk.len() {
-                char::from(letter)
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
-/// The digest whose base64 this is, up to bits that [`encode`] never sets.
-fn decode(text: &str) -> Option<Digest> {
-    let letters = text.strip_suffix('=')?;
-    let mut bytes = Vec::with_capacity(33);
-    for chunk in letters.as_bytes().chunks(4) {
-        let mut bits = 0;
-        for letter in chunk {
-            let value = ALPHABET.iter().position(|known| known == letter)?;
-            bits = bits << 6 | u32::try_from(value).ok()?;
-        }
-        bits <<= 6 * (4 - chunk.len());
-        bytes.extend_from_slice(&bits.to_be_bytes()[1..chunk.len()]);
-    }
-    Digest::try_from(bytes.as_slice()).ok()
+fn digest(text: &str) -> Option<Digest> {
+    Digest::try_from(base64::decode(text)?.as_slice()).ok()
 }

@@ -52,3 +52,17 @@ fn numbered(mut path: String, index: u64, width: usize) -> String {
     }
     path
 }
+
+/// Position and width of what a path like `x001/x234/067` or `067.p/8` names; none if [`tile_path`]
+/// never ends like that.
+pub fn parse_index(text: &str) -> Option<(u64, usize)> {
+    let (number, width) = match text.split_once(".p/") {
+        Some((number, width)) => (number, width.parse().ok()?),
+        None => (text, TILE_WIDTH),
+    };
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let index = digits.parse().ok()?;
+    let written =
+        (1..=TILE_WIDTH).contains(&width) && numbered(String::new(), index, width) == text;
+    written.then_some((index, width))
+}

@@ -284,7 +284,7 @@ fn base64_is_that_of_rfc_4648() {
 
 #[test]
 fn resources_are_named_as_in_tlog_tiles() {
-    use ledger::log::paths::{bundle_bytes, bundle_path, tile_bytes, tile_path};
+    use ledger::log::paths::{bundle_bytes, bundle_path, parse_index, tile_bytes, tile_path};
     for (index, width, path) in [
         (0, 256, "tile/0/000"),
         (5, 1, "tile/0/005.p/1"),
@@ -293,6 +293,29 @@ fn resources_are_named_as_in_tlog_tiles() {
         (1_234_067, 256, "tile/0/x001/x234/067"),
     ] {
         assert_eq!(tile_path(0, index, width), path);
+        let end = path.strip_prefix("tile/0/").unwrap();
+        assert_eq!(parse_index(end), Some((index, width)));
+    }
+    for wrong in [
+        "",
+        "0",
+        "00",
+        "0000",
+        "x000/001",
+        "001/002",
+        "x001",
+        "001.p/0",
+        "001.p/256",
+        "001.p/08",
+        "001.p/",
+        "x1/000",
+        "+01",
+        "a00",
+        "x001/x234/067/",
+        "/001",
+        "99999999999999999999",
+    ] {
+        assert_eq!(parse_index(wrong), None, "{wrong}");
     }
     assert_eq!(tile_path(3, 12, 256), "tile/3/012");
     assert_eq!(bundle_path(1_234_067, 8), "tile/entries/x001/x234/067.p/8");

@@ -16,6 +16,8 @@ mod governance;
 mod laws;
 mod log;
 mod mutation;
+mod notes;
 mod proofs;
 mod state;
+mod strangers;
 mod subjects;

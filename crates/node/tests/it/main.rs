@@ -8,6 +8,7 @@
 mod clocks;
 mod controllers;
 mod crash;
+mod damage;
 mod deposits;
 mod disclosures;
 mod emergencies;
@@ -21,4 +22,5 @@ mod members;
 mod network;
 mod receipts;
 mod sharing;
+mod witnesses;
 mod world;

@@ -6,6 +6,7 @@
 mod attacker;
 mod audit;
 mod backups;
+mod check;
 mod cost;
 mod disk;
 mod erasure;

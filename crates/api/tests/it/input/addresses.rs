@@ -2,7 +2,7 @@
 
 use super::{check, required, some_path, suitable, well_formed};
 use crate::{families::newborn, house::run, spy::MARKER, wire::Call};
-use api::endpoint::ENDPOINTS;
+use api::endpoint::{ENDPOINTS, Endpoint};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
@@ -20,7 +20,9 @@ fn ids_that_are_none() {
             "0x00",
         ];
         let upper = "A".repeat(64);
-        for endpoint in ENDPOINTS.iter().filter(|e| e.in_path().next().is_some()) {
+        // What is no tile's place is a tile that is not there (`checkpoints`).
+        let has_ids = |e: &&Endpoint| e.in_path().any(|name| !matches!(name, "level" | "index"));
+        for endpoint in ENDPOINTS.iter().filter(has_ids) {
             for id in bad.iter().copied().chain([upper.as_str()]) {
                 let call = Call::new(
                     endpoint.method.as_str(),

@@ -98,6 +98,17 @@ pub(super) const CASES: &[Case] = &[
     case("network_vote", NoSubject, |call, _, _, _| {
         call.json(&json!({"approve": true}))
     }),
+    plain("log_checkpoint", NoSubject),
+    plain("log_cosigned", NoSubject),
+    plain("log_tile", NoSubject),
+    plain("log_bundle", NoSubject),
+    // Nobody else is in this network: those who may are told that this is no checkpoint.
+    case("checkpoint_cosign", NoSubject, |call, _, _, _| {
+        call.bytes("text/plain", "no checkpoint")
+    }),
+    case("checkpoint_collect", NoSubject, |call, _, _, _| {
+        call.bytes("text/plain", "no checkpoint")
+    }),
     case("subject_open", NoSubject, |call, _, _, _| {
         call.json(&json!({"assisted": true}))
     }),
@@ -262,6 +273,8 @@ impl Case {
         let endpoint = self.endpoint();
         let fill = |path: String, name: &str| {
             let value = match name {
+                "level" => "0",
+                "index" => "000.p/1",
                 "subject" => &family.subject,
                 "record" => &family.record,
                 "grant" => &family.grant,
@@ -272,7 +285,7 @@ impl Case {
             };
             path.replace(&format!("{{{name}}}"), value)
         };
-        let path = endpoint.in_path().fold(endpoint.path.to_owned(), fill);
+        let path = endpoint.in_path().fold(endpoint.documented_path(), fill);
         let query = match self.variant {
             OF_A_SUBJECT => format!("?subject={}", family.subject),
             _ => String::new(),
