@@ -1,6 +1,6 @@
 //! Grants: who may see what, why, from when until when, except what.
 
-use crate::{PractitionerId, Purpose, RecordKind};
+use crate::{Actor, PractitionerId, Purpose, RecordKind};
 use codec::{Category, GrantId, InstitutionId, Millis, RecordId, StudyId, choice, record};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -146,6 +146,17 @@ impl Grant {
 }
 
 impl Grantee {
+    /// Whether this names the asker, whatever else the grant says.
+    pub fn names(&self, actor: &Actor, study: Option<&StudyId>) -> bool {
+        match self {
+            Self::Institution(institution) => *institution == actor.institution,
+            Self::Practitioner(at) => {
+                at.institution == actor.institution && at.practitioner == actor.practitioner
+            }
+            Self::Study(named) => study == Some(named),
+        }
+    }
+
     /// Whether everyone this names, `other` names too.
     pub fn is_within(&self, other: &Self) -> bool {
         match (self, other) {

@@ -261,10 +261,10 @@ fn stopping() -> Error {
 }
 
 /// A place among the calls in flight, given back when dropped.
-struct Place(Arc<AtomicUsize>);
+pub(crate) struct Place(Arc<AtomicUsize>);
 
 impl Place {
-    fn take(in_flight: &Arc<AtomicUsize>, max: usize) -> Result<Self, Error> {
+    pub(crate) fn take(in_flight: &Arc<AtomicUsize>, max: usize) -> Result<Self, Error> {
         let before = in_flight.fetch_add(1, Ordering::AcqRel);
         let place = Self(in_flight.clone());
         if before >= max {

@@ -35,10 +35,15 @@ pub use wire::SharePointer;
 pub const REQUEST_LIFE_MS: u64 = 60_000;
 /// How far the clocks of two institutions may be apart, in ms.
 pub const SKEW_MS: u64 = 30_000;
-/// Largest request, in bytes.
-pub const REQUEST_MAX_BYTES: usize = 512 * 1024;
+/// Largest request, in bytes: it is kept with the disclosure.
+pub const REQUEST_MAX_BYTES: usize = 32 * 1024;
+/// The most records that a request names.
+pub const NAMED_MAX: usize = 1_000;
 /// Largest answer, in bytes.
 pub const ANSWER_MAX_BYTES: usize = 48 * 1024 * 1024;
+/// The most requests of others that are worked on at a time, so that they cannot keep this institution's own
+/// people waiting.
+pub const AT_ONCE: usize = 32;
 
 /// Asks another institution for records.
 #[derive(Debug, Clone)]

@@ -250,6 +250,7 @@ where
         counters: crate::status::Counters::default(),
         quiet_ms: AtomicU64::new(0),
         behind: AtomicU64::new(0),
+        shares: Arc::default(),
         submitted: Mutex::default(),
         batched: Mutex::default(),
     });

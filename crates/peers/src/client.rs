@@ -142,7 +142,12 @@ impl Client {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let kept = idle.get_mut(&to)?;
-        kept.retain(|idle| idle.since.elapsed() < self.inner.bounds.idle / 2);
+        // Asked anew, as the server does: a key that was rotated away is nobody's.
+        let is_still = |idle: &Idle| {
+            let shown = idle.stream.get_ref().1.peer_certificates();
+            tls::peer(&*self.inner.end, shown) == Some(to)
+        };
+        kept.retain(|idle| idle.since.elapsed() < self.inner.bounds.idle / 2 && is_still(idle));
         kept.pop().map(|idle| idle.stream)
     }
 

@@ -110,6 +110,11 @@ impl<S: Store> Vault<S> {
                     period_subject_key(logged.period, &subject),
                     Bytes::new(),
                 );
+            // Others must not use up the room in which this institution's own care is logged.
+            let batch = match disclosure.asked {
+                Some(_) => batch.deferrable(),
+                None => batch,
+            };
             match self.commit(batch).await {
                 Ok(()) => return Ok(logged.period),
                 Err(error) if is_conflict(&error) => {}

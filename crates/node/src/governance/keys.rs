@@ -16,7 +16,7 @@ use crate::custodian::Custodian;
 use crate::error::{Conflict, Error};
 use crate::subject::Wait;
 use codec::id::EntryId;
-use codec::record;
+use codec::{choice, record};
 use keys::{HybridSecretKey, PqSigningKey, PublicKey, Secret, SigningKey, Zeroizing};
 use ledger::entry::{Change, Rotation, SetValidator, candidate_sign};
 use std::collections::BTreeSet;
@@ -45,17 +45,34 @@ impl Signers {
 }
 
 record! {
-    /// Seeds of all four keys as they are to be, those that stay among them.
+    /// Seeds of the keys that change, and of those that are named with them.
     #[derive(Clone, PartialEq, Eq)]
     struct Next {
         /// The proposal they hang on.
         1 => proposal: EntryId,
-        /// Whether it is the validator's key that changes, and not the others.
-        2 => validator: bool,
-        3 => signing_seed: [u8; 32],
-        4 => pq_signing_seed: [u8; 32],
-        5 => hybrid_seed: [u8; 32],
-        6 => validator_seed: [u8; 32],
+        2 => keys: NextKeys,
+        /// The validator's key that served when this was made, so that a node which was restored since, and
+        /// so has another one, tells that this is not its own replacement.
+        3 => made_beside: PublicKey,
+    }
+}
+
+choice! {
+    /// The institution's keys, or the validator's alone: a row of the store is in backups, and a validator's
+    /// key that serves must never be restored.
+    #[derive(Clone, PartialEq, Eq)]
+    enum NextKeys {
+        1 => Institution(InstitutionSeeds),
+        2 => Validator([u8; 32]),
+    }
+}
+
+record! {
+    #[derive(Clone, PartialEq, Eq)]
+    struct InstitutionSeeds {
+        1 => signing: [u8; 32],
+        2 => governance: [u8; 32],
+        3 => sealing: [u8; 32],
     }
 }
 
@@ -115,11 +132,16 @@ impl<S: Store> Custodian<S> {
         let proposal = self.proposal(terms, candidate);
         let next = Next {
             proposal: id,
-            validator,
-            signing_seed: *identity.signing_seed.expose(),
-            pq_signing_seed: *identity.pq_signing_seed.expose(),
-            hybrid_seed: *identity.hybrid_seed.expose(),
-            validator_seed: *identity.validator_seed.expose(),
+            keys: if validator {
+                NextKeys::Validator(*identity.validator_seed.expose())
+            } else {
+                NextKeys::Institution(InstitutionSeeds {
+                    signing: *identity.signing_seed.expose(),
+                    governance: *identity.pq_signing_seed.expose(),
+                    sealing: *identity.hybrid_seed.expose(),
+                })
+            },
+            made_beside: self.validator_key()?,
         };
         // Durable before anyone can vote for them.
         let row = Zeroizing::new(codec::to_vec(&next));
@@ -127,14 +149,10 @@ impl<S: Store> Custodian<S> {
         self.vault
             .node_row_put(NEXT, None, &row, &mut entropy)
             .await?;
-        let queued = match self.govern(&proposal, Wait::Durable).await {
-            Ok(queued) => queued,
-            Err(error) => {
-                self.vault.node_row_remove(NEXT, &row).await?;
-                return Err(error);
-            }
-        };
+        // Before anything can fail: what was proposed may be approved whatever is answered here. Keys whose
+        // proposal was never queued are forgotten when they are looked at.
         self.keys_pending.store(true, Ordering::Release);
+        let queued = self.govern(&proposal, Wait::Durable).await?;
         drop(turn);
         Ok(NetworkEntry {
             finality: self.entry_wait(&id, wait).await?,
@@ -157,6 +175,12 @@ impl<S: Store> Custodian<S> {
     pub(crate) fn engine_is_outdated(&self) -> bool {
         let seed = self.vault.keychain().identity().validator_seed;
         consensus::engine::public_key(&seed) != Some(self.validator)
+    }
+
+    /// The validator's key that this node has now, whichever the engine was started with.
+    fn validator_key(&self) -> Result<PublicKey, Error> {
+        let seed = self.vault.keychain().identity().validator_seed;
+        consensus::engine::public_key(&seed).ok_or(Error::Internal("the seed makes no key"))
     }
 
     /// Whether the ledger knows other keys of this institution than it has: it was restored from a backup that
@@ -196,7 +220,13 @@ impl<S: Store> Custodian<S> {
         };
         let view = self.ledger.state_view();
         let identity = next.identity(self.vault.keychain().identity());
-        let serves = if next.validator {
+        if matches!(next.keys, NextKeys::Validator(_))
+            && next.made_beside != self.validator_key()?
+        {
+            // From a backup: whoever runs with that key now, this node must not.
+            return Ok(Outcome::Nothing);
+        }
+        let serves = if matches!(next.keys, NextKeys::Validator(_)) {
             let epoch = view.parameters().epoch(view.tip().height.saturating_add(1));
             let validators = view.validators(epoch).unwrap_or_default();
             let key = validators.by_institution().get(&self.id).copied();
@@ -228,7 +258,7 @@ impl<S: Store> Custodian<S> {
             .identity_replace(identity, &mut self.ambient.entropy())
             .map_err(vault::Error::from)?;
         *self.signers.lock().unwrap_or_else(PoisonError::into_inner) = signers;
-        if next.validator {
+        if matches!(next.keys, NextKeys::Validator(_)) {
             tracing::warn!("the validator's key was replaced: start the node again");
         } else {
             tracing::info!("the institution's keys were replaced");
@@ -256,10 +286,14 @@ impl<S: Store> Custodian<S> {
 impl Next {
     /// These keys in the place of the institution's.
     fn identity(&self, mut identity: Identity) -> Identity {
-        identity.signing_seed = Secret::from_bytes(self.signing_seed);
-        identity.pq_signing_seed = Secret::from_bytes(self.pq_signing_seed);
-        identity.hybrid_seed = Secret::from_bytes(self.hybrid_seed);
-        identity.validator_seed = Secret::from_bytes(self.validator_seed);
+        match &self.keys {
+            NextKeys::Institution(seeds) => {
+                identity.signing_seed = Secret::from_bytes(seeds.signing);
+                identity.pq_signing_seed = Secret::from_bytes(seeds.governance);
+                identity.hybrid_seed = Secret::from_bytes(seeds.sealing);
+            }
+            NextKeys::Validator(seed) => identity.validator_seed = Secret::from_bytes(*seed),
+        }
         identity
     }
 }

@@ -111,10 +111,39 @@ impl<S: Store> Custodian<S> {
                 return Err(error);
             }
         };
-        let plans = plans(metas, &decided)?;
+        let mut plans = plans(metas, &decided)?;
+        if trace.asked.is_some() {
+            // What travels is proved by the ledger: what is not there yet is not sent, nor said to be.
+            let found = plans.len();
+            plans = self.on_the_ledger(&request.subject, plans).await?;
+            if plans.is_empty() && found > 0 {
+                return Err(Error::Unavailable(
+                    "what was asked for is not final on the ledger yet; ask again".to_owned(),
+                ));
+            }
+        }
         let records = plans.iter().map(|plan| plan.meta.record).collect();
         let disclosure = self.permit_log(&decided, records, trace).await?;
         Ok((decided, disclosure, plans))
+    }
+
+    async fn on_the_ledger(
+        &self,
+        subject: &SubjectId,
+        plans: Vec<Plan>,
+    ) -> Result<Vec<Plan>, Error> {
+        let mut there = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let (record, version) = (&plan.meta.record, plan.meta.version);
+            let state = self
+                .vault
+                .commitment_state(subject, record, version)
+                .await?;
+            if matches!(state, CommitmentState::Final { .. }) {
+                there.push(plan);
+            }
+        }
+        Ok(there)
     }
 
     /// Decides whether a leaf of a record's commitment may be opened, as a fetch of it, and logs that: which

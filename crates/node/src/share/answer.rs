@@ -5,16 +5,18 @@ use super::wire::{
     seal_place, sign,
 };
 use super::{
-    ANSWER_MAX_BYTES, REQUEST_LIFE_MS, REQUEST_MAX_BYTES, SKEW_MS, ShareAnswer, ShareQuery,
-    ShareRefused,
+    ANSWER_MAX_BYTES, AT_ONCE, NAMED_MAX, REQUEST_LIFE_MS, REQUEST_MAX_BYTES, SKEW_MS, ShareAnswer,
+    ShareQuery, ShareRefused,
 };
 use crate::custodian::Custodian;
 use crate::disclosure::log::Trace;
 use crate::error::Error;
+use crate::handle::Place;
 use crate::record::fetch::Plan;
 use codec::Domain;
 use codec::id::{DisclosureId, InstitutionId, SubjectId};
-use consent::Role;
+use codec::time::Millis;
+use consent::{Grant, Missing, Records, Request, Role};
 use keys::{PublicKey, Zeroizing};
 use ledger::KeyId;
 use ledger::state::InstitutionLeaf;
@@ -30,8 +32,10 @@ const ASKED: &[u8] = b"asked/";
 
 impl<S: Store> Custodian<S> {
     pub(crate) async fn share_answer(&self, input: ShareQuery) -> Result<ShareAnswer, Error> {
-        let (ask, asker) = self.ask_read(&input)?;
-        self.ask_once(&ask).await?;
+        let _place = self.share_place()?;
+        let at = self.facts().at();
+        let (ask, asker) = self.ask_read(&input, at)?;
+        self.ask_once(&ask, at).await?;
         let trace = Trace {
             channel: Some("share"),
             asked: Some(input.bytes.clone()),
@@ -39,9 +43,15 @@ impl<S: Store> Custodian<S> {
         let (disclosure, outcome) = match self.permitted_now(&ask.request, None, &trace).await {
             Ok((permit, disclosure, plans)) => {
                 let mut records = Vec::with_capacity(plans.len());
+                let mut size = 0_usize;
                 // INVARIANT: nothing is opened before the disclosure is durable, which it is here.
                 for plan in plans {
-                    records.push(self.sent(&ask.request.subject, &plan).await?);
+                    let sent = self.sent(&ask.request.subject, &plan).await?;
+                    size = size.saturating_add(sent.size_bytes());
+                    if size > ANSWER_MAX_BYTES {
+                        return Err(too_large());
+                    }
+                    records.push(sent);
                 }
                 let permitted = Permitted {
                     because: permit.because,
@@ -51,8 +61,18 @@ impl<S: Store> Custodian<S> {
                 (disclosure, Outcome::Permitted(permitted))
             }
             Err(Error::Denied { disclosure, denial }) => {
-                (disclosure, Outcome::Refused(denial.missing))
+                let told = match self.is_named(&ask.request).await? {
+                    true => denial.missing,
+                    // Whom no grant names learns nothing of the subject, not even whether it is one.
+                    false => vec![Missing::NoGrant],
+                };
+                (disclosure, Outcome::Refused(told))
             }
+            // Like a subject that has granted nothing: who is here is not for strangers to find out.
+            Err(Error::SubjectUnknown) => (
+                DisclosureId::new(self.ambient.random()),
+                Outcome::Refused(vec![Missing::NoGrant]),
+            ),
             Err(error) => return Err(error),
         };
         let bytes = self.sealed(&input, &asker, disclosure, &outcome)?;
@@ -60,8 +80,19 @@ impl<S: Store> Custodian<S> {
         Ok(ShareAnswer { bytes })
     }
 
+    /// Whether a grant that stands names the asker, even if it permits nothing of this.
+    async fn is_named(&self, request: &Request) -> Result<bool, Error> {
+        let standing = match self.standing(&request.subject).await {
+            Ok(standing) => standing,
+            Err(Error::SubjectErased) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let names = |grant: &Grant| grant.grantee.names(&request.actor, request.study.as_ref());
+        Ok(standing.latest().grants.iter().any(names))
+    }
+
     /// The request, if it is this institution's to answer now, and its asker.
-    fn ask_read(&self, input: &ShareQuery) -> Result<(Ask, InstitutionLeaf), Error> {
+    fn ask_read(&self, input: &ShareQuery, at: Millis) -> Result<(Ask, InstitutionLeaf), Error> {
         if input.bytes.len() > REQUEST_MAX_BYTES {
             return Err(ShareRefused::Malformed.into());
         }
@@ -84,7 +115,10 @@ impl<S: Store> Custodian<S> {
         if is_own || actor.slot.is_some() || NOBODY_ELSEWHERE.iter().any(|role| actor.is(*role)) {
             return Err(ShareRefused::Asker.into());
         }
-        let at = self.facts().at();
+        if matches!(&ask.request.selection.records, Records::Only(named) if named.len() > NAMED_MAX)
+        {
+            return Err(ShareRefused::Malformed.into());
+        }
         let life = ask.expires.get().checked_sub(ask.issued.get());
         if at >= ask.expires || life.is_none_or(|life| life > REQUEST_LIFE_MS) {
             return Err(ShareRefused::Expired.into());
@@ -96,14 +130,17 @@ impl<S: Store> Custodian<S> {
     }
 
     /// Remembers a request until it has expired, durably; refuses it the second time.
-    async fn ask_once(&self, ask: &Ask) -> Result<(), Error> {
-        let at = self.facts().at();
+    async fn ask_once(&self, ask: &Ask, at: Millis) -> Result<(), Error> {
         let asker = ask.request.actor.institution;
         let entropy = &mut self.ambient.entropy();
         let rows = self.vault.node_rows(ASKED, None, FORGOTTEN).await?;
         for (name, _) in rows {
             let expires = name.get(ASKED.len()..).and_then(|rest| rest.first_chunk());
-            if expires.is_some_and(|expires| u64::from_be_bytes(*expires) <= at.get()) {
+            // Well after: clocks are set back, too.
+            let is_over = |expires: &[u8; 8]| {
+                u64::from_be_bytes(*expires).saturating_add(SKEW_MS) <= at.get()
+            };
+            if expires.is_some_and(is_over) {
                 // Another request may have forgotten it meanwhile.
                 match self.vault.node_row_remove(&name, &[]).await {
                     Ok(()) | Err(vault::Error::Conflict(_)) => {}
@@ -186,13 +223,14 @@ impl<S: Store> Custodian<S> {
             &self.signers().signing,
         );
         if bytes.len() > ANSWER_MAX_BYTES {
-            return Err(Error::invalid(
-                "request",
-                "records",
-                "the answer would be too large; ask for fewer records at once",
-            ));
+            return Err(too_large());
         }
         Ok(bytes)
+    }
+
+    /// A place among the requests of others.
+    fn share_place(&self) -> Result<Place, Error> {
+        Place::take(&self.shares, AT_ONCE)
     }
 
     /// A member of the network as it is now.
@@ -213,4 +251,12 @@ impl<S: Store> Custodian<S> {
         });
         Ok(leaf.ok_or(ShareRefused::Key)?.key)
     }
+}
+
+fn too_large() -> Error {
+    Error::invalid(
+        "request",
+        "records",
+        "the answer would be too large; ask for fewer records at once",
+    )
 }

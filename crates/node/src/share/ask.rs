@@ -13,13 +13,15 @@ use crate::error::Error;
 use crate::record::Content;
 use codec::Domain;
 use codec::id::{DisclosureId, InstitutionId, RecordId, SubjectId};
-use consent::{Denial, Records, Request, Role};
+use consent::{Because, Denial, Records, Request, Role};
 use keys::HybridSecretKey;
 use keys::commitment::Label;
 use ledger::receipt::{Receipt, verify};
 use std::collections::BTreeSet;
 use store::Store;
 
+/// The most bases that an answer rests on.
+const BASES_MAX: usize = 64;
 /// Who asks other institutions.
 const ASKERS: [Role; 5] = [
     Role::Clinician,
@@ -96,9 +98,12 @@ impl<S: Store> Custodian<S> {
             }
         };
         let records = self.believed(&ask, &permitted)?;
-        let (visitor, logged) = self
-            .visit_log(&ask, answer.disclosure, &permitted, &records)
-            .await?;
+        let asked = &ask.request.selection.categories;
+        let is_plain = |because: &Because| because.categories.is_subset(asked);
+        if permitted.because.len() > BASES_MAX || !permitted.because.iter().all(is_plain) {
+            return Err(ShareRefused::Malformed.into());
+        }
+        let (visitor, logged) = self.visit_log(&ask, &permitted, &records).await?;
         // INVARIANT: nothing is shown before this line.
         self.counters.fetches.up();
         Ok(Shared {
@@ -161,6 +166,7 @@ impl<S: Store> Custodian<S> {
     fn believed(&self, ask: &Ask, permitted: &Permitted) -> Result<Vec<SharedRecord>, Error> {
         let selection = &ask.request.selection;
         let mut seen: BTreeSet<RecordId> = BTreeSet::new();
+        let mut commitments = BTreeSet::new();
         let mut records = Vec::with_capacity(permitted.records.len());
         for sent in &permitted.records {
             let asked = match &selection.records {
@@ -171,6 +177,9 @@ impl<S: Store> Custodian<S> {
                 return Err(ShareRefused::Widened.into());
             }
             let receipt = self.receipt_check(&ask.custodian, sent)?;
+            if !commitments.insert(receipt.commitment) {
+                return Err(ShareRefused::Record.into());
+            }
             let mut parts = Vec::with_capacity(sent.parts.len());
             for (part, opening) in sent.parts.iter().zip(&receipt.leaves) {
                 let category = match part.label {
@@ -222,7 +231,6 @@ impl<S: Store> Custodian<S> {
     async fn visit_log(
         &self,
         ask: &Ask,
-        disclosure: DisclosureId,
         permitted: &Permitted,
         records: &[SharedRecord],
     ) -> Result<(SubjectId, DisclosureId), Error> {
@@ -243,7 +251,7 @@ impl<S: Store> Custodian<S> {
             outcome: vault::Outcome::Permitted(permitted.because.clone()),
             records: records.iter().map(|shared| shared.record).collect(),
             stale: false,
-            session: Some(disclosure),
+            session: None,
             channel: Some("visit"),
             asked: None,
         };

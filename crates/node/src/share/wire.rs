@@ -91,6 +91,14 @@ record! {
     }
 }
 
+impl Sent {
+    /// About how much of an answer it takes.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let parts = self.parts.iter().map(|part| part.bytes.len());
+        parts.fold(self.receipt.len(), usize::saturating_add)
+    }
+}
+
 /// Signs a message under its domain and this network.
 pub(crate) fn sign<T: Encode>(
     domain: Domain,

@@ -247,6 +247,56 @@ fn what_was_not_granted_is_refused_with_its_reason_and_logged() {
     });
 }
 
+/// Whom no grant names cannot tell who is here, who is not, and who was.
+#[test]
+fn strangers_learn_nothing_of_a_subject() {
+    run(69, |context| async move {
+        let story = Story::new(context).await;
+        assert_eq!(story.missing(PHENOTYPE).await, [Missing::NoGrant]);
+        story
+            .consent(ConsentChange::Restrict(true), final_wait())
+            .await;
+        assert_eq!(story.missing(PHENOTYPE).await, [Missing::NoGrant]);
+        let mut ask = story.ask(PHENOTYPE);
+        ask.subject = SubjectId::new([9; 32]);
+        let request = story.network.handle(B).share_prepare(ask).await.unwrap();
+        let answer = story.answer_of(B, &request.bytes).await.unwrap();
+        let nobody = story.accept(&request.bytes, &answer.bytes).await;
+        let Err(Error::Denied { denial, .. }) = nobody else {
+            panic!("{nobody:?}");
+        };
+        assert_eq!(denial.missing, [Missing::NoGrant]);
+        let erase = node::erase::Erase {
+            caller: story.network.staff(A, Role::PrivacyOfficer),
+            subject: story.subject,
+        };
+        story.network.handle(A).erase(erase).await.unwrap();
+        assert_eq!(story.missing(PHENOTYPE).await, [Missing::NoGrant]);
+    });
+}
+
+#[test]
+fn what_is_not_on_the_ledger_yet_is_not_sent() {
+    run(70, |context| async move {
+        let story = Story::new(context).await;
+        story.grant().await;
+        let before = story.trail(A, story.subject).await.len();
+        let late = story.network.submission(A, story.subject, "case-2");
+        story.network.handle(A).record_deposit(late).await.unwrap();
+        let shared = story.share(PHENOTYPE).await.unwrap();
+        assert_eq!(shared.records.len(), 1);
+        let trail = story.trail(A, story.subject).await;
+        let disclosed = trail
+            .iter()
+            .find(|seen| seen.id == shared.disclosure)
+            .unwrap();
+        assert_eq!(disclosed.records.len(), 1, "no more than was sent");
+        assert!(trail.len() > before);
+        story.network.sleep_ms(15_000).await;
+        assert_eq!(story.share(PHENOTYPE).await.unwrap().records.len(), 2);
+    });
+}
+
 #[test]
 fn an_old_view_of_the_ledger_answers_nobody_elsewhere() {
     run(63, |context| async move {
