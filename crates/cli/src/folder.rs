@@ -5,13 +5,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use codec::InstitutionId;
 use keys::PasswordParams;
+use keys::Zeroizing;
 use ledger::{Kind, Parameters, genesis::NAME_MAX_BYTES};
 use node::institution::{self, Founding, Layout};
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
 };
-use zeroize::Zeroizing;
 
 #[derive(Args)]
 pub(crate) struct InitOptions {

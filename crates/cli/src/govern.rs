@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use codec::{EntryId, InstitutionId};
 use keys::PublicKey;
+use keys::Zeroizing;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -14,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use zeroize::Zeroizing;
 
 /// How long an answer may take: as long as the node waits for finality, and some.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ use crate::{config, folder, passphrase, running};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
 use codec::InstitutionId;
+use keys::Zeroizing;
 use keys::{PasswordParams, PublicKey};
 use ledger::{
     Kind, Parameters,
@@ -30,7 +31,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
-use zeroize::Zeroizing;
 
 /// Most institutions that are founded at once; more join by vote.
 const FOUNDERS_MAX: usize = 10;

@@ -1,12 +1,12 @@
 //! Where a passphrase comes from: a file, a service credential, or a prompt. Never an argument.
 
 use anyhow::{Context, Result, bail};
+use keys::Zeroizing;
 use std::{
     env, fs,
     io::IsTerminal as _,
     path::{Path, PathBuf},
 };
-use zeroize::Zeroizing;
 
 /// Name of the credential that systemd's `LoadCredential=` may provide.
 const CREDENTIAL: &str = "ithaca-passphrase";

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use codec::Millis;
+use keys::Zeroizing;
 use keys::{Secret, SigningKey};
 use node::consent_change::{ConsentBundle, GenesisNames};
 use node::verify;
@@ -12,7 +13,6 @@ use std::{
     path::{Path, PathBuf},
     time::SystemTime,
 };
-use zeroize::Zeroizing;
 
 const HEADER: &str = "ithaca subject key v1";
 const MAX_BUNDLE_BYTES: u64 = 1 << 20;

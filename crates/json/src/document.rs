@@ -45,16 +45,23 @@ pub struct Document<'a> {
     source: &'a str,
     nodes: Vec<Node>,
     shown: fn(&str) -> bool,
+    spaced: bool,
     /// For a detached part: the text it was taken from, its offset there and its path.
     origin: Option<(&'a str, usize, String)>,
 }
 
 impl<'a> Document<'a> {
-    pub(crate) fn new(source: &'a str, nodes: Vec<Node>, shown: fn(&str) -> bool) -> Self {
+    pub(crate) fn new(
+        source: &'a str,
+        nodes: Vec<Node>,
+        shown: fn(&str) -> bool,
+        spaced: bool,
+    ) -> Self {
         Self {
             source,
             nodes,
             shown,
+            spaced,
             origin: None,
         }
     }
@@ -77,6 +84,11 @@ impl<'a> Document<'a> {
     /// Always false: a document holds at least its root.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
+    }
+
+    /// Whether there is no white space between values, so that each stands as it would be written.
+    pub(crate) fn is_compact(&self) -> bool {
+        !self.spaced
     }
 
     /// Every value, the last one first: children before their container.
@@ -314,6 +326,7 @@ impl<'d, 'a> Value<'d, 'a> {
             source: self.raw(),
             nodes,
             shown: self.document.shown,
+            spaced: self.document.spaced,
             origin: Some((
                 whole,
                 offset + node.start as usize,

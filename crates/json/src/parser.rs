@@ -28,9 +28,15 @@ pub(crate) fn parse<'a>(source: &'a [u8], limits: &Limits) -> Result<Document<'a
         open: Vec::with_capacity(MAX_DEPTH),
         key: NO_KEY,
         names: Vec::new(),
+        spaced: false,
     };
     match parser.document() {
-        Ok(()) => Ok(Document::new(text, parser.nodes, limits.shown)),
+        Ok(()) => Ok(Document::new(
+            text,
+            parser.nodes,
+            limits.shown,
+            parser.spaced,
+        )),
         Err(problem) => Err(parser.error(problem)),
     }
 }
@@ -45,6 +51,8 @@ struct Parser<'a, 'l> {
     open: Vec<u32>,
     /// The name of the member whose value comes next.
     key: Key,
+    /// Whether there is white space between values.
+    spaced: bool,
     /// Scratch space for finding names that stand twice.
     names: Vec<(u32, u32, bool)>,
 }
@@ -276,7 +284,9 @@ impl<'a> Parser<'a, '_> {
     fn skip_space(&mut self) {
         let rest = self.source.get(self.at..).unwrap_or_default();
         let space = |b: &u8| matches!(b, b' ' | b'\n' | b'\r' | b'\t');
-        self.at += rest.iter().position(|b| !space(b)).unwrap_or(rest.len());
+        let length = rest.iter().position(|b| !space(b)).unwrap_or(rest.len());
+        self.spaced |= length > 0;
+        self.at += length;
     }
 
     fn peek(&self) -> Result<u8, Problem> {

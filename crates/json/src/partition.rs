@@ -25,6 +25,11 @@ impl Parts {
         Self(self.0 | other.0)
     }
 
+    /// Whether every part of this set is in the other.
+    pub const fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
     /// Whether the sets share a part.
     pub const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -97,6 +102,9 @@ impl Partition {
 
     /// Recursion is bounded by [`crate::MAX_DEPTH`].
     fn write(&self, value: Value<'_, '_>, wanted: Parts, out: &mut Vec<u8>) {
+        if self.parts(value).is_within(wanted) && value.document().is_compact() {
+            return out.extend_from_slice(value.raw().as_bytes());
+        }
         let (open, close) = match value.kind() {
             Kind::Object => (b'{', b'}'),
             Kind::Array => (b'[', b']'),

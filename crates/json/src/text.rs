@@ -3,10 +3,15 @@
 use std::borrow::Cow;
 
 /// The text of a string whose raw form, without its quotes, was already checked by the parser.
+#[inline]
 pub(crate) fn unescape(raw: &str, escaped: bool) -> Cow<'_, str> {
-    if !escaped {
-        return Cow::Borrowed(raw);
+    match escaped {
+        false => Cow::Borrowed(raw),
+        true => Cow::Owned(unescaped(raw)),
     }
+}
+
+fn unescaped(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = rest.find('\\') {
@@ -17,7 +22,7 @@ pub(crate) fn unescape(raw: &str, escaped: bool) -> Cow<'_, str> {
         rest = tail.get(used..).unwrap_or_default();
     }
     out.push_str(rest);
-    Cow::Owned(out)
+    out
 }
 
 /// The character an escape stands for, and the length of the escape in bytes.

@@ -5,6 +5,7 @@
 //! secret while either X25519 or ML-KEM-768 holds. Base mode says nothing about the sender: what is
 //! sealed carries a signature of its own where that matters.
 
+use crate::Zeroizing;
 use crate::entropy::{Entropy, Rng};
 use crate::hash::digest;
 use crate::seal::{SUITE_HPKE_XWING, SealError, suite_body};
@@ -16,7 +17,6 @@ use hpke::kdf::HkdfSha256;
 use hpke::kem::XWing;
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use std::fmt;
-use zeroize::Zeroizing;
 
 /// Bytes of an X-Wing public key.
 pub const HYBRID_PUBLIC_KEY_LEN: usize = 1216;

@@ -30,6 +30,7 @@ mod seal;
 mod secret;
 mod sign;
 mod tree;
+mod wiped;
 
 pub use codec::{Digest, Domain};
 pub use entropy::Entropy;
@@ -43,7 +44,7 @@ pub use pq::{PQ_PUBLIC_KEY_LEN, PQ_SIGNATURE_LEN, PqPublicKey, PqSignature, PqSi
 pub use seal::{SEAL_OVERHEAD, SUITE_AES_256_GCM, SUITE_HPKE_XWING, SealError, open, seal};
 pub use secret::Secret;
 pub use sign::{BadBatch, BadSignature, PublicKey, Signature, SigningKey, verify_batch};
-pub use zeroize::Zeroizing;
+pub use wiped::{Wipe, Zeroizing};
 
 /// Bytes that are not a key or signature of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,12 +4,12 @@
 //! sealed bytes, which are bound to both. Opening refuses costs above the bounds, so that a crafted
 //! file cannot exhaust the machine.
 
+use crate::Zeroizing;
 use crate::entropy::{Entropy, random};
 use crate::hash::aad;
 use crate::{Domain, SealError, Secret};
 use argon2::{Algorithm, Argon2, Params, Version};
 use codec::record;
-use zeroize::Zeroizing;
 
 /// Cost of deriving a key from a passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

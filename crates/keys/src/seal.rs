@@ -5,9 +5,9 @@
 //! away. GCM does not commit to its key; nothing here opens one ciphertext under several keys.
 
 use crate::Secret;
+use crate::Zeroizing;
 use crate::entropy::{Entropy, random};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use zeroize::Zeroizing;
 
 /// First byte of what [`seal`] makes: AES-256-GCM under a symmetric key.
 pub const SUITE_AES_256_GCM: u8 = 1;

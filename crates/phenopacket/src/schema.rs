@@ -180,7 +180,7 @@ pub(crate) fn chosen(value: Value<'_, '_>, words: &[&str]) -> Result<usize, Erro
 }
 
 fn check_term(finding: Value<'_, '_>) -> Result<(), Error> {
-    let id = field(finding, "type").and_then(|term| field(term, "id"));
+    let id = finding.get("type").and_then(|term| term.get("id"));
     match id.and_then(Value::text) {
         Some(id) if !id.is_empty() => Ok(()),
         _ => Err(Error::NoTerm(finding.place())),

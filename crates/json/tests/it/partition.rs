@@ -42,3 +42,33 @@ fn a_scalar_or_an_empty_container_is_a_document_with_one_leaf() {
         assert_eq!(select(&document, &partition, Parts::one(1)), None);
     }
 }
+
+/// What has no white space is copied whole where it can be; the outcome is that of the long way.
+#[test]
+fn a_compact_text_is_divided_like_a_spaced_one() {
+    let compact =
+        br#"{"a":{"b":1,"c":[true,{"d":"x y"},[]]},"e":{},"f":[{"g":null,"h":"\u0041 \""}]}"#;
+    let spaced = br#" { "a" : {"b":1 , "c":[true, {"d":"x y"},[ ]]}, "e":{ } ,"f":[{"g":null,"h":"\u0041 \""} ] } "#;
+    let (compact, spaced) = (parse(compact).unwrap(), parse(spaced).unwrap());
+    assert_eq!(compact.len(), spaced.len());
+    for pattern in 0..1_u32 << compact.len() {
+        let divided = |document: &json::Document<'_>| {
+            let mut assignment = Assignment::new(document, 0);
+            let mut pending = vec![document.root()];
+            while let Some(value) = pending.pop() {
+                if value.is_leaf() && pattern >> value.index() & 1 == 1 {
+                    assignment.assign(value, 1);
+                }
+                pending.extend(value.children());
+            }
+            let partition = assignment.finish(document);
+            [
+                Parts::one(0),
+                Parts::one(1),
+                Parts::one(0).with(Parts::one(1)),
+            ]
+            .map(|wanted| partition.select(document, wanted))
+        };
+        assert_eq!(divided(&compact), divided(&spaced), "{pattern:b}");
+    }
+}
