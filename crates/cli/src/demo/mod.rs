@@ -74,7 +74,7 @@ fn play(stage: &Stage, scratch: &Scratch) -> Result<Value> {
     stopped?;
     let figures = story.figures.show(stage);
     let unbuilt = [
-        "more than one institution on a ledger, and records shared between them",
+        "this story across several institutions (`ithaca network init` founds them; they share and vote)",
         "the differential diagnosis, and its updates when a finding arrives",
         "search and the rest of FHIR R4; HL7 v2, devices, VCF",
         "de-identified releases for research; the portal; single sign-on",
