@@ -41,7 +41,7 @@ pub(crate) struct Trace {
 }
 
 /// The rule by which those whose office it is act.
-fn office() -> Result<RuleName, Error> {
+pub(crate) fn office() -> Result<RuleName, Error> {
     RuleName::new("office").map_err(|_| Error::Internal("a rule's name is malformed"))
 }
 

@@ -8,12 +8,12 @@ use super::{
     ShareRefused, ShareRequest, Shared, SharedPart, SharedRecord,
 };
 use crate::custodian::Custodian;
-use crate::disclosure::log::Logging;
+use crate::disclosure::log::{Logging, office};
 use crate::error::Error;
 use crate::record::Content;
 use codec::Domain;
 use codec::id::{DisclosureId, InstitutionId, RecordId, SubjectId};
-use consent::{Because, Denial, Records, Request, Role};
+use consent::{Basis, Because, Denial, Records, Request, Role};
 use keys::HybridSecretKey;
 use keys::commitment::Label;
 use ledger::receipt::{Receipt, verify};
@@ -77,6 +77,12 @@ impl<S: Store> Custodian<S> {
                 "it names too many records; ask for fewer at once",
             ));
         }
+        // Whoever asks elsewhere is known here, answered or not, before the request leaves.
+        let by_office = vault::Outcome::Permitted(vec![Because {
+            basis: Basis::Policy(office()?),
+            categories: BTreeSet::new(),
+        }]);
+        self.visit_log(&ask, "ask", by_office, Vec::new()).await?;
         Ok(ShareRequest { bytes, expires })
     }
 
@@ -91,6 +97,8 @@ impl<S: Store> Custodian<S> {
                 return Err(ShareRefused::Malformed.into());
             }
             Outcome::Refused(missing) => {
+                let refused = vault::Outcome::Refused(missing.clone());
+                self.visit_log(&ask, "visit", refused, Vec::new()).await?;
                 return Err(Error::Denied {
                     disclosure: answer.disclosure,
                     denial: Denial { missing },
@@ -103,7 +111,9 @@ impl<S: Store> Custodian<S> {
         if permitted.because.len() > BASES_MAX || !permitted.because.iter().all(is_plain) {
             return Err(ShareRefused::Malformed.into());
         }
-        let (visitor, logged) = self.visit_log(&ask, &permitted, &records).await?;
+        let read = vault::Outcome::Permitted(permitted.because.clone());
+        let shown = records.iter().map(|shared| shared.record).collect();
+        let (visitor, logged) = self.visit_log(&ask, "visit", read, shown).await?;
         // INVARIANT: nothing is shown before this line.
         self.counters.fetches.up();
         Ok(Shared {
@@ -227,12 +237,13 @@ impl<S: Store> Custodian<S> {
         }
     }
 
-    /// Logs this institution's own read in the visitor compartment: durable when it returns.
+    /// Logs what this institution's practitioner did in the visitor compartment: durable when it returns.
     async fn visit_log(
         &self,
         ask: &Ask,
-        permitted: &Permitted,
-        records: &[SharedRecord],
+        channel: &'static str,
+        outcome: vault::Outcome,
+        records: Vec<RecordId>,
     ) -> Result<(SubjectId, DisclosureId), Error> {
         let visitor = self
             .vault
@@ -248,11 +259,11 @@ impl<S: Store> Custodian<S> {
                 subject: visitor,
                 ..ask.request.clone()
             },
-            outcome: vault::Outcome::Permitted(permitted.because.clone()),
-            records: records.iter().map(|shared| shared.record).collect(),
+            outcome,
+            records,
             stale: false,
             session: None,
-            channel: Some("visit"),
+            channel: Some(channel),
             asked: None,
         };
         Ok((visitor, self.disclosure_log(logging).await?))

@@ -200,6 +200,10 @@ fn the_askers_own_read_is_logged_and_proved_at_home() {
         assert_eq!(shared.visitor, again.visitor);
         assert_ne!(shared.visitor, story.subject, "ids do not cross custodians");
         let trail = story.trail(B, shared.visitor).await;
+        let asked = trail
+            .iter()
+            .filter(|seen| seen.act.as_deref() == Some("ask"));
+        assert_eq!(asked.count(), 2, "who asks is known before anything leaves");
         for visit in [&shared, &again] {
             let seen = trail.iter().find(|seen| seen.id == visit.logged).unwrap();
             assert_eq!(seen.act.as_deref(), Some("visit"));
