@@ -2,17 +2,18 @@
 //! permitted travels sealed.
 //!
 //! ```text
-//! B share_prepare -> signed request -> A share_answer: signature, freshness, once; decide; disclosure durable;
-//!                                      permitted leaves with their receipts, sealed to B, signed
-//! B share_accept  <- answer            every leaf checked against the ledger; B's own read logged
+//! B share_prepare   the asking is logged; signed request
+//! A share_answer    signature, freshness, once; decide; disclosure durable; permitted leaves with their
+//!                   receipts, sealed to B, signed
+//! B share_accept    every leaf checked against the ledger; B's own read logged
 //! ```
 //! A is the custodian. Nothing of an answer is kept at B but the log of the read, in a *visitor
 //! compartment*: an audit compartment for the pair of A and A's subject, under an id of B's own. A's
 //! data keys never leave A.
 //!
 //! The edge carries the bytes; it is not trusted with them. A request is good once, for a short time, for
-//! one custodian; an answer opens for the asker alone and for that request alone. Refusals are sealed too,
-//! so that the wire does not tell who may see what.
+//! one custodian; an answer opens for the asker alone and for that request alone. What consent refuses is
+//! sealed too; only the length of an answer, and the sentence of an error that is no decision, tell more.
 
 use crate::caller::Caller;
 use crate::error::Kind;

@@ -9,7 +9,7 @@ use super::{
     ShareQuery, ShareRefused,
 };
 use crate::custodian::Custodian;
-use crate::disclosure::log::Trace;
+use crate::disclosure::log::{Logging, Trace};
 use crate::error::Error;
 use crate::handle::Place;
 use crate::record::fetch::Plan;
@@ -70,7 +70,7 @@ impl<S: Store> Custodian<S> {
             }
             // Like a subject that has granted nothing: who is here is not for strangers to find out.
             Err(Error::SubjectUnknown) => (
-                DisclosureId::new(self.ambient.random()),
+                self.unknown_log(&ask, &trace).await?,
                 Outcome::Refused(vec![Missing::NoGrant]),
             ),
             Err(error) => return Err(error),
@@ -78,6 +78,29 @@ impl<S: Store> Custodian<S> {
         let bytes = self.sealed(&input, &asker, disclosure, &outcome)?;
         self.counters.fetches.up();
         Ok(ShareAnswer { bytes })
+    }
+
+    /// Logs a request about nobody who is here, in one audit compartment for each institution that makes such
+    /// requests: they leave a trace too, and cannot make compartments without end.
+    async fn unknown_log(&self, ask: &Ask, trace: &Trace) -> Result<DisclosureId, Error> {
+        const NOBODY: SubjectId = SubjectId::new([0; 32]);
+        let asker = ask.request.actor.institution;
+        let entropy = &mut self.ambient.entropy();
+        let vault = &self.vault;
+        let compartment = vault.visitor_ensure(&asker, &NOBODY, self.now(), entropy);
+        let logging = Logging {
+            request: Request {
+                subject: compartment.await?,
+                ..ask.request.clone()
+            },
+            outcome: vault::Outcome::Refused(vec![Missing::NoGrant]),
+            records: Vec::new(),
+            stale: false,
+            session: None,
+            channel: trace.channel,
+            asked: trace.asked.clone(),
+        };
+        self.disclosure_log(logging).await
     }
 
     /// Whether a grant that stands names the asker, even if it permits nothing of this.

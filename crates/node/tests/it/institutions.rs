@@ -21,6 +21,7 @@ const A: usize = 0;
 const B: usize = 1;
 const C: usize = 2;
 
+const LOGGED: &str = "ithaca_disclosures_logged_total";
 const PHENOTYPE: &[Category] = &[Category::Phenotype];
 
 struct Story {
@@ -264,11 +265,15 @@ fn strangers_learn_nothing_of_a_subject() {
         let mut ask = story.ask(PHENOTYPE);
         ask.subject = SubjectId::new([9; 32]);
         let request = story.network.handle(B).share_prepare(ask).await.unwrap();
+        let before = story.network.metric(A, LOGGED).await;
         let answer = story.answer_of(B, &request.bytes).await.unwrap();
         let nobody = story.accept(&request.bytes, &answer.bytes).await;
-        let Err(Error::Denied { denial, .. }) = nobody else {
+        let Err(Error::Denied { denial, disclosure }) = nobody else {
             panic!("{nobody:?}");
         };
+        // No decision without a trace, also about nobody.
+        let after = story.network.metric(A, LOGGED).await;
+        assert_eq!(after, before + 1, "{disclosure} was not logged");
         assert_eq!(denial.missing, [Missing::NoGrant]);
         let erase = node::erase::Erase {
             caller: story.network.staff(A, Role::PrivacyOfficer),
