@@ -203,7 +203,7 @@ macro_rules! wired {
                 application: Arc<dyn Application>,
                 settings: Settings,
             ) -> BoxFuture<'static, Result<Engine<$runtime, Self>, StartError>> {
-                Box::pin(wire(context, self, application, settings))
+                Box::pin(assemble(context, self, application, settings))
             }
         }
     )*};
@@ -228,7 +228,11 @@ pub async fn start<E: Runtime, N: Wired<E>>(
     network.engine(context, application, settings).await
 }
 
-async fn wire<E: Runtime, N: Network<E>>(
+/// What [`Wired::engine`] does, for who implements it. Large: instantiate it once for each pair.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn assemble<E: Runtime, N: Network<E>>(
     context: E,
     network: N,
     application: Arc<dyn Application>,

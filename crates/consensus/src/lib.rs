@@ -54,4 +54,4 @@ pub use handle::{Finalised, Handle, ReadError, SubmitError, Subscription, Tip};
 pub use horizon::Horizon;
 pub use proofs::{Audit, LedgerProof, ProvedState};
 pub use rows::{Position, RowError, TABLES};
-pub use start::{Config, start};
+pub use start::{Config, start, start_with};

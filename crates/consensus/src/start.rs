@@ -7,6 +7,7 @@ use commonware_utils::channel::mpsc;
 use ledger::Genesis;
 use store::Store;
 
+use crate::application::Application;
 use crate::block::{MAX_BYTES, MAX_ENTRIES};
 use crate::clock::now_ms;
 use crate::engine::{self, Pacing, Runtime, Settings, StartError, Wired};
@@ -74,6 +75,25 @@ where
     S: Store,
     N: Wired<E>,
 {
+    start_with(context, network, store, config, |application| application).await
+}
+
+/// The same, with something between the engine and the ledger: for simulations of validators that lie.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub async fn start_with<E, S, N>(
+    context: E,
+    network: N,
+    store: S,
+    config: Config,
+    between: impl FnOnce(Arc<dyn Application>) -> Arc<dyn Application>,
+) -> Result<Handle<S>, StartError>
+where
+    E: Runtime,
+    S: Store,
+    N: Wired<E>,
+{
     let clock = context.child("clock");
     let pool = Arc::new(Mempool::new(Limits {
         max_entries: config.mempool_max_entries,
@@ -109,7 +129,7 @@ where
         },
     ));
     let talk = context.child("gossip");
-    let engine = engine::start(context, network, application, settings).await?;
+    let engine = engine::start(context, network, between(application), settings).await?;
     let (outbox, waiting) = mpsc::unbounded_channel();
     gossip::start(talk, engine.gossip, waiting, pool, replica.clone());
     Ok(Handle {
