@@ -29,6 +29,7 @@ pub struct Disk(Arc<Mutex<Shelf>>);
 struct Shelf {
     files: BTreeMap<Name, Arc<Mutex<File>>>,
     full: bool,
+    lies: bool,
 }
 
 #[derive(Clone, Default)]
@@ -130,8 +131,13 @@ impl Disk {
         });
         Self(Arc::new(Mutex::new(Shelf {
             files: files.collect(),
-            full: false,
+            ..Shelf::default()
         })))
+    }
+
+    /// Whether it says that it synced and does not: what looks at the simulation must notice.
+    pub fn lie(&self, lies: bool) {
+        lock(&self.0).lies = lies;
     }
 
     /// Whether it takes no more bytes.
@@ -143,6 +149,10 @@ impl Disk {
     #[must_use]
     pub fn is_full(&self) -> bool {
         lock(&self.0).full
+    }
+
+    fn lies(&self) -> bool {
+        lock(&self.0).lies
     }
 
     /// Bytes on it.
@@ -275,7 +285,7 @@ impl Opened {
         }
         let mut file = lock(&self.file);
         change.apply(&mut file.live);
-        if synced {
+        if synced && !self.disk.lies() {
             change.apply(&mut file.durable);
         } else {
             file.unsynced.push(change);
@@ -323,7 +333,9 @@ impl Blob for Opened {
     }
 
     async fn sync(&self) -> Result<(), Error> {
-        lock(&self.file).sync();
+        if !self.disk.lies() {
+            lock(&self.file).sync();
+        }
         Ok(())
     }
 

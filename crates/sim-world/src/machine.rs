@@ -20,6 +20,9 @@ use rand_core::{TryCryptoRng, TryRng};
 
 use crate::disk::{Disk, Opened};
 
+/// Nothing is waited for longer; some wait for the end of time, which no clock shows.
+const LONGEST_SLEEP: Duration = Duration::from_secs(365 * 86_400);
+
 /// What makes a machine itself. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Body {
@@ -207,7 +210,7 @@ impl Clock for Machine {
         deadline: SystemTime,
     ) -> impl Future<Output = ()> + Send + 'static + use<> {
         let left = deadline.duration_since(self.current()).unwrap_or_default();
-        self.inner.sleep(left)
+        self.inner.sleep(left.min(LONGEST_SLEEP))
     }
 }
 

@@ -30,7 +30,10 @@ const NAMES: [&str; 5] = ["Ithaca", "Pylos", "Sparta", "Scheria", "Argos"];
 pub const EPOCH_BLOCKS: u64 = 20;
 
 /// Time after which an empty block is made.
-const IDLE_BLOCK_MS: u64 = 400;
+const IDLE_BLOCK_MS: u64 = 450;
+
+/// How long a leader may take.
+const LEADER_TIMEOUT_MS: u64 = 500;
 
 /// A store on a simulated machine.
 pub type Store = SimStore<Machine>;
@@ -232,6 +235,7 @@ impl World {
         let listen: SocketAddr = ([127, 0, 0, 1], 0).into();
         let mut config = Config::new(self.genesis.clone(), member.id, listen);
         config.idle_block_ms = IDLE_BLOCK_MS;
+        config.leader_timeout_ms = LEADER_TIMEOUT_MS;
         // Entries that wait longer than a cut are signed again.
         config.limits.validity_heights = 20;
         let end = self.end(member.place);
@@ -294,6 +298,7 @@ impl World {
     pub fn validators(&self, index: usize) -> Validators {
         Validators(consensus::Config {
             idle_block_ms: IDLE_BLOCK_MS,
+            leader_timeout_ms: LEADER_TIMEOUT_MS,
             ..consensus::Config::new(self.genesis.clone(), self.members[index].seed.clone())
         })
     }

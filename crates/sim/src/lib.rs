@@ -96,49 +96,64 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs a seed.
+/// What a run is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Who attacks, if anyone.
+    pub attack: Option<Attack>,
+    /// Whether validators come and go.
+    pub churn: bool,
+    /// Whether disks say that they synced and do not: then things must be found lost.
+    pub disks_lie: bool,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let attack = match dice.below(9) {
+            at if at < Attack::ALL.len() => Some(Attack::ALL[at]),
+            _ => None,
+        };
+        Self {
+            attack,
+            churn: dice.one_in(3),
+            disks_lie: false,
+        }
+    }
+}
+
+/// Runs a seed by its plan.
 ///
 /// # Panics
 /// When something is not as it must be: that is a finding.
 #[must_use]
 pub fn run(seed: u64) -> Report {
-    let (attack, churn) = plan(seed);
-    run_with(seed, attack, churn)
+    run_with(seed, Plan::of(seed))
 }
 
-/// Who attacks under a seed, and whether validators come and go.
-#[must_use]
-pub fn plan(seed: u64) -> (Option<Attack>, bool) {
-    let mut dice = Dice::new(seed);
-    let attack = match dice.below(9) {
-        at if at < Attack::ALL.len() => Some(Attack::ALL[at]),
-        _ => None,
-    };
-    (attack, dice.one_in(3))
-}
-
-/// Runs a seed with this attacker, with or without changes of the validators.
+/// Runs a seed by another plan.
 ///
 /// # Panics
 /// As [`run`].
 #[must_use]
-pub fn run_with(seed: u64, attack: Option<Attack>, churn: bool) -> Report {
+pub fn run_with(seed: u64, plan: Plan) -> Report {
     let config = deterministic::Config::new()
         .with_seed(seed)
         .with_start_time(UNIX_EPOCH + Duration::from_secs(START_S))
         .with_timeout(Some(Duration::from_secs(7_200)))
         .with_catch_panics(true);
-    deterministic::Runner::new(config).start(|context| play(context, seed, attack, churn))
+    deterministic::Runner::new(config).start(|context| play(context, seed, plan))
 }
 
-async fn play(
-    context: deterministic::Context,
-    seed: u64,
-    attack: Option<Attack>,
-    churn: bool,
-) -> Report {
+async fn play(context: deterministic::Context, seed: u64, plan: Plan) -> Report {
+    let Plan { attack, churn, .. } = plan;
     let mut dice = Dice::new(seed ^ 0xa11c_e5ee_d000);
     let mut world = World::found(context, churn, dice.fork()).await;
+    for member in &world.members {
+        member.body.disk.lie(plan.disks_lie);
+    }
     let attacker = attack.map(|attack| (attack, dice.below(4)));
     if let Some((_, member)) = attacker {
         world.members[member].honest = false;

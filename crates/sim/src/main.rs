@@ -51,7 +51,12 @@ const PANICS_SAID: usize = 8;
 fn main() -> ExitCode {
     let options = Options::parse();
     std::panic::set_hook(Box::new(|info| {
-        let text = info.to_string();
+        let mut text = info.to_string();
+        // Symbols take long: only where asked for.
+        if std::env::var_os("RUST_BACKTRACE").is_some() {
+            let trace = std::backtrace::Backtrace::force_capture();
+            text.push_str(&format!("\n{trace}"));
+        }
         PANICS.with_borrow_mut(|panics| panics.push(text));
     }));
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
@@ -83,8 +88,8 @@ fn main() -> ExitCode {
                         }
                         Err(what) => {
                             failed.fetch_add(1, Ordering::Relaxed);
-                            let (attack, churn) = sim::plan(seed);
-                            eprintln!("seed {seed} FAILED ({attack:?}, churn: {churn})\n{what}");
+                            let plan = sim::Plan::of(seed);
+                            eprintln!("seed {seed} FAILED ({plan:?})\n{what}");
                             eprintln!("again: cargo xtask sim --seeds {seed}..{}", seed + 1);
                         }
                     }

@@ -89,6 +89,12 @@ impl Troubles {
 
     /// One trouble, and some seconds of it.
     pub async fn next(&mut self, world: &mut World) {
+        if self.honest.len() < world.members.len() {
+            // Beside an attacker any trouble stops the network: it needs its moments.
+            self.clear_lines(world);
+            let lasts = self.dice.between(500, 3_000);
+            self.pass(world, lasts).await;
+        }
         let trouble = self.dice.pick(&Trouble::ALL);
         self.seen.push(trouble);
         self.begin(trouble, world).await;

@@ -5,7 +5,7 @@
 //! replaced is kept beside it, so that what stood at an earlier time can still be opened.
 
 use crate::custody::KeyKind;
-use crate::entries::{EntryPurpose, EntryRow, Position, Signed};
+use crate::entries::{EntryPurpose, Position, Signed};
 use crate::layout::{CONSENT_HISTORY, CONSENTS, ERASURES, OPENINGS, join};
 use crate::record::ClientKey;
 use crate::sealing::{CompartmentKeys, damaged};
@@ -190,7 +190,7 @@ impl<S: Store> Vault<S> {
         let sealed = compartment
             .consent
             .seal(custodian, CONSENTS, key, &row, entropy);
-        let entry = EntryRow::new(EntryPurpose::SubjectOpen(subject), &open.signed, now);
+        let entry = self.entry_row(EntryPurpose::SubjectOpen(subject), &open.signed, now);
         let mut batch = Batch::new()
             .deferrable()
             .expect(ERASURES, key, Expect::Absent)
@@ -386,7 +386,7 @@ impl<S: Store> Vault<S> {
     ) -> Result<(), Error> {
         signed.check()?;
         let mut quota = self.inner().entries.take(1)?;
-        let entry = EntryRow::new(purpose, signed, now);
+        let entry = self.entry_row(purpose, signed, now);
         for _ in 0..ATTEMPTS {
             let (old, mut row) = self.consent_row(subject).await?;
             if !change(&mut row)? {

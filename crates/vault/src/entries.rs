@@ -20,6 +20,7 @@ use ledger::SignedEntry;
 use ledger::entry::ENTRY_MAX_BYTES;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use store::{Batch, Expect, Range, Store};
 
 /// A signed entry.
@@ -92,7 +93,7 @@ record! {
         2 => pub bytes: Vec<u8>,
         /// The last height at which they may be included.
         3 => pub last_valid: u64,
-        /// Since when it is queued.
+        /// Since when it is queued; later than every entry queued before.
         4 => pub queued: Millis,
         /// Where it stands.
         5 => pub state: EntryState,
@@ -134,7 +135,7 @@ impl<S: Store> Vault<S> {
     ) -> Result<(), Error> {
         signed.check()?;
         let mut quota = self.inner().entries.take(1)?;
-        let row = EntryRow::new(purpose, signed, now);
+        let row = self.entry_row(purpose, signed, now);
         let batch = self.entry_insert(Batch::new(), &signed.id, &row, entropy);
         match self.commit(batch).await {
             Ok(()) => {
@@ -404,6 +405,29 @@ impl<S: Store> Vault<S> {
         Ok(Some((sealed, row)))
     }
 
+    /// A new entry, behind every one queued before it: of one subject they can become final in that order
+    /// only, whatever the clock says meanwhile.
+    pub(crate) fn entry_row(
+        &self,
+        purpose: EntryPurpose,
+        signed: &Signed,
+        now: Millis,
+    ) -> EntryRow {
+        let behind = |last: u64| now.get().max(last.saturating_add(1));
+        let queued = &self.inner().queued_ms;
+        let last = queued.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| {
+            Some(behind(last))
+        });
+        let (Ok(last) | Err(last)) = last;
+        EntryRow {
+            purpose,
+            bytes: signed.bytes.clone(),
+            last_valid: signed.last_valid,
+            queued: Millis::new(behind(last)),
+            state: EntryState::Queued,
+        }
+    }
+
     /// Adds a new entry, expected not to be there, and its place in the queue.
     pub(crate) fn entry_insert(
         &self,
@@ -474,16 +498,6 @@ impl Signed {
 }
 
 impl EntryRow {
-    pub(crate) fn new(purpose: EntryPurpose, signed: &Signed, now: Millis) -> Self {
-        Self {
-            purpose,
-            bytes: signed.bytes.clone(),
-            last_valid: signed.last_valid,
-            queued: now,
-            state: EntryState::Queued,
-        }
-    }
-
     /// Where it is on the ledger, once it is.
     #[must_use]
     pub fn position(&self) -> Option<Position> {

@@ -6,7 +6,7 @@
 //!
 //! The rows are sealed under the node's key: they hold ids and salted commitments, no record data.
 
-use crate::entries::{EntryPurpose, EntryRow, Position, Signed};
+use crate::entries::{EntryPurpose, Position, Signed};
 use crate::layout::{
     BATCHES, ENTRIES, ERASURES, INDEX, OUTBOX, RECEIPTS, record_prefix, version_key, version_of,
 };
@@ -173,7 +173,7 @@ impl<S: Store> Vault<S> {
         let custodian = &inner.settings.custodian;
         let seal = &inner.node.outbox;
         let entry = batch.signed.id;
-        let row = EntryRow::new(EntryPurpose::RecordBatch, &batch.signed, now);
+        let row = self.entry_row(EntryPurpose::RecordBatch, &batch.signed, now);
         let leaves = BatchRow {
             leaves: batch.tree.leaves().to_vec(),
         };

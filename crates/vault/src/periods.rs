@@ -8,7 +8,7 @@
 //! Periods are closed in order and each is assigned before the next is closed.
 
 use crate::disclosures::{LoggedDisclosure, disclosures_root, map_key};
-use crate::entries::{EntryPurpose, EntryRow, Position, Signed};
+use crate::entries::{EntryPurpose, Position, Signed};
 use crate::layout::{NODE, PERIOD_SUBJECTS, PERIODS, number_at, period_subject};
 use crate::sealing::damaged;
 use crate::vault::{ATTEMPTS, Pages, Vault, is_conflict};
@@ -250,7 +250,7 @@ impl<S: Store> Vault<S> {
                 values: leaves.map(|(key, value)| MapLeaf { key, value }).collect(),
             }),
         };
-        let entry = EntryRow::new(EntryPurpose::DisclosurePeriod(period), signed, now);
+        let entry = self.entry_row(EntryPurpose::DisclosurePeriod(period), signed, now);
         let key = period.to_be_bytes();
         let batch = self
             .entry_insert(Batch::new(), &signed.id, &entry, entropy)

@@ -3,7 +3,7 @@
 use crate::cache::Cache;
 use crate::custody::KeyKind;
 use crate::keychain::Keychain;
-use crate::layout::{CONSENTS, ENTRY_QUEUE, ERASURES, OUTBOX};
+use crate::layout::{CONSENTS, ENTRY_QUEUE, ERASURES, OUTBOX, number_at};
 use crate::outbox::Quota;
 use crate::periods::CursorCache;
 use crate::postings::Shards;
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use codec::{InstitutionId, SubjectId};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use store::{Batch, Order, Range, Store, Table};
 
 /// How often a change is tried again when other writers get ahead.
@@ -55,6 +56,8 @@ pub(crate) struct Inner<S> {
     pub(crate) cursor: CursorCache,
     pub(crate) outbox: Arc<Quota>,
     pub(crate) entries: Arc<Quota>,
+    // The place of the last entry queued.
+    pub(crate) queued_ms: AtomicU64,
     // One erasure at a time: each rewrites a whole shard across many commits.
     pub(crate) erasing: futures::lock::Mutex<()>,
 }
@@ -93,6 +96,13 @@ impl<S: Store> Vault<S> {
         ] {
             quota.set(vault.count(table, Range::all()).await?);
         }
+        let store = &vault.inner.store;
+        let last = store.range(ENTRY_QUEUE, Range::all(), 1, Order::Descending);
+        let last = last.await?.first().and_then(|(key, _)| number_at(key, 0));
+        vault
+            .inner
+            .queued_ms
+            .store(last.unwrap_or(0), Ordering::SeqCst);
         erasure::reconcile(&vault).await?;
         Ok(vault)
     }
@@ -109,6 +119,7 @@ impl<S: Store> Vault<S> {
                 cursor: CursorCache::default(),
                 outbox: Quota::new("the outbox of record commitments", settings.outbox_max),
                 entries: Quota::new("the queue of ledger entries", settings.entries_max),
+                queued_ms: AtomicU64::new(0),
                 erasing: futures::lock::Mutex::new(()),
                 store,
                 keychain,

@@ -193,6 +193,30 @@ fn an_entry_is_signed_again_only_to_outlive_itself() {
 }
 
 #[test]
+fn what_was_queued_first_stays_first_when_the_clock_goes_back() {
+    let mut world = World::new(5);
+    let other = || EntryPurpose::Other("x".to_owned());
+    let mut ids = Vec::new();
+    for time in [5_000, 5_000, 3] {
+        let signed = signed(&mut world.rng);
+        ids.push(signed.id);
+        run(world
+            .vault
+            .entry_queue(other(), &signed, ms(time), &mut world.rng))
+        .unwrap();
+    }
+    let vault = world.reopened();
+    for time in [4, 4] {
+        let signed = signed(&mut world.rng);
+        ids.push(signed.id);
+        run(vault.entry_queue(other(), &signed, ms(time), &mut world.rng)).unwrap();
+    }
+    let pending = run(vault.entries_pending(None, 9)).unwrap();
+    let order: Vec<_> = pending.iter().map(|(id, _)| *id).collect();
+    assert_eq!(order, ids);
+}
+
+#[test]
 fn the_queue_of_entries_is_bounded_and_in_order() {
     let mut settings = crate::world::settings();
     settings.entries_max = 5;
