@@ -24,13 +24,15 @@ use std::{
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test                         every test of the workspace
-  ci                           format, tidy, lints, licences, tests, simulation and torture, as in CI
+  test                         every test of the workspace, and the simulator's first seeds
+  ci                           format, tidy, lints, licences, tests and torture, as in CI
   deny                         licences, bans and sources of the dependencies, by cargo-deny
   tidy [--bless]               crate arrows, forbidden names, file sizes; --bless rewrites the golden graph
   torture [--kills N] [--seed S] [--release | --binary FILE]
                                SIGKILL a live node at random moments; check that nothing acknowledged is lost
-  sim [--seeds A..B]           seeded four-node runs under the deterministic runtime";
+  sim [--seeds A..B] [--jobs N] [--troubles]
+                               the whole network under seeds: faults, attackers, crashes; ends with the first
+                               seed that fails, which alone reproduces it";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -54,7 +56,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "deny" => deny(),
         "tidy" => tidy::check(rest.iter().any(|a| a == "--bless")),
         "torture" => torture::run(&torture::Options::parse(rest)?),
-        "sim" => sim(flag(rest, "--seeds")?.unwrap_or("0..4")),
+        "sim" => sim(rest),
         _ => bail!("unknown command '{command}'\n{USAGE}"),
     }
 }
@@ -70,8 +72,13 @@ fn flag<'a>(args: &'a [String], name: &str) -> Result<Option<&'a str>> {
     }
 }
 
+/// Seeds of the simulator that every test run goes through.
+const SIM_SEEDS: &str = "0..40";
+
 fn test() -> Result<()> {
-    cargo(&["test", "--workspace", "--locked"])
+    cargo(&["test", "--workspace", "--locked"])?;
+    step("simulation");
+    sim(&["--seeds".into(), SIM_SEEDS.into()])
 }
 
 fn ci() -> Result<()> {
@@ -93,8 +100,6 @@ fn ci() -> Result<()> {
     deny()?;
     step("tests");
     test()?;
-    step("simulation");
-    sim("0..4")?;
     step("torture");
     torture::run(&torture::Options::parse(&["--kills".into(), "15".into()])?)
 }
@@ -132,31 +137,10 @@ fn answers(tool: &Path) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Runs the simulator's seeds; each failure prints its seed, and the seed alone reproduces it.
-fn sim(seeds: &str) -> Result<()> {
-    let Some((from, to)) = seeds.split_once("..") else {
-        bail!("--seeds takes A..B, not '{seeds}'");
-    };
-    let (from, to): (u64, u64) = (from.parse()?, to.parse()?);
-    if from >= to {
-        bail!("--seeds {seeds} is empty");
-    }
-    let binary = shell::test_binary("ithaca-node", "it")?;
-    for seed in from..to {
-        println!("sim: seed {seed} ({} of {})", seed - from + 1, to - from);
-        let value = seed.to_string();
-        if run(
-            &binary,
-            &["--exact", "network::seeded", "--include-ignored"],
-            &[("ITHACA_SIM_SEED", &value)],
-        )
-        .is_err()
-        {
-            bail!(
-                "simulation failed: reproduce with `cargo xtask sim --seeds {seed}..{}`",
-                seed + 1
-            );
-        }
-    }
-    Ok(())
+/// Runs the simulator; it says how far it is and prints the seed of a failure.
+fn sim(args: &[String]) -> Result<()> {
+    let simulator = shell::binary("ithaca-sim", "ithaca-sim", false)?;
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    println!("$ {} {}", simulator.display(), args.join(" "));
+    run(&simulator, &args, &[])
 }

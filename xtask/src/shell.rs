@@ -42,22 +42,6 @@ pub(crate) fn run(program: &Path, args: &[&str], vars: &[(&str, &str)]) -> Resul
     Ok(())
 }
 
-/// Builds and names the executable of a package's integration test.
-pub(crate) fn test_binary(package: &str, test: &str) -> Result<PathBuf> {
-    artifact(
-        &[
-            "test",
-            "--no-run",
-            "--locked",
-            "--package",
-            package,
-            "--test",
-            test,
-        ],
-        test,
-    )
-}
-
 /// Builds and names a package's binary. With `release`, the optimised one.
 pub(crate) fn binary(package: &str, name: &str, release: bool) -> Result<PathBuf> {
     let mut args = vec!["build", "--locked", "--package", package, "--bin", name];

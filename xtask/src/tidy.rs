@@ -41,6 +41,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "vault",
         ],
     ),
+    (
+        "sim",
+        &["codec", "consensus", "keys", "ledger", "node", "sim-world"],
+    ),
+    (
+        "sim-world",
+        &["consensus", "keys", "ledger", "node", "store-sim", "vault"],
+    ),
     ("api", &["codec", "consent", "keys", "node"]),
     ("peers", &["codec", "keys", "node"]),
     (
@@ -79,9 +87,12 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("ed25519-consensus", &["keys"]),
     ("hpke", &["keys"]),
     ("argon2", &["keys"]),
-    ("commonware-cryptography", &["consensus"]),
+    (
+        "commonware-cryptography",
+        &["consensus", "sim", "sim-world"],
+    ),
     ("commonware-consensus", &["consensus"]),
-    ("commonware-p2p", &["consensus"]),
+    ("commonware-p2p", &["consensus", "sim", "sim-world"]),
     ("tokio", &["api", "cli", "peers"]),
     ("rustls", &["peers"]),
     ("tokio-rustls", &["peers"]),

@@ -1,9 +1,3 @@
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    reason = "where the simulated world is not as it must be, the simulation panics: that is its finding"
-)]
 //! Simulated machines, the lines between them, and the members whose nodes run on them.
 //!
 //! [`machine`]: a node's runtime, with a [`disk`] and a clock of its own. [`air`]: what is between them.
@@ -11,6 +5,13 @@
 //!
 //! The nodes are the product's own, engine, vault and all; what is simulated is below them. They are large:
 //! they are compiled here, once, and not with every change of what befalls them (`sim`).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "where the simulated world is not as it must be, the simulation panics: that is its finding"
+)]
 
 pub mod air;
 pub mod dice;

@@ -1,8 +1,3 @@
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "where the simulated world is not as it must be, the simulation panics: that is its finding"
-)]
 //! The whole network under a seed: four or five real nodes in one deterministic process.
 //!
 //! [`run`] founds a network, puts people at each honest member, lets troubles and perhaps an attacker
@@ -14,6 +9,12 @@
 //! - [`troubles`], [`churn`], [`attackers`]: what goes wrong. [`check`]: what must not.
 //!
 //! The nodes are the product's own, engine, vault and all; what is simulated is below them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "where the simulated world is not as it must be, the simulation panics: that is its finding"
+)]
 
 pub mod attackers;
 pub mod check;

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
-mod chaos;
 mod cluster;
 mod damage;
 mod fixture;

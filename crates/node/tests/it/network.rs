@@ -211,13 +211,6 @@ fn a_second_institution_countersigns_a_recovery() {
     });
 }
 
-/// One seed of `cargo xtask sim`: the story holds, and the seed alone makes the same run again.
-#[test]
-fn seeded() {
-    let seed = std::env::var("ITHACA_SIM_SEED").map_or(17, |text| text.parse().unwrap());
-    assert_eq!(story(seed), story(seed), "seed {seed}");
-}
-
 #[test]
 fn a_restored_member_comes_back_by_vote_and_serves_who_matches_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
