@@ -100,7 +100,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 served.await.context("HTTP cannot go on")
             };
             let shared = exchange::answer(running.handle(), &config.share, stop.clone());
-            let (http, shared) = tokio::join!(http, shared);
+            let witnessed = exchange::be_witnessed(
+                running.handle(),
+                running.institution(),
+                &config.share,
+                stop.clone(),
+            );
+            let (http, shared, ()) = tokio::join!(http, shared, witnessed);
             http.and(shared)
         });
     progress.end();

@@ -134,7 +134,8 @@ use_cases! {
     share_pointer_read(PointerRead) -> SharePointer;
     /// Makes a request to another institution.
     share_prepare(ShareAsk) -> ShareRequest;
-    /// Answers another institution's request: decided and logged like a fetch, sealed to the asker.
+    /// Answers another institution: a request for records is decided and logged like a fetch, and sealed to the
+    /// asker; a checkpoint is cosigned.
     share_answer(ShareQuery) -> ShareAnswer;
     /// Opens and checks another institution's answer; this institution's read is durable before.
     share_accept(ShareAccept) -> Shared;

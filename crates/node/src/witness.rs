@@ -23,6 +23,10 @@ use store::Store;
 /// Most bytes of a signed checkpoint.
 pub use ledger::log::signed::MAX_NOTE_BYTES as NOTE_MAX_BYTES;
 
+/// What a member's node puts before its signed checkpoint when it asks another node to cosign it, as
+/// [`Handle::share_answer`](crate::Handle::share_answer) takes it. The answer is the lines.
+pub const COSIGN: &[u8] = b"ithaca-cosign\n";
+
 /// A checkpoint that another institution signed.
 #[derive(Debug, Clone)]
 pub struct CheckpointCosign {
@@ -111,7 +115,23 @@ impl<S: Store> Custodian<S> {
     /// Cosigns another institution's checkpoint; answers with this institution's two lines.
     pub(crate) async fn checkpoint_cosign(&self, input: CheckpointCosign) -> Result<String, Error> {
         self.witnesses(&input.caller)?;
-        let note = self.parse(&input.note)?;
+        self.cosigned(&input.note).await
+    }
+
+    /// The same, for a message of another member's node.
+    pub(crate) async fn peer_cosign(
+        &self,
+        peer: Option<InstitutionId>,
+        note: &[u8],
+    ) -> Result<String, Error> {
+        let peer = peer.ok_or(Error::Elsewhere)?;
+        self.member(&peer)?;
+        let note = std::str::from_utf8(note).map_err(|_| invalid("it is not text"))?;
+        self.cosigned(note).await
+    }
+
+    async fn cosigned(&self, text: &str) -> Result<String, Error> {
+        let note = self.parse(text)?;
         let members = self.members();
         let signer = members.iter().find(|member| {
             let key = NoteKey::log(&self.network, member.signing);
@@ -123,7 +143,7 @@ impl<S: Store> Custodian<S> {
         if let Err(error) = self.is_of_this_log(&note.checkpoint).await {
             if matches!(error, Error::Signature { .. }) {
                 tracing::error!(institution = %signer.id, size = note.checkpoint.size(), "a member signed another log");
-                self.fork_keep(&input.note).await?;
+                self.fork_keep(text).await?;
             }
             return Err(error);
         }

@@ -6,6 +6,7 @@
 )]
 
 mod binary;
+mod cosigning;
 mod damage;
 mod full;
 mod inspection;

@@ -14,7 +14,7 @@ const CASE: &str = r#"{"id":"case-1","subject":{"id":"Telemachos","sex":"MALE"},
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-fn found(below: &Path) -> [Institution; 2] {
+pub(crate) fn found(below: &Path) -> [Institution; 2] {
     let ports: [u16; 4] = free_ports();
     let mut text =
         "name = \"Two\"\n[parameters]\nbatch_interval_ms = 20\nsubject_release_ms = 20\n"
@@ -43,7 +43,7 @@ fn found(below: &Path) -> [Institution; 2] {
     })
 }
 
-fn id_of(institution: &Institution) -> String {
+pub(crate) fn id_of(institution: &Institution) -> String {
     let id = fs::read_to_string(institution.data().join("institution")).unwrap();
     id.trim().to_owned()
 }

@@ -13,6 +13,7 @@ use crate::disclosure::log::{Logging, Trace};
 use crate::error::Error;
 use crate::handle::Place;
 use crate::record::fetch::Plan;
+use crate::witness::COSIGN;
 use codec::Domain;
 use codec::id::{DisclosureId, InstitutionId, SubjectId};
 use codec::time::Millis;
@@ -33,6 +34,11 @@ const ASKED: &[u8] = b"asked/";
 impl<S: Store> Custodian<S> {
     pub(crate) async fn share_answer(&self, input: ShareQuery) -> Result<ShareAnswer, Error> {
         let _place = self.share_place()?;
+        if let Some(note) = input.bytes.strip_prefix(COSIGN) {
+            let lines = self.peer_cosign(input.peer, note).await?;
+            let bytes = lines.into_bytes();
+            return Ok(ShareAnswer { bytes });
+        }
         let at = self.facts().at();
         let (ask, asker) = self.ask_read(&input, at)?;
         self.ask_once(&ask, at).await?;
