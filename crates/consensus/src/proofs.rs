@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use codec::Digest;
-use ledger::finality::{Boundary, Finality};
+use ledger::finality::{Anchor, Boundary, Finality};
 use ledger::log::{Frontier, consistency_proof, inclusion_proof, leaf_hash};
 use ledger::receipt::{LoggedEntry, LoggedHeader};
 use ledger::state::StateProof;
@@ -78,6 +78,18 @@ impl<S: Store> Handle<S> {
     /// # Errors
     /// [`ReadError::NotFinal`] if there is no entry at that index, [`ReadError::NoInstitution`].
     pub async fn logged_entry(&self, log_index: u64) -> Result<LoggedEntry, ReadError> {
+        self.logged_entry_since(log_index, 0).await
+    }
+
+    /// The same for who trusts the validators of the epoch `since`: without the ends of epochs before it.
+    ///
+    /// # Errors
+    /// As [`Self::logged_entry`].
+    pub async fn logged_entry_since(
+        &self,
+        log_index: u64,
+        since: u64,
+    ) -> Result<LoggedEntry, ReadError> {
         let store = &self.replica.store;
         let (height, entry) = rows::entry(store, log_index)
             .await?
@@ -113,7 +125,7 @@ impl<S: Store> Handle<S> {
             block,
             signer: key,
             signer_proof,
-            finality: self.finality(header.height).await?,
+            finality: self.finality_since(header.height, since).await?,
         })
     }
 
@@ -140,6 +152,35 @@ impl<S: Store> Handle<S> {
     /// [`ReadError::NotFinal`] above the tip, [`ReadError::Stopped`]. Block 0 is final by itself
     /// and has no proof: [`ReadError::NotFinal`].
     pub async fn finality(&self, height: u64) -> Result<Finality, ReadError> {
+        self.finality_since(height, 0).await
+    }
+
+    /// The ends of the epochs from `since` up to `epoch`, which is not among them.
+    ///
+    /// # Errors
+    /// [`ReadError::NotFinal`] beyond the tip.
+    pub async fn boundaries(&self, since: u64, epoch: u64) -> Result<Vec<Boundary>, ReadError> {
+        let mut boundaries = Vec::new();
+        for before in since..epoch {
+            boundaries.push(self.boundary(before).await?);
+        }
+        Ok(boundaries)
+    }
+
+    /// The epoch of the newest block, whose validators this node knows.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.genesis().parameters.epoch(self.tip().height)
+    }
+
+    /// The validators of an epoch as this node's own ledger has them; none after the newest one.
+    #[must_use]
+    pub fn anchor(&self, epoch: u64) -> Option<Anchor> {
+        let validators = self.state_view().validators(epoch)?;
+        Some(Anchor::trusted(self.genesis(), epoch, validators))
+    }
+
+    async fn finality_since(&self, height: u64, since: u64) -> Result<Finality, ReadError> {
         if height == 0 || height > self.tip().height {
             return Err(ReadError::NotFinal);
         }
@@ -165,14 +206,10 @@ impl<S: Store> Handle<S> {
         for height in height..=certified {
             headers.push(self.stored_header(height).await?);
         }
-        let mut boundaries = Vec::new();
-        for before in 0..epoch {
-            boundaries.push(self.boundary(before).await?);
-        }
         Ok(Finality {
             headers,
             certificate: certificate.to_vec(),
-            boundaries,
+            boundaries: self.boundaries(since, epoch).await?,
         })
     }
 

@@ -136,7 +136,7 @@ impl<S: Store> Custodian<S> {
             }
             _ => Vec::new(),
         };
-        let Some((receipt, position)) = self.receipt_of(subject, &meta, &opened).await? else {
+        let Some((receipt, position)) = self.receipt_of(subject, &meta, &opened, 0).await? else {
             return Ok(ReceiptAnswer::Pending);
         };
         self.counters.receipts.up();
@@ -156,6 +156,7 @@ impl<S: Store> Custodian<S> {
         subject: &SubjectId,
         meta: &RecordMeta,
         opened: &[OpenedPart],
+        since: u64,
     ) -> Result<Option<(Receipt, Placed)>, Error> {
         let state = self
             .vault
@@ -173,7 +174,7 @@ impl<S: Store> Custodian<S> {
                 .path(&meta.commitment)
                 .ok_or(Error::Damaged("a batch without its record".to_owned()))?,
             logged: self
-                .proved(self.ledger.logged_entry(position.log_index))
+                .proved(self.ledger.logged_entry_since(position.log_index, since))
                 .await?,
         };
         let placed = Placed {

@@ -52,7 +52,7 @@ impl<S: Store> Custodian<S> {
                 let mut size = 0_usize;
                 // INVARIANT: nothing is opened before the disclosure is durable, which it is here.
                 for plan in plans {
-                    let sent = self.sent(&ask.request.subject, &plan).await?;
+                    let sent = self.sent(&ask, &plan).await?;
                     size = size.saturating_add(sent.size_bytes());
                     if size > ANSWER_MAX_BYTES {
                         return Err(too_large());
@@ -192,14 +192,16 @@ impl<S: Store> Custodian<S> {
     }
 
     /// The permitted projections of a version, with the receipt that opens their leaves.
-    async fn sent(&self, subject: &SubjectId, plan: &Plan) -> Result<Sent, Error> {
+    async fn sent(&self, ask: &Ask, plan: &Plan) -> Result<Sent, Error> {
+        let subject = &ask.request.subject;
         let meta = &plan.meta;
         let parts = Parts::Projections(plan.permitted.clone());
         let opened = self
             .vault
             .record_get(subject, &meta.record, Some(meta.version), &parts)
             .await?;
-        let receipt = self.receipt_of(subject, meta, &opened.parts).await?;
+        let receipt = self.receipt_of(subject, meta, &opened.parts, ask.epoch);
+        let receipt = receipt.await?;
         let (receipt, _) = receipt.ok_or_else(|| {
             Error::Unavailable(
                 "a record that was asked for is not final on the ledger yet; ask again".to_owned(),

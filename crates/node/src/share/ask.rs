@@ -12,11 +12,11 @@ use crate::disclosure::log::{Logging, office};
 use crate::error::Error;
 use crate::record::Content;
 use codec::Domain;
-use codec::id::{DisclosureId, InstitutionId, RecordId, SubjectId};
+use codec::id::{DisclosureId, RecordId, SubjectId};
 use consent::{Basis, Because, Denial, Records, Request, Role};
 use keys::HybridSecretKey;
 use keys::commitment::Label;
-use ledger::receipt::{Receipt, verify};
+use ledger::receipt::{Receipt, verify_from};
 use std::collections::BTreeSet;
 use store::Store;
 
@@ -63,6 +63,7 @@ impl<S: Store> Custodian<S> {
             nonce: self.ambient.random(),
             issued,
             expires,
+            epoch: self.ledger.epoch(),
         };
         let bytes = sign(
             Domain::ShareRequest,
@@ -105,7 +106,7 @@ impl<S: Store> Custodian<S> {
                 });
             }
         };
-        let records = self.believed(&ask, &permitted)?;
+        let records = self.believed(&ask, &permitted).await?;
         let asked = &ask.request.selection.categories;
         let is_plain = |because: &Because| because.categories.is_subset(asked);
         if permitted.because.len() > BASES_MAX || !permitted.because.iter().all(is_plain) {
@@ -173,7 +174,7 @@ impl<S: Store> Custodian<S> {
     }
 
     /// What was sent, if it is what was asked for and what the ledger says it is.
-    fn believed(&self, ask: &Ask, permitted: &Permitted) -> Result<Vec<SharedRecord>, Error> {
+    async fn believed(&self, ask: &Ask, permitted: &Permitted) -> Result<Vec<SharedRecord>, Error> {
         let selection = &ask.request.selection;
         let mut seen: BTreeSet<RecordId> = BTreeSet::new();
         let mut commitments = BTreeSet::new();
@@ -186,7 +187,7 @@ impl<S: Store> Custodian<S> {
             if !asked || !seen.insert(sent.record) {
                 return Err(ShareRefused::Widened.into());
             }
-            let receipt = self.receipt_check(&ask.custodian, sent)?;
+            let receipt = self.receipt_check(ask, sent).await?;
             if !commitments.insert(receipt.commitment) {
                 return Err(ShareRefused::Record.into());
             }
@@ -213,28 +214,38 @@ impl<S: Store> Custodian<S> {
                 kind: sent.kind.clone(),
                 deposited: sent.deposited,
                 parts,
-                receipt: sent.receipt.clone(),
+                receipt: receipt.encode(),
             });
         }
         Ok(records)
     }
 
-    /// The receipt of a sent record: it holds, is the custodian's, and opens one leaf for each part.
-    fn receipt_check(&self, custodian: &InstitutionId, sent: &Sent) -> Result<Receipt, Error> {
+    /// The receipt of a sent record: it holds, is the custodian's, and opens one leaf for each part. It comes
+    /// back whole: anyone can verify it with the genesis alone.
+    async fn receipt_check(&self, ask: &Ask, sent: &Sent) -> Result<Receipt, Error> {
         let record = |_| ShareRefused::Record;
-        let receipt = Receipt::decode(&sent.receipt).map_err(record)?;
+        let mut receipt = Receipt::decode(&sent.receipt).map_err(record)?;
+        let finality = &receipt.logged.finality;
+        let certified = finality.headers.last().ok_or(ShareRefused::Record)?;
+        // INVARIANT: this institution validated or verified every block up to its own epoch itself.
+        let epoch = self.ledger.genesis().parameters.epoch(certified.height);
+        let known = epoch.min(ask.epoch);
+        let anchor = self.ledger.anchor(known).ok_or(ShareRefused::Record)?;
         let check = self.ledger.certificates();
-        let verified = verify(&receipt, self.ledger.genesis(), &check, None).map_err(record)?;
+        let verified = verify_from(&receipt, &anchor, &check, None).map_err(record)?;
         let labels: BTreeSet<Label> = sent.parts.iter().map(|part| part.label).collect();
-        let is_whole = verified.custodian == *custodian
+        let is_whole = verified.custodian == ask.custodian
             && receipt.leaves.len() == sent.parts.len()
             && labels.len() == sent.parts.len()
             && !sent.parts.is_empty();
-        if is_whole {
-            Ok(receipt)
-        } else {
-            Err(ShareRefused::Record.into())
+        if !is_whole {
+            return Err(ShareRefused::Record.into());
         }
+        let boundaries = &mut receipt.logged.finality.boundaries;
+        boundaries.retain(|end| self.ledger.genesis().parameters.epoch(end.header.height) >= known);
+        let before = self.ledger.boundaries(0, known).await?;
+        boundaries.splice(0..0, before);
+        Ok(receipt)
     }
 
     /// Logs what this institution's practitioner did in the visitor compartment: durable when it returns.

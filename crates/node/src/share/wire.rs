@@ -21,6 +21,8 @@ record! {
         4 => pub(crate) nonce: [u8; 32],
         5 => pub(crate) issued: Millis,
         6 => pub(crate) expires: Millis,
+        /// Of the newest block that the asker holds: it needs no proof of who validated up to then.
+        7 => pub(crate) epoch: u64,
     }
 }
 
@@ -60,7 +62,7 @@ record! {
         2 => pub(crate) version: u32,
         3 => pub(crate) kind: String,
         4 => pub(crate) deposited: Millis,
-        /// Opens exactly the leaves of `parts`, in their order.
+        /// Opens exactly the leaves of `parts`, in their order. Without the ends of epochs before the asker's.
         5 => pub(crate) receipt: Vec<u8>,
         6 => pub(crate) parts: Vec<SentPart>,
     }

@@ -482,3 +482,30 @@ fn a_pointer_says_whom_to_ask_and_permits_nothing() {
         assert!(matches!(gone, Err(Error::Unknown(_))));
     });
 }
+
+/// The way back to the genesis is the asker's own: it does not travel, and the receipt comes back with it.
+#[test]
+fn an_answer_does_not_grow_with_the_age_of_the_ledger() {
+    run(148, |context| async move {
+        let story = Story::new(context).await;
+        story.grant().await;
+        let mut answers = Vec::new();
+        let mut ends = 0;
+        for _ in 0..2 {
+            let request = story.prepare(PHENOTYPE).await;
+            let answer = story.answer_of(B, &request.bytes).await.unwrap();
+            let shared = story.accept(&request.bytes, &answer.bytes).await.unwrap();
+            answers.push(answer.bytes.len());
+            let receipt = &shared.records[0].receipt;
+            let part = shared.records[0].parts[0].bytes.as_bytes();
+            node::verify::receipt(receipt, &story.network.genesis, Some(part)).unwrap();
+            let receipt: ledger::receipt::Receipt = codec::from_slice(receipt).unwrap();
+            ends = receipt.logged.finality.boundaries.len();
+            // Several epochs of twenty blocks, one in five seconds.
+            story.network.sleep_ms(400_000).await;
+        }
+        assert!(ends >= 3, "{ends} epochs ended");
+        // Each end of an epoch is several hundred bytes; paths in trees grow by a few digests.
+        assert!(answers[1] < answers[0] + 500, "{answers:?}");
+    });
+}
