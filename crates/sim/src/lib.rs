@@ -199,7 +199,7 @@ async fn play(context: deterministic::Context, seed: u64, plan: Plan) -> Report 
     let resumed_ms = check::resumes(&world).await;
     check::settles(&world, &book).await;
     let receipts = check::kept(&world, &book).await;
-    let evidence = check::accusations(&world).await;
+    let evidence = check::accusations(&world, churn).await;
     for member in world.honest() {
         let died = world.members[member].body.panics();
         assert!(died.is_empty(), "a task of member {member} died: {died:?}");

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         let mut text = info.to_string();
         // Symbols take long: only where asked for.
-        if std::env::var_os("RUST_BACKTRACE").is_some() {
+        if std::env::var_os("ITHACA_SIM_TRACE").is_some() {
             let trace = std::backtrace::Backtrace::force_capture();
             text.push_str(&format!("\n{trace}"));
         }
