@@ -3,7 +3,7 @@
 
 use super::{
     DepositOptions, Scratch,
-    table::{Demand, Measured, Table},
+    table::{Bound, Demand, Measured, Table},
 };
 use crate::{config::Config, demo::memory_mib, folder, running::Running};
 use anyhow::{Context, Result, anyhow};
@@ -234,10 +234,11 @@ fn memory(
     node: &Handle,
     families: &[Family],
 ) -> Result<()> {
-    table.note(
+    table.note_must(
         "memory after the rounds",
         memory_mib().unwrap_or(0.0),
-        "MiB (must: < 250)",
+        "MiB",
+        Bound::AtMost(250.0),
     );
     for minute in 1..=options.minutes {
         let from = Instant::now();

@@ -2,6 +2,7 @@
 
 mod deposit;
 mod ledger;
+mod process;
 mod table;
 
 use anyhow::Result;
@@ -12,7 +13,8 @@ use std::path::PathBuf;
 pub(crate) enum Command {
     /// Durable deposits through the node, against the same bytes written straight to the store.
     Deposit(DepositOptions),
-    /// Finality against the bare engine's, receipts, and the time until a node is ready.
+    /// Finality against the bare engine's, receipts, the time until a node is ready; four validators in this
+    /// process under load, with one killed, with one wiped, and through an idle day. About ten minutes.
     Ledger(LedgerOptions),
 }
 
@@ -43,6 +45,21 @@ pub(crate) struct LedgerOptions {
     /// Receipts verified.
     #[arg(long, default_value_t = 2_000)]
     receipts: usize,
+    /// Four validators: entries a second.
+    #[arg(long, default_value_t = 2_000)]
+    rate: usize,
+    /// Four validators: seconds of load.
+    #[arg(long, default_value_t = 30)]
+    seconds: usize,
+    /// Four validators: then the same load for so many minutes, watching the memory.
+    #[arg(long, default_value_t = 0)]
+    minutes: u64,
+    /// Four validators: entries on the ledger that a wiped node rejoins.
+    #[arg(long, default_value_t = 200_000)]
+    entries: u64,
+    /// Only what concerns four validators.
+    #[arg(long)]
+    four: bool,
     /// Work in this folder's disk instead of the temporary one.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
