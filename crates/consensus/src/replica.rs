@@ -273,10 +273,12 @@ impl<S: Store> Replica<S> {
             .await
             .map_err(|source| Halt::Store { height, source })?;
         let seen_ms = self.now_ms();
-        if !self.chain().advance(&tried, tiles, seen_ms) {
+        let finalised = finalised(&tried, first_index);
+        let tip = tip_of(&tried.header, seen_ms);
+        if !self.chain().advance(tried, tiles, seen_ms) {
             return Err(contradiction("it does not follow the block before"));
         }
-        self.announce(&tried, first_index, seen_ms);
+        self.announce(finalised, tip);
         Ok(())
     }
 
@@ -324,24 +326,12 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    fn announce(&self, tried: &Tried, first_index: u64, seen_ms: u64) {
-        let header = &tried.header;
-        self.pool.remove(tried.entries.iter().map(|(id, _)| id));
-        self.pool.expire(header.height.saturating_add(1));
-        let entries: Vec<(EntryId, u64)> = tried
-            .entries
-            .iter()
-            .zip(first_index..)
-            .map(|((id, _), index)| (*id, index))
-            .collect();
-        let finalised = Finalised {
-            height: header.height,
-            time_ms: header.time_ms,
-            entries,
-        };
+    fn announce(&self, finalised: Finalised, tip: Tip) {
+        self.pool.remove(finalised.entries.iter().map(|(id, _)| id));
+        self.pool.expire(finalised.height.saturating_add(1));
         self.lock_listeners()
             .retain(|listener| listener.send_lossy(finalised.clone()));
-        self.tip.send_replace(tip_of(header, seen_ms));
+        self.tip.send_replace(tip);
     }
 
     fn chain(&self) -> MutexGuard<'_, Chain> {
@@ -402,6 +392,15 @@ async fn write_genesis<S: Store>(store: &S, state: State, block: &Block) -> Resu
         state,
         tiles,
     })
+}
+
+fn finalised(tried: &Tried, first_index: u64) -> Finalised {
+    let ids = tried.entries.iter().map(|(id, _)| *id);
+    Finalised {
+        height: tried.header.height,
+        time_ms: tried.header.time_ms,
+        entries: ids.zip(first_index..).collect(),
+    }
 }
 
 fn tip_of(header: &ledger::Header, seen_ms: u64) -> Tip {

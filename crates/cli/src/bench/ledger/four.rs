@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 #[expect(clippy::print_stderr, reason = "progress of a long run")]
 fn tell(what: &str) {
-    eprintln!("bench: {what}");
+    eprintln!("bench: {what} ({:.0} MiB)", memory_mib().unwrap_or(0.0));
 }
 
 pub(super) fn run(options: &LedgerOptions, scratch: &Path, table: &mut Table) -> Result<()> {
