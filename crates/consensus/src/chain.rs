@@ -26,6 +26,8 @@ pub(crate) struct Chain {
     log: Frontier,
     tip: Header,
     tip_id: Digest,
+    /// Entries in the last finalised block; 0 after a restart.
+    tip_entries: usize,
     seen_ms: u64,
     tried: HashMap<Digest, Arc<Tried>>,
     // Ids in the order they were tried; the sequence never repeats.
@@ -48,6 +50,8 @@ pub(crate) struct Parent {
     pub(crate) header: Header,
     pub(crate) log: Frontier,
     pub(crate) view: View,
+    /// Entries in it.
+    pub(crate) entries: usize,
     /// When this node first saw it, by its own clock.
     pub(crate) seen_ms: u64,
 }
@@ -96,6 +100,7 @@ impl Chain {
             state: stored.state,
             tiles: stored.tiles,
             tip: stored.header,
+            tip_entries: 0,
             seen_ms,
             tried: HashMap::new(),
             order: BTreeMap::new(),
@@ -134,6 +139,7 @@ impl Chain {
             header: self.tip.clone(),
             log: self.log.clone(),
             view: self.state.view(),
+            entries: self.tip_entries,
             seen_ms: self.seen_ms,
         }
     }
@@ -185,6 +191,7 @@ impl Chain {
             header: last.header.clone(),
             log: last.log.clone(),
             view,
+            entries: last.entries.len(),
             seen_ms: last.seen_ms,
         }))
     }
@@ -207,13 +214,24 @@ impl Chain {
     }
 
     /// Makes a block final, after its rows are durable. False if it does not follow the tip.
-    pub(crate) fn advance(&mut self, tried: &Tried, tiles: Tiles, seen_ms: u64) -> bool {
-        if tried.header.parent != self.tip_id || self.state.apply(tried.executed.clone()).is_err() {
+    pub(crate) fn advance(&mut self, tried: Arc<Tried>, tiles: Tiles, seen_ms: u64) -> bool {
+        if tried.header.parent != self.tip_id || !tried.executed.follows(&self.state.view()) {
             return false;
         }
-        self.tip = tried.header.clone();
-        self.tip_id = self.tip.digest();
-        self.log = tried.log.clone();
+        let (header, log) = (tried.header.clone(), tried.log.clone());
+        let entries = tried.entries.len();
+        let id = header.digest();
+        // Held by nobody else any more, what it wrote moves into the state uncopied.
+        self.tried.remove(&id);
+        let executed = tried.executed.clone();
+        drop(tried);
+        if self.state.apply(executed).is_err() {
+            return false;
+        }
+        self.tip = header;
+        self.tip_id = id;
+        self.log = log;
+        self.tip_entries = entries;
         self.tiles = tiles;
         self.seen_ms = seen_ms;
         let height = self.tip.height;

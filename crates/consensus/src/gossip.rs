@@ -4,7 +4,10 @@
 //! each entry's length (varint) and bytes, at most [`MESSAGE_MAX_BYTES`] in all. Every validator
 //! talks to every other, so nothing heard is passed on. Messages may be lost: an entry submitted
 //! here is told again every [`RETELL_MS`] until it is settled. What peers say is checked like any
-//! submission; what does not pass is dropped.
+//! submission, a message's signatures together; what does not pass is dropped.
+//!
+//! An entry is told at once, unless one was told less than [`GAP_MS`] ago: then it waits for others, because
+//! under load a message costs every peer more than an entry does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +18,8 @@ use commonware_macros::select;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::Handle;
 use commonware_utils::channel::mpsc;
+use futures::FutureExt;
+use futures::future::{BoxFuture, pending};
 
 use crate::block::ENTRY_MAX_BYTES;
 use crate::clock::now_ms;
@@ -30,13 +35,16 @@ pub(crate) const MESSAGE_ENTRIES: usize = 1_024;
 /// How often unsettled entries are told again.
 pub(crate) const RETELL_MS: u64 = 2_000;
 
+/// Shortest time between two messages of news.
+pub(crate) const GAP_MS: u64 = 10;
+
 /// Bytes of entries put in one message, leaving room for the lengths.
 const FILL_BYTES: usize = MESSAGE_MAX_BYTES - ENTRY_MAX_BYTES - 5 * (MESSAGE_ENTRIES + 1);
 
 /// Takes what peers tell.
 pub(crate) trait Listener: Send + Sync + 'static {
-    /// Checks an entry heard from a peer and adds it to the pool.
-    fn heard(&self, entry: Bytes);
+    /// Checks entries heard from a peer and adds them to the pool.
+    fn heard(&self, entries: Vec<Bytes>);
 }
 
 /// Entries to tell peers of. The pool bounds how many wait: only what it took is told.
@@ -73,6 +81,10 @@ async fn run<E, S, R>(
     let mut shutdown = context.stopped();
     let pause = Duration::from_millis(RETELL_MS);
     let mut retell = Box::pin(context.sleep(pause));
+    let mut told_ms = 0;
+    // Entries that wait for others, and until when.
+    let mut held = Held::default();
+    let mut release: BoxFuture<'static, ()> = pending().boxed();
     loop {
         select! {
             _ = &mut shutdown => {
@@ -80,13 +92,27 @@ async fn run<E, S, R>(
             },
             entry = outbox.recv() => {
                 let Some(entry) = entry else { return };
-                tell(&mut sender, &gather(entry, &mut outbox));
+                let is_first = held.entries.is_empty();
+                held.gather(entry, &mut outbox);
+                // A clock that was set back does not hold news up.
+                let since = now_ms(&context).saturating_sub(told_ms);
+                let rest = if told_ms == 0 { 0 } else { GAP_MS.saturating_sub(since) };
+                if rest == 0 || held.is_full() {
+                    tell(&mut sender, &std::mem::take(&mut held).entries);
+                    told_ms = now_ms(&context);
+                    release = pending().boxed();
+                } else if is_first {
+                    release = context.sleep(Duration::from_millis(rest)).boxed();
+                }
+            },
+            _ = &mut release => {
+                tell(&mut sender, &std::mem::take(&mut held).entries);
+                told_ms = now_ms(&context);
+                release = pending().boxed();
             },
             message = receiver.recv() => {
                 let Ok((_, message)) = message else { return };
-                for entry in parse(message.as_ref()) {
-                    listener.heard(entry);
-                }
+                listener.heard(parse(message.as_ref()));
             },
             _ = &mut retell => {
                 let now = now_ms(&context);
@@ -101,16 +127,32 @@ async fn run<E, S, R>(
     }
 }
 
-/// What waits to be told, up to one message.
-fn gather(first: Bytes, outbox: &mut mpsc::UnboundedReceiver<Bytes>) -> Vec<Bytes> {
-    let mut bytes = first.len();
-    let mut entries = vec![first];
-    while entries.len() < MESSAGE_ENTRIES && bytes < FILL_BYTES {
-        let Ok(entry) = outbox.try_recv() else { break };
-        bytes = bytes.saturating_add(entry.len());
-        entries.push(entry);
+/// News that is not told yet: at most one message.
+#[derive(Default)]
+struct Held {
+    entries: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Adds what waits to be told.
+    fn gather(&mut self, first: Bytes, outbox: &mut mpsc::UnboundedReceiver<Bytes>) {
+        self.push(first);
+        while !self.is_full() {
+            let Ok(entry) = outbox.try_recv() else { break };
+            self.push(entry);
+        }
     }
-    entries
+
+    fn push(&mut self, entry: Bytes) {
+        self.bytes = self.bytes.saturating_add(entry.len());
+        self.entries.push(entry);
+    }
+
+    /// Whether one more might not fit.
+    fn is_full(&self) -> bool {
+        self.entries.len() >= MESSAGE_ENTRIES || self.bytes >= FILL_BYTES
+    }
 }
 
 fn tell<S: Sender>(sender: &mut S, entries: &Vec<Bytes>) {
@@ -146,7 +188,9 @@ mod tests {
         for _ in 0..40 {
             outbox.send(longest.clone()).unwrap();
         }
-        let entries = gather(longest, &mut waiting);
+        let mut held = Held::default();
+        held.gather(longest, &mut waiting);
+        let entries = held.entries;
         assert!(entries.len() > 1);
         assert!(entries.encode().len() <= MESSAGE_MAX_BYTES);
         assert_eq!(parse(&entries.encode()), entries);

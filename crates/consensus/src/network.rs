@@ -64,9 +64,9 @@ impl Channel {
         }
     }
 
-    /// Messages a second, and at once, that one peer may send on it.
+    /// Messages a second that one peer may send on it, and a quarter of that at once.
     ///
-    /// Queues are sized by peers times these, at about 0.6 KB a slot: raise them with care.
+    /// Queues hold what all peers may send at once, at about 0.6 KB a slot: raise it with care.
     /// Votes and certificates go out twice a block, so their quota caps the block rate.
     #[must_use]
     pub const fn quota(self) -> Quota {
@@ -75,9 +75,10 @@ impl Channel {
             Self::Blocks | Self::Gossip => 512,
             Self::Resolver | Self::Backfill => 256,
         };
-        match std::num::NonZeroU32::new(per_second) {
-            Some(messages) => Quota::per_second(messages),
-            None => unreachable!(),
+        let of = std::num::NonZeroU32::new;
+        match (of(per_second), of(per_second / 4)) {
+            (Some(messages), Some(at_once)) => Quota::per_second(messages).allow_burst(at_once),
+            _ => unreachable!(),
         }
     }
 }

@@ -159,9 +159,7 @@ impl<S: Store> Replica<S> {
     /// Executes a block on top of its parent; none if it is not the block its header says.
     pub(crate) fn try_block(&self, parent: &Parent, block: &Block) -> Result<Arc<Tried>, Misfit> {
         let entries = self.decode(block).ok_or(Misfit::Invalid)?;
-        let mut coefficients = derived_rng(b"entries", &[block.id().as_bytes()]);
-        let mut entropy = |out: &mut [u8]| rand_core::Rng::fill_bytes(&mut coefficients, out);
-        preverify(&parent.view, &entries, &mut entropy);
+        verify_together(&parent.view, &entries, &[block.id().as_bytes()]);
         let time_ms = block.header().time_ms;
         let extension =
             ledger::block::extend(&parent.header, &parent.log, &parent.view, time_ms, &entries)
@@ -196,10 +194,17 @@ impl<S: Store> Replica<S> {
     /// Checks an entry and makes it pending.
     pub(crate) fn admit(&self, bytes: &[u8], ours: bool) -> Result<Admitted, SubmitError> {
         let entry = SignedEntry::decode(bytes).map_err(SubmitError::Malformed)?;
+        self.admit_entry(entry, ours)
+    }
+
+    fn is_pending(&self, entry: &SignedEntry) -> bool {
+        let known = self.pool.get(&entry.entry_id());
+        known.is_some_and(|known| known.entry.header().last_valid >= entry.header().last_valid)
+    }
+
+    fn admit_entry(&self, entry: SignedEntry, ours: bool) -> Result<Admitted, SubmitError> {
         let id = entry.entry_id();
-        if let Some(known) = self.pool.get(&id)
-            && known.entry.header().last_valid >= entry.header().last_valid
-        {
+        if self.is_pending(&entry) {
             return Ok(Admitted { id, told: None });
         }
         let view = self.view();
@@ -273,10 +278,12 @@ impl<S: Store> Replica<S> {
             .await
             .map_err(|source| Halt::Store { height, source })?;
         let seen_ms = self.now_ms();
-        if !self.chain().advance(&tried, tiles, seen_ms) {
+        let finalised = finalised(&tried, first_index);
+        let tip = tip_of(&tried.header, seen_ms);
+        if !self.chain().advance(tried, tiles, seen_ms) {
             return Err(contradiction("it does not follow the block before"));
         }
-        self.announce(&tried, first_index, seen_ms);
+        self.announce(finalised, tip);
         Ok(())
     }
 
@@ -324,24 +331,12 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    fn announce(&self, tried: &Tried, first_index: u64, seen_ms: u64) {
-        let header = &tried.header;
-        self.pool.remove(tried.entries.iter().map(|(id, _)| id));
-        self.pool.expire(header.height.saturating_add(1));
-        let entries: Vec<(EntryId, u64)> = tried
-            .entries
-            .iter()
-            .zip(first_index..)
-            .map(|((id, _), index)| (*id, index))
-            .collect();
-        let finalised = Finalised {
-            height: header.height,
-            time_ms: header.time_ms,
-            entries,
-        };
+    fn announce(&self, finalised: Finalised, tip: Tip) {
+        self.pool.remove(finalised.entries.iter().map(|(id, _)| id));
+        self.pool.expire(finalised.height.saturating_add(1));
         self.lock_listeners()
             .retain(|listener| listener.send_lossy(finalised.clone()));
-        self.tip.send_replace(tip_of(header, seen_ms));
+        self.tip.send_replace(tip);
     }
 
     fn chain(&self) -> MutexGuard<'_, Chain> {
@@ -353,6 +348,14 @@ impl<S: Store> Replica<S> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Checks entries' signatures together, with coefficients that whoever made the entries could choose only
+/// by choosing them: `of` depends on all of their bytes.
+fn verify_together(view: &View, entries: &[SignedEntry], of: &[&[u8]]) {
+    let mut coefficients = derived_rng(b"entries", of);
+    let mut entropy = |out: &mut [u8]| rand_core::Rng::fill_bytes(&mut coefficients, out);
+    preverify(view, entries, &mut entropy);
 }
 
 /// An entry that is pending.
@@ -374,9 +377,17 @@ pub(crate) enum Misfit {
 }
 
 impl<S: Store> Listener for Replica<S> {
-    fn heard(&self, entry: Bytes) {
-        if let Err(why) = self.admit(&entry, false) {
-            tracing::debug!(%why, "gossiped entry not taken");
+    fn heard(&self, entries: Vec<Bytes>) {
+        let decoded = entries
+            .iter()
+            .filter_map(|bytes| SignedEntry::decode(bytes).ok());
+        let news: Vec<SignedEntry> = decoded.filter(|entry| !self.is_pending(entry)).collect();
+        let all: Vec<&[u8]> = entries.iter().map(AsRef::as_ref).collect();
+        verify_together(&self.view(), &news, &all);
+        for entry in news {
+            if let Err(why) = self.admit_entry(entry, false) {
+                tracing::debug!(%why, "gossiped entry not taken");
+            }
         }
     }
 }
@@ -402,6 +413,15 @@ async fn write_genesis<S: Store>(store: &S, state: State, block: &Block) -> Resu
         state,
         tiles,
     })
+}
+
+fn finalised(tried: &Tried, first_index: u64) -> Finalised {
+    let ids = tried.entries.iter().map(|(id, _)| *id);
+    Finalised {
+        height: tried.header.height,
+        time_ms: tried.header.time_ms,
+        entries: ids.zip(first_index..).collect(),
+    }
 }
 
 fn tip_of(header: &ledger::Header, seen_ms: u64) -> Tip {

@@ -5,17 +5,20 @@
 //! | `ledger-state` | encoded state key | encoded value |
 //! | `ledger-headers` | height (8, big endian) | encoded header |
 //! | `ledger-certificates` | height | the engine's certificate; not every height has one |
-//! | `ledger-tiles` | level (1), index (8) | the tile's hashes |
+//! | `ledger-tiles` | level (1), index (8) | a full tile's hashes |
+//! | `ledger-tiles` | level (1), index (8), part (1) | [`PART_WIDTH`] hashes of a tile that is not full; its last part has fewer |
 //! | `ledger-entries` | log index (8) | height (8), the entry's exact bytes |
 //! | `ledger-index` | entry id (32) | height (8), log index (8) |
 //! | `ledger-tip` | `tip` | height (8) |
 //!
-//! All rows of a block are written together or not at all; the tip moves by one each time.
+//! All rows of a block are written together or not at all; the tip moves by one each time. A tile that is
+//! not full is in parts so that a block does not write again what the blocks before it wrote.
 
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use codec::{Digest, EntryId};
+use ledger::log::tiles::TILE_WIDTH;
 use ledger::log::{Frontier, MissingTile, TileUpdate, Tiles, leaf_hash};
 use ledger::state::Row;
 use ledger::{Header, State};
@@ -35,6 +38,9 @@ pub const TABLES: [Table; 7] = [STATE, HEADERS, CERTIFICATES, TILES, ENTRIES, IN
 const TIP_KEY: &[u8] = b"tip";
 const PAGE_ROWS: usize = 4_096;
 const DIGEST_BYTES: usize = 32;
+
+/// Hashes in a part of a tile.
+pub(crate) const PART_WIDTH: usize = 32;
 
 /// Where an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +110,7 @@ impl BlockRows<'_> {
             };
         }
         for tile in &self.tiles {
-            batch = batch.put(TILES, tile_key(tile.level, tile.index), tile_value(tile));
+            batch = put_tile(batch, tile, self.first_index);
         }
         for ((id, bytes), index) in self.entries.iter().zip(self.first_index..) {
             let mut entry = BytesMut::with_capacity(bytes.len().saturating_add(8));
@@ -276,8 +282,72 @@ pub(crate) async fn tile<S: Store>(
     level: u8,
     index: u64,
 ) -> Result<Vec<Digest>, RowError> {
-    let tile = store.get(TILES, &tile_key(level, index)).await?;
-    tile_hashes(&tile.ok_or(RowError::Missing(TILES))?)
+    let key = tile_key(level, index);
+    let whole = store.get(TILES, &key).await?;
+    let mut hashes = whole.as_deref().map(tile_hashes).transpose()?;
+    if hashes
+        .as_ref()
+        .is_some_and(|hashes| hashes.len() == TILE_WIDTH)
+    {
+        return Ok(hashes.unwrap_or_default());
+    }
+    let parts = Range::prefix(key);
+    let limit = TILE_WIDTH / PART_WIDTH + 1;
+    for (place, part) in store.range(TILES, parts, limit, Order::Ascending).await? {
+        // Before parts there were whole tiles that were not full: parts go on from them.
+        let Some(part_index) = place.get(key.len()) else {
+            continue;
+        };
+        let first = usize::from(*part_index).saturating_mul(PART_WIDTH);
+        let known = hashes.get_or_insert_default();
+        if known.len() < first {
+            return Err(RowError::Malformed(TILES));
+        }
+        known.truncate(first);
+        known.extend(tile_hashes(&part)?);
+    }
+    hashes.ok_or(RowError::Missing(TILES))
+}
+
+/// Rows of a tile of so many hashes.
+pub(crate) fn tile_rows(width: usize) -> usize {
+    if width == TILE_WIDTH {
+        1
+    } else {
+        width.div_ceil(PART_WIDTH)
+    }
+}
+
+/// Writes what a log of `size` leaves did not have of a tile yet.
+fn put_tile(mut batch: Batch, tile: &TileUpdate, size: u64) -> Batch {
+    let key = tile_key(tile.level, tile.index);
+    let part_key = |part: usize| {
+        let part = u8::try_from(part).unwrap_or(u8::MAX);
+        [key.as_slice(), &[part]].concat()
+    };
+    let before = usize::try_from(tile_width(size, tile.level, tile.index)).unwrap_or(TILE_WIDTH);
+    if tile.hashes.len() == TILE_WIDTH {
+        for part in 0..before.div_ceil(PART_WIDTH) {
+            batch = batch.delete(TILES, part_key(part));
+        }
+        return batch.put(TILES, key, tile_value(&tile.hashes));
+    }
+    let parts = tile.hashes.chunks(PART_WIDTH).enumerate();
+    for (part, hashes) in parts.skip(before / PART_WIDTH) {
+        batch = batch.put(TILES, part_key(part), tile_value(hashes));
+    }
+    batch
+}
+
+/// Hashes that a tile has in a log of `size` leaves.
+fn tile_width(size: u64, level: u8, index: u64) -> u64 {
+    let width = u64::try_from(TILE_WIDTH).unwrap_or(u64::MAX);
+    let hashes = size
+        .checked_shr(TILE_WIDTH.ilog2().saturating_mul(u32::from(level)))
+        .unwrap_or(0);
+    hashes
+        .saturating_sub(index.saturating_mul(width))
+        .min(width)
 }
 
 /// Runs `prove` with the tiles it asks for, reading each from the store once.
@@ -355,9 +425,9 @@ fn tile_key(level: u8, index: u64) -> [u8; 9] {
     key
 }
 
-fn tile_value(tile: &TileUpdate) -> Bytes {
-    let mut value = BytesMut::with_capacity(tile.hashes.len() * DIGEST_BYTES);
-    for hash in &tile.hashes {
+fn tile_value(hashes: &[Digest]) -> Bytes {
+    let mut value = BytesMut::with_capacity(hashes.len() * DIGEST_BYTES);
+    for hash in hashes {
         value.put_slice(hash.as_bytes());
     }
     value.freeze()
@@ -369,5 +439,65 @@ fn tile_hashes(value: &[u8]) -> Result<Vec<Digest>, RowError> {
         Ok(hashes.iter().copied().map(Digest::new).collect())
     } else {
         Err(RowError::Malformed(TILES))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+    use futures::executor::block_on;
+
+    fn leaf(number: u64) -> Digest {
+        leaf_hash(&number.to_be_bytes())
+    }
+
+    /// Blocks of these many leaves each: every tile reads as it is, at every size, in as many rows as said.
+    fn check(blocks: &[u64]) {
+        let store = Memory::default();
+        let mut tiles = Tiles::new();
+        let mut known: BTreeMap<(u8, u64), Vec<Digest>> = BTreeMap::new();
+        for count in blocks {
+            let size = tiles.size();
+            let mut batch = Batch::new();
+            for update in tiles.append((size..size + count).map(leaf)) {
+                batch = put_tile(batch, &update, size);
+                known.insert((update.level, update.index), update.hashes);
+            }
+            block_on(store.commit(batch)).unwrap();
+            for ((level, index), hashes) in &known {
+                assert_eq!(&block_on(tile(&store, *level, *index)).unwrap(), hashes);
+            }
+            let rows: usize = known.values().map(|hashes| tile_rows(hashes.len())).sum();
+            assert_eq!(store.rows().len(), rows);
+        }
+        assert_eq!(
+            block_on(super::tiles(&store, tiles.size()))
+                .unwrap()
+                .frontier(),
+            tiles.frontier()
+        );
+        assert!(block_on(tile(&store, 0, 9_999)).is_err());
+    }
+
+    #[test]
+    fn tiles_grow_in_parts_and_end_whole() {
+        check(&[1; 600]);
+        check(&[31, 1, 33, 190, 1, 1, 255, 256, 257, 700, 3]);
+    }
+
+    #[test]
+    fn a_part_goes_on_from_a_whole_tile_that_was_not_full() {
+        let store = Memory::default();
+        let hashes: Vec<Digest> = (0..40).map(leaf).collect();
+        let old = Batch::new().put(TILES, tile_key(0, 0), tile_value(&hashes[..37]));
+        block_on(store.commit(old)).unwrap();
+        let update = TileUpdate {
+            level: 0,
+            index: 0,
+            hashes: hashes.clone(),
+        };
+        block_on(store.commit(put_tile(Batch::new(), &update, 37))).unwrap();
+        assert_eq!(block_on(tile(&store, 0, 0)).unwrap(), hashes);
     }
 }

@@ -8,7 +8,7 @@
 use crate::entropy::{Entropy, Rng};
 use crate::hash::{digest, fixed};
 use crate::{Malformed, Secret};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, VerificationAlgorithm as _};
 use codec::{Decode, Digest, Domain, Encode, Error, Reader, Writer, hex};
 use ed25519_consensus as zip215;
 use std::fmt;
@@ -98,13 +98,27 @@ impl PublicKey {
     /// # Errors
     /// [`BadSignature`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
+        // Nearly every signature that is met was made by an honest signer, and aws-lc checks those in half
+        // the time. INVARIANT: its verdict counts only where it accepts. It asks for more than ZIP-215: that
+        // R is the one encoding of [S]B - [k]A, with the same k and S below the group order, from which the
+        // cofactored equation follows. What it refuses is judged by ZIP-215 alone.
+        if ED25519.verify_sig(&self.0, message, &signature.0).is_ok() {
+            return Ok(());
+        }
+        self.verify_zip_215(message, signature)
+    }
+
+    fn verify_zip_215(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
         zip215::VerificationKey::try_from(self.0)
             .and_then(|key| key.verify(&zip215::Signature::from(signature.0), message))
             .map_err(|_| BadSignature)
     }
 }
 
-/// Verifies many signatures at about half the cost, with the same outcome as one by one.
+/// Fewer cost less one by one.
+const BATCH_MIN: usize = 8;
+
+/// Verifies many signatures at about two thirds of the cost, with the same outcome as one by one.
 ///
 /// # Errors
 /// [`BadBatch`] with the first signature that does not verify.
@@ -120,8 +134,7 @@ fn verify_all(
     items: &[(PublicKey, &[u8], Signature)],
     entropy: &mut dyn Entropy,
 ) -> Result<(), BadBatch> {
-    // A batch of one costs more than a single verification.
-    if items.len() > 1 {
+    if items.len() >= BATCH_MIN {
         let mut batch = zip215::batch::Verifier::new();
         for (key, message, signature) in items {
             let key = zip215::VerificationKeyBytes::from(key.0);

@@ -182,6 +182,9 @@ struct Parts {
     signature: Signature,
     /// Whether the signature was found to hold under the key that `header.signer` names.
     verified: AtomicBool,
+    /// Whether what the body alone decides was found to hold: that its keys are keys, and a signature in
+    /// it by one of them.
+    coherent: AtomicBool,
 }
 
 impl SignedEntry {
@@ -238,6 +241,7 @@ impl SignedEntry {
             to_be_signed: sign1.to_be_signed(Domain::EntrySignature.tag()),
             signature: sign1.signature,
             verified: AtomicBool::new(false),
+            coherent: AtomicBool::new(false),
         })))
     }
 
@@ -292,6 +296,16 @@ impl SignedEntry {
     /// What a batch verification needs: the signed message and the signature.
     pub(crate) fn signature_parts(&self) -> (&[u8], Signature) {
         (&self.0.to_be_signed, self.0.signature)
+    }
+
+    /// Whether what the body alone decides was already found to hold.
+    pub(crate) fn is_coherent(&self) -> bool {
+        self.0.coherent.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that what the body alone decides holds, for all clones.
+    pub(crate) fn mark_coherent(&self) {
+        self.0.coherent.store(true, Ordering::Relaxed);
     }
 
     /// Remembers that the signature holds under the key that the header names.

@@ -49,6 +49,21 @@ impl<S: Store> Vault<S> {
             .await
     }
 
+    /// Removes rows of the node together, whatever they hold; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn node_rows_remove(&self, names: &[Vec<u8>]) -> Result<(), Error> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for name in names {
+            batch = batch.delete(NODE, public(name)?);
+        }
+        self.commit(batch).await
+    }
+
     /// Up to `limit` rows of the node whose names start with `prefix` and come after `after`.
     ///
     /// # Errors

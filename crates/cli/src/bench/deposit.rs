@@ -3,7 +3,8 @@
 
 use super::{
     DepositOptions, Scratch,
-    table::{Demand, Measured, Table},
+    rounds::{Round, at_once},
+    table::{Bound, Demand, Table},
 };
 use crate::{config::Config, demo::memory_mib, folder, running::Running};
 use anyhow::{Context, Result, anyhow};
@@ -15,7 +16,6 @@ use node::{
     subject::{SubjectOpen, Wait},
 };
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -63,7 +63,7 @@ pub(super) fn run(options: &DepositOptions) -> Result<()> {
     running.stop()
 }
 
-fn caller(running: &Running, role: Role) -> Result<Caller> {
+pub(super) fn caller(running: &Running, role: Role) -> Result<Caller> {
     Ok(Caller::staff(Actor {
         institution: running.institution(),
         practitioner: PractitionerId::new("bench")?,
@@ -96,7 +96,7 @@ fn families(running: &Running, count: usize) -> Result<Vec<Family>> {
 }
 
 /// A phenopacket of about so many bytes, like the published ones in shape.
-fn phenopacket(bytes: usize) -> Vec<u8> {
+pub(super) fn phenopacket(bytes: usize) -> Vec<u8> {
     let mut text = String::from(
         "{\"id\":\"bench-00000000\",\"subject\":{\"id\":\"s\",\"sex\":\"FEMALE\"},\"phenotypicFeatures\":[",
     );
@@ -117,7 +117,7 @@ fn phenopacket(bytes: usize) -> Vec<u8> {
 
 /// A template as a document of its own. Templates are written before the clock starts, so that both
 /// sides are charged for a copy alone.
-fn numbered(template: &[u8], number: usize) -> Vec<u8> {
+pub(super) fn numbered(template: &[u8], number: usize) -> Vec<u8> {
     let mut document = template.to_vec();
     let digits = format!("{:08}", number % 100_000_000);
     for (at, digit) in (ID_AT..).zip(digits.bytes()) {
@@ -126,60 +126,6 @@ fn numbered(template: &[u8], number: usize) -> Vec<u8> {
         }
     }
     document
-}
-
-/// Durations of single operations, and the time they took together.
-#[derive(Default)]
-struct Round {
-    millis: Vec<f64>,
-    elapsed: Duration,
-}
-
-impl Round {
-    fn add(&mut self, other: Self) {
-        self.millis.extend(other.millis);
-        self.elapsed += other.elapsed;
-    }
-
-    fn measured(self, name: &str) -> Measured {
-        Measured::new(name, self.millis, self.elapsed)
-    }
-}
-
-/// Runs `each` operations in each of the workers at once.
-fn at_once<W: Sync>(
-    workers: &[W],
-    each: usize,
-    operation: impl Fn(&W, usize) -> Result<()> + Sync,
-) -> Result<Round> {
-    let next = AtomicUsize::new(0);
-    let from = Instant::now();
-    let millis = thread::scope(|scope| {
-        let hands: Vec<_> = workers
-            .iter()
-            .map(|worker| {
-                let (next, operation) = (&next, &operation);
-                scope.spawn(move || -> Result<Vec<f64>> {
-                    (0..each)
-                        .map(|_| {
-                            let number = next.fetch_add(1, Ordering::Relaxed);
-                            let from = Instant::now();
-                            operation(worker, number)?;
-                            Ok(from.elapsed().as_secs_f64() * 1e3)
-                        })
-                        .collect()
-                })
-            })
-            .collect();
-        hands
-            .into_iter()
-            .map(|hand| hand.join().map_err(|_| anyhow!("a worker panicked"))?)
-            .collect::<Result<Vec<_>>>()
-    })?;
-    Ok(Round {
-        millis: millis.concat(),
-        elapsed: from.elapsed(),
-    })
 }
 
 fn write_raw(
@@ -234,10 +180,11 @@ fn memory(
     node: &Handle,
     families: &[Family],
 ) -> Result<()> {
-    table.note(
+    table.note_must(
         "memory after the rounds",
         memory_mib().unwrap_or(0.0),
-        "MiB (must: < 250)",
+        "MiB",
+        Bound::AtMost(250.0),
     );
     for minute in 1..=options.minutes {
         let from = Instant::now();

@@ -1,199 +1,85 @@
-//! The ledger: one validator's finality against the bare engine's, receipts verified, time until ready.
+//! The ledger: finality against the bare engine's with one validator and with four, receipts verified, time
+//! until ready; four validators under load, killed, wiped and idle.
+
+mod engine;
+mod four;
+mod load;
+mod site;
 
 use super::{
     LedgerOptions, Scratch,
     table::{Demand, Measured, Table},
 };
-use crate::{config::Config, demo::memory_mib, folder, running::Running};
+use crate::{config::Config, folder, running::Running};
 use anyhow::{Context, Result, anyhow};
-use bytes::Bytes;
-use codec::InstitutionId;
 use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, tokio as runtime};
-use consensus::{
-    SimplexCertificates,
-    engine::{self, Pacing, Settings},
-    network::Lookup,
-    null::NullApplication,
-};
+use consensus::SimplexCertificates;
 use futures::StreamExt as _;
-use keys::{HybridSecretKey, PqSigningKey, Secret, SigningKey};
 use ledger::{
-    Entry, Genesis, Institution, Kind, Parameters, SignedEntry, Validators,
+    Entry, Genesis, Kind, Parameters, SignedEntry,
     batch::RecordTree,
     entry::RecordBatch,
     receipt::{self, LoggedEntry, Receipt},
 };
+use site::World;
 use std::{
-    net::{Ipv4Addr, SocketAddr},
     path::Path,
-    sync::Arc,
-    time::{Duration, Instant, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use store_fjall::FjallStore;
 
-/// Bytes of a made-up entry; a signed record batch has about as many.
-const ENTRY_BYTES: usize = 200;
-
 pub(super) fn run(options: &LedgerOptions) -> Result<()> {
     let scratch = Scratch::new(options.folder.as_ref())?;
-    let founder = Founder::new()?;
     let mut table = Table::default();
-    let bare = bare_engine(&founder, &scratch.0.join("engine"), options.count)?;
-    let (finality, receipts) = finality(&founder, &scratch.0.join("ledger"), options.count)?;
-    table.group(
-        "finality, one validator, one entry at a time",
-        vec![bare.reference(), finality.must(Demand::MedianAtMost(2.0))],
-    );
-    table.group(
-        "receipt, verified offline",
-        vec![
-            verify(&founder.genesis, &receipts, options.receipts)?.must(Demand::MillisAtMost(1.0)),
-        ],
-    );
-    table.group(
-        "node",
-        vec![ready(&scratch.0)?.must(Demand::MillisAtMost(3_000.0))],
-    );
-    table.note("memory of this process", memory_mib().unwrap_or(0.0), "MiB");
+    if !options.four {
+        one(options, &scratch.0, &mut table)?;
+    }
+    four::run(options, &scratch.0, &mut table)?;
     table.print(options.json);
     Ok(())
 }
 
-/// A network of one, with its keys.
-struct Founder {
-    id: InstitutionId,
-    signing: SigningKey,
-    validator: Secret,
-    genesis: Genesis,
+fn one(options: &LedgerOptions, scratch: &Path, table: &mut Table) -> Result<()> {
+    let world = World::new(&scratch.join("one"), 1, 1)?;
+    let bare = engine::blocks(&world, &scratch.join("engine"), options.count)?.apart;
+    let (finality, receipts) = finality(&world, &scratch.join("ledger"), options.count)?;
+    table.group(
+        "finality, one validator, one entry at a time",
+        vec![bare.reference(), finality.must(Demand::MedianAtMost(2.0))],
+    );
+    let verified = verify(&world.genesis, &receipts, options.receipts)?;
+    table.group(
+        "receipt, verified offline",
+        vec![verified.must(Demand::MillisAtMost(1.0))],
+    );
+    table.group(
+        "node",
+        vec![ready(scratch)?.must(Demand::MillisAtMost(3_000.0))],
+    );
+    Ok(())
 }
 
-impl Founder {
-    fn new() -> Result<Self> {
-        let fresh = || -> Result<Secret> {
-            let mut bytes = [0_u8; 32];
-            crate::entropy::fill(&mut bytes)?;
-            Ok(Secret::from_bytes(bytes))
-        };
-        let id = InstitutionId::new([7; 16]);
-        let signing = SigningKey::from_seed(fresh()?);
-        let validator = fresh()?;
-        let genesis = Genesis {
-            institutions: vec![Institution {
-                id,
-                name: "Bench".to_owned(),
-                kind: Kind::Hospital,
-                signing: signing.public(),
-                governance: PqSigningKey::from_seed(fresh()?).public(),
-                sealing: HybridSecretKey::from_seed(fresh()?).public(),
-            }],
-            validators: Validators::new(
-                [(id, SigningKey::from_seed(validator.clone()).public())].into(),
-            ),
-            parameters: Parameters::default(),
-            time_ms: 0,
-            nonce: [9; 32],
-        };
-        Ok(Self {
-            id,
-            signing,
-            validator,
-            genesis,
-        })
-    }
-
-    fn network(&self) -> Result<Lookup> {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Lookup::new(&self.validator, listen, Vec::new()).context("the validator's seed")
-    }
-
-    fn batch(&self, number: usize) -> Result<(RecordTree, SignedEntry)> {
-        let commitment = keys::sha256(&[&number.to_be_bytes()]);
-        let mut entropy = |out: &mut [u8]| out.fill(3);
-        let tree = RecordTree::build(&[commitment], &mut entropy);
-        let entry = Entry::RecordBatch(RecordBatch {
-            custodian: self.id,
-            root: tree.root(),
-        });
-        let signed = SignedEntry::sign(&self.genesis.network_id(), &entry, 9_000, &self.signing)
-            .map_err(|e| anyhow!("signing: {e}"))?;
-        Ok((tree, signed))
-    }
-}
-
-fn runner(folder: &Path) -> runtime::Runner {
-    runtime::Runner::new(runtime::Config::new().with_storage_directory(folder))
-}
-
-fn millis(context: &runtime::Context) -> u64 {
-    let since = context
-        .current()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The engine by itself: one small entry a block, the next block as soon as one is final.
-fn bare_engine(founder: &Founder, folder: &Path, count: usize) -> Result<Measured> {
-    let network = founder.network()?;
-    let id = founder.genesis.network_id();
-    let validators = founder.genesis.validators.keys();
-    let settings = Settings {
-        network: id,
-        seed: founder.validator.clone(),
-        epoch_blocks: founder.genesis.parameters.epoch_blocks,
-        partition: "bench".to_owned(),
-        pacing: Pacing {
-            idle_block: Duration::from_secs(10),
-            leader_timeout: Duration::from_secs(1),
-        },
-    };
-    runner(folder).start(|context| async move {
-        let clock = context.child("clock");
-        let application = NullApplication::new(
-            id,
-            validators,
-            (1, ENTRY_BYTES),
-            Arc::new(move || millis(&clock)),
-        )
-        .context("a block of one entry")?;
-        let mut passed = application.passed();
-        let _engine = engine::start(
-            context.child("engine"),
-            network,
-            Arc::new(application),
-            settings,
-        )
-        .await
-        .map_err(|e| anyhow!("the engine: {e}"))?;
-        let mut taken = Vec::new();
-        passed.changed().await?;
-        let (from, mut last) = (Instant::now(), Instant::now());
-        let mut height = passed.borrow_and_update().height;
-        while taken.len() < count {
-            passed.changed().await?;
-            let now = *passed.borrow_and_update();
-            let blocks = now.height - height;
-            // Blocks that were final before this task ran share the time between them.
-            let each =
-                last.elapsed().as_secs_f64() * 1e3 / f64::from(u32::try_from(blocks)?.max(1));
-            taken.extend((0..blocks).map(|_| each));
-            (last, height) = (Instant::now(), now.height);
-        }
-        Ok(Measured::new(
-            "the bare engine, block to block",
-            taken,
-            from.elapsed(),
-        ))
-    })
+fn batch(world: &World, number: usize) -> Result<(RecordTree, SignedEntry)> {
+    let commitment = keys::sha256(&[&number.to_be_bytes()]);
+    let tree = RecordTree::build(&[commitment], &mut |out: &mut [u8]| out.fill(3));
+    let entry = Entry::RecordBatch(RecordBatch {
+        custodian: world.institution(0)?,
+        root: tree.root(),
+    });
+    let key = world.signing.first().context("a member's key")?;
+    let signed = SignedEntry::sign(&world.genesis.network_id(), &entry, 9_000, key)
+        .map_err(|e| anyhow!("signing: {e}"))?;
+    Ok((tree, signed))
 }
 
 /// Signed record batches through the whole ledger, each submitted when the one before is final.
-fn finality(founder: &Founder, folder: &Path, count: usize) -> Result<(Measured, Vec<Receipt>)> {
+fn finality(world: &World, folder: &Path, count: usize) -> Result<(Measured, Vec<Receipt>)> {
     let store = FjallStore::open(folder.join("store"), &store_fjall::Config::default())
         .map_err(|e| anyhow!("the store: {e}"))?;
-    let config = consensus::Config::new(founder.genesis.clone(), founder.validator.clone());
-    let network = founder.network()?;
-    runner(&folder.join("engine")).start(|context| async move {
+    let seed = world.seeds.first().context("a validator's seed")?;
+    let config = consensus::Config::new(world.genesis.clone(), seed.clone());
+    let network = world.network(0)?;
+    site::runner(&folder.join("engine")).start(|context| async move {
         let ledger = consensus::start(context.child("consensus"), network, store, config)
             .await
             .map_err(|e| anyhow!("the ledger: {e}"))?;
@@ -201,8 +87,8 @@ fn finality(founder: &Founder, folder: &Path, count: usize) -> Result<(Measured,
         let (mut taken, mut sampled, mut receipts) = (Vec::new(), Vec::new(), Vec::new());
         let mut elapsed = Duration::ZERO;
         for number in 0..count {
-            let (tree, signed) = founder.batch(number)?;
-            let bytes = Bytes::copy_from_slice(signed.bytes());
+            let (tree, signed) = batch(world, number)?;
+            let bytes = signed.bytes().clone();
             let from = Instant::now();
             let id = ledger
                 .submit(bytes)

@@ -2,6 +2,10 @@
 
 mod deposit;
 mod ledger;
+mod process;
+mod proofs;
+mod rounds;
+mod share;
 mod table;
 
 use anyhow::Result;
@@ -12,8 +16,14 @@ use std::path::PathBuf;
 pub(crate) enum Command {
     /// Durable deposits through the node, against the same bytes written straight to the store.
     Deposit(DepositOptions),
-    /// Finality against the bare engine's, receipts, and the time until a node is ready.
+    /// Finality against the bare engine's, receipts, the time until a node is ready; four validators in this
+    /// process under load, with one killed, with one wiped, and through an idle day. About ten minutes.
     Ledger(LedgerOptions),
+    /// Records of 20 kB that one institution asks another for: two nodes in this process, TLS over loopback,
+    /// both ends' logs durable.
+    Share(ShareOptions),
+    /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
+    Proofs(ProofsOptions),
 }
 
 #[derive(Args)]
@@ -43,6 +53,56 @@ pub(crate) struct LedgerOptions {
     /// Receipts verified.
     #[arg(long, default_value_t = 2_000)]
     receipts: usize,
+    /// Four validators: entries a second.
+    #[arg(long, default_value_t = 2_000)]
+    rate: usize,
+    /// Four validators: seconds of load.
+    #[arg(long, default_value_t = 30)]
+    seconds: usize,
+    /// Four validators: then the same load for so many minutes, watching the memory.
+    #[arg(long, default_value_t = 0)]
+    minutes: u64,
+    /// Four validators: entries on the ledger that a wiped node rejoins.
+    #[arg(long, default_value_t = 200_000)]
+    entries: u64,
+    /// Only what concerns four validators.
+    #[arg(long)]
+    four: bool,
+    /// Work in this folder's disk instead of the temporary one.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ShareOptions {
+    /// Asks in all.
+    #[arg(long, default_value_t = 8_000)]
+    count: usize,
+    /// Asks at once.
+    #[arg(long, default_value_t = 16)]
+    at_once: usize,
+    /// Work in this folder's disk instead of the temporary one.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ProofsOptions {
+    /// Tiles read each way.
+    #[arg(long, default_value_t = 100_000)]
+    count: usize,
+    /// Connections, and readers, at once.
+    #[arg(long, default_value_t = 16)]
+    at_once: usize,
+    /// Full tiles that the log is to have.
+    #[arg(long, default_value_t = 8)]
+    tiles: u64,
     /// Work in this folder's disk instead of the temporary one.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -55,6 +115,8 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Deposit(options) => deposit::run(options),
         Command::Ledger(options) => ledger::run(options),
+        Command::Share(options) => share::run(options),
+        Command::Proofs(options) => proofs::run(options),
     }
 }
 

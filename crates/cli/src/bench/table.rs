@@ -11,8 +11,7 @@ pub(crate) struct Measured {
     reference: bool,
     millis: Vec<f64>,
     elapsed: Duration,
-    /// A demand on the ratio to the reference, if there is one.
-    demand: Option<Demand>,
+    demands: Vec<Demand>,
 }
 
 /// What a figure must reach.
@@ -23,6 +22,29 @@ pub(crate) enum Demand {
     MedianAtMost(f64),
     /// The median in milliseconds.
     MillisAtMost(f64),
+    /// The 99th percentile in milliseconds.
+    P99AtMost(f64),
+    /// The rate a second.
+    PerSecondAtLeast(f64),
+}
+
+/// What a single number must reach.
+#[derive(Clone, Copy)]
+pub(crate) enum Bound {
+    /// Nothing: it is only shown.
+    None,
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    fn verdict(self, value: f64) -> (String, Option<bool>) {
+        match self {
+            Self::None => (String::new(), None),
+            Self::AtMost(most) => (format!(" (must: <= {most})"), Some(value <= most)),
+            Self::AtLeast(least) => (format!(" (must: >= {least})"), Some(value >= least)),
+        }
+    }
 }
 
 impl Measured {
@@ -32,7 +54,7 @@ impl Measured {
             reference: false,
             millis,
             elapsed,
-            demand: None,
+            demands: Vec::new(),
         }
     }
 
@@ -42,7 +64,7 @@ impl Measured {
     }
 
     pub(crate) fn must(mut self, demand: Demand) -> Self {
-        self.demand = Some(demand);
+        self.demands.push(demand);
         self
     }
 
@@ -55,43 +77,65 @@ impl Measured {
         percentile(&self.millis, 50)
     }
 
+    fn p99(&self) -> f64 {
+        percentile(&self.millis, 99)
+    }
+
     fn verdict(&self, reference: Option<&Self>) -> (String, Option<bool>) {
         let against = reference.filter(|_| !self.reference);
-        let ratio = against.map(|r| match self.demand {
-            Some(Demand::MedianAtMost(_)) => self.p50() / r.p50().max(f64::EPSILON),
-            _ => self.rate() / r.rate().max(f64::EPSILON),
-        });
-        let met = match (&self.demand, ratio) {
-            (Some(Demand::RateAtLeast(share)), Some(ratio)) => Some(ratio >= *share),
-            (Some(Demand::MedianAtMost(times)), Some(ratio)) => Some(ratio <= *times),
-            (Some(Demand::MillisAtMost(ms)), _) => Some(self.p50() <= *ms),
-            _ => None,
-        };
-        let shown = match (&self.demand, ratio) {
-            (Some(Demand::MedianAtMost(times)), Some(r)) => {
-                format!("{r:.2} x p50 (must: <= {times})")
-            }
-            (Some(Demand::RateAtLeast(share)), Some(r)) => {
-                format!(
-                    "{:.0} % of rate (must: >= {:.0} %)",
-                    r * 100.0,
-                    share * 100.0
-                )
-            }
-            (Some(Demand::MillisAtMost(ms)), _) => format!("(must: <= {ms} ms)"),
-            (None, Some(r)) => format!("{:.0} % of rate", r * 100.0),
-            (None, None) => "reference".to_owned(),
-            _ => String::new(),
-        };
-        (shown, met)
+        if self.demands.is_empty() {
+            let shown = against.map_or("reference".to_owned(), |r| {
+                format!("{:.0} % of rate", self.share(r) * 100.0)
+            });
+            return (shown, None);
+        }
+        let verdicts = self.demands.iter().map(|demand| self.met(demand, against));
+        let (shown, met): (Vec<_>, Vec<_>) = verdicts.unzip();
+        let met: Option<Vec<bool>> = met.into_iter().collect();
+        (shown.join(", "), met.map(|met| met.iter().all(|met| *met)))
     }
+
+    fn share(&self, reference: &Self) -> f64 {
+        self.rate() / reference.rate().max(f64::EPSILON)
+    }
+
+    fn met(&self, demand: &Demand, reference: Option<&Self>) -> (String, Option<bool>) {
+        match demand {
+            Demand::MillisAtMost(ms) => (format!("(must: <= {ms} ms)"), Some(self.p50() <= *ms)),
+            Demand::P99AtMost(ms) => (format!("(must: p99 <= {ms} ms)"), Some(self.p99() <= *ms)),
+            Demand::PerSecondAtLeast(rate) => {
+                (format!("(must: >= {rate}/s)"), Some(self.rate() >= *rate))
+            }
+            Demand::MedianAtMost(times) => reference.map_or((String::new(), None), |r| {
+                let ratio = self.p50() / r.p50().max(f64::EPSILON);
+                let shown = format!("{ratio:.2} x p50 (must: <= {times})");
+                (shown, Some(ratio <= *times))
+            }),
+            Demand::RateAtLeast(least) => reference.map_or((String::new(), None), |r| {
+                let share = self.share(r);
+                let shown = format!(
+                    "{:.0} % of rate (must: >= {:.0} %)",
+                    share * 100.0,
+                    least * 100.0
+                );
+                (shown, Some(share >= *least))
+            }),
+        }
+    }
+}
+
+struct Note {
+    name: String,
+    value: f64,
+    unit: String,
+    bound: Bound,
 }
 
 /// Groups of figures; the reference of a group comes first in it.
 #[derive(Default)]
 pub(crate) struct Table {
     groups: Vec<(String, Vec<Measured>)>,
-    notes: Vec<(String, f64, String)>,
+    notes: Vec<Note>,
 }
 
 impl Table {
@@ -101,7 +145,23 @@ impl Table {
 
     /// A single number with its unit.
     pub(crate) fn note(&mut self, name: impl Into<String>, value: f64, unit: impl Into<String>) {
-        self.notes.push((name.into(), value, unit.into()));
+        self.note_must(name, value, unit, Bound::None);
+    }
+
+    /// A single number with its unit, and what it must reach.
+    pub(crate) fn note_must(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: impl Into<String>,
+        bound: Bound,
+    ) {
+        self.notes.push(Note {
+            name: name.into(),
+            value,
+            unit: unit.into(),
+            bound,
+        });
     }
 
     pub(crate) fn print(&self, as_json: bool) {
@@ -118,23 +178,26 @@ impl Table {
             let reference = figures.iter().find(|f| f.reference);
             for figure in figures {
                 let (shown, met) = figure.verdict(reference);
-                let mark = match met {
-                    Some(true) => " ok",
-                    Some(false) => " MISSED",
-                    None => "",
-                };
                 println!(
-                    "  {:<42} {:>7} {:>10.1} {:>9.3} {:>9.3}  {shown}{mark}",
+                    "  {:<42} {:>7} {:>10.1} {:>9.3} {:>9.3}  {shown}{}",
                     figure.name,
                     figure.millis.len(),
                     figure.rate(),
                     figure.p50(),
-                    percentile(&figure.millis, 99),
+                    figure.p99(),
+                    mark(met),
                 );
             }
         }
-        for (name, value, unit) in &self.notes {
-            println!("{name:<44} {value:>18.2} {unit}");
+        for note in &self.notes {
+            let (shown, met) = note.bound.verdict(note.value);
+            println!(
+                "{:<54} {:>12.2} {}{shown}{}",
+                note.name,
+                note.value,
+                note.unit,
+                mark(met)
+            );
         }
     }
 
@@ -149,7 +212,7 @@ impl Table {
                     .map(|figure| {
                         let (shown, met) = figure.verdict(reference);
                         json!({"name": figure.name, "n": figure.millis.len(), "per_s": figure.rate(),
-                            "p50_ms": figure.p50(), "p99_ms": percentile(&figure.millis, 99),
+                            "p50_ms": figure.p50(), "p99_ms": figure.p99(),
                             "to_reference": shown, "met": met})
                     })
                     .collect();
@@ -159,9 +222,20 @@ impl Table {
         let notes: Vec<Value> = self
             .notes
             .iter()
-            .map(|(name, value, unit)| json!({"name": name, "value": value, "unit": unit}))
+            .map(|note| {
+                let (_, met) = note.bound.verdict(note.value);
+                json!({"name": note.name, "value": note.value, "unit": note.unit, "met": met})
+            })
             .collect();
         json!({"groups": groups, "notes": notes})
+    }
+}
+
+fn mark(met: Option<bool>) -> &'static str {
+    match met {
+        Some(true) => " ok",
+        Some(false) => " MISSED",
+        None => "",
     }
 }
 
@@ -187,5 +261,21 @@ mod tests {
                 .1,
             Some(false)
         );
+    }
+
+    #[test]
+    fn of_several_demands_each_must_be_met() {
+        let met = |rate, ms| {
+            Measured::new("m", vec![2.0; 50], Duration::from_secs(1))
+                .must(Demand::PerSecondAtLeast(rate))
+                .must(Demand::P99AtMost(ms))
+                .verdict(None)
+                .1
+        };
+        assert_eq!(met(50.0, 2.0), Some(true));
+        assert_eq!(met(51.0, 2.0), Some(false));
+        assert_eq!(met(50.0, 1.9), Some(false));
+        assert_eq!(Bound::AtLeast(3.0).verdict(2.0).1, Some(false));
+        assert_eq!(Bound::AtMost(3.0).verdict(2.0).1, Some(true));
     }
 }

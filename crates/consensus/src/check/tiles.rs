@@ -18,8 +18,8 @@ pub(super) struct TileWalk {
     waiting: Vec<Digest>,
     /// The lowest tile read last.
     lowest: Option<(u64, Option<Vec<Digest>>)>,
-    /// Tiles compared.
-    count: u64,
+    /// Rows of the tiles compared.
+    count: usize,
 }
 
 impl TileWalk {
@@ -86,8 +86,9 @@ impl TileWalk {
             self.compare(store, key, &hashes, found).await?;
         }
         let rows = rows::count(store, TILES).await;
-        if rows.is_ok_and(|rows| rows > self.count) {
-            let what = "it has more tiles than the log";
+        let count = u64::try_from(self.count).unwrap_or(u64::MAX);
+        if rows.is_ok_and(|rows| rows > count) {
+            let what = "it has more tiles than the log, or more of one";
             found.fault(TILES, "the whole table", what);
         }
         Ok(())
@@ -100,7 +101,7 @@ impl TileWalk {
         hashes: &[Digest],
         found: &mut LedgerCheck,
     ) -> Result<(), store::Error> {
-        self.count = self.count.saturating_add(1);
+        self.count = self.count.saturating_add(rows::tile_rows(hashes.len()));
         let what = match stored(store, level, index).await? {
             Ok(stored) if stored == hashes => return Ok(()),
             Ok(_) => "its hashes are not those of the entries below it",

@@ -201,10 +201,10 @@ fn a_rewritten_tip_is_found() {
         let mut header: ledger::Header = codec::from_slice(value).unwrap();
         header.time_ms += 1;
         store.set(*table, key, Some(Bytes::from(header.leaf())));
-        // The log's last leaf, in the only tile.
+        // The log's last leaf, in the last part of the only tile.
         let ((tiles, place), hashes) = rows
             .iter()
-            .find(|((table, _), _)| table.name() == "ledger-tiles")
+            .rfind(|((table, _), _)| table.name() == "ledger-tiles")
             .unwrap();
         let mut hashes = hashes.to_vec();
         let at = hashes.len() - 32;

@@ -191,13 +191,13 @@ impl State {
         self.view.clone()
     }
 
-    /// Makes a block final. The rows are to be persisted in one batch with the block's header.
+    /// Makes a block final, whose rows ([`Executed::rows`]) were persisted in one batch with its header.
+    /// Where nobody else holds it, what it wrote is moved, not copied.
     ///
     /// # Errors
     /// [`Detached`] unless the block was executed over exactly this state.
-    pub fn apply(&mut self, executed: Arc<Executed>) -> Result<Vec<Row>, Detached> {
+    pub fn apply(&mut self, executed: Arc<Executed>) -> Result<(), Detached> {
         self.view.push(executed)?;
-        let rows = self.view.overlays.last().map(|last| last.rows());
         if self.view.overlays.len() > RECENT_LIMIT {
             // A view is held for long: leave it the old base.
             Arc::make_mut(&mut self.view.base);
@@ -208,7 +208,7 @@ impl State {
             };
             base.fold(Arc::unwrap_or_clone(self.view.overlays.remove(0)));
         }
-        Ok(rows.unwrap_or_default())
+        Ok(())
     }
 
     /// Every row of the finalised state, ascending by key.

@@ -201,7 +201,9 @@ impl Chain {
     }
 
     pub(crate) fn apply(&mut self, executed: Arc<ledger::Executed>) -> Result<(), Detached> {
-        for row in self.state.apply(executed)? {
+        let rows = executed.rows();
+        self.state.apply(executed)?;
+        for row in rows {
             match row.value {
                 Some(value) => self.rows.insert(row.key, value),
                 None => self.rows.remove(&row.key),
