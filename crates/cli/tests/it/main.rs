@@ -7,6 +7,7 @@
 
 mod binary;
 mod damage;
+mod demo;
 mod full;
 mod inspection;
 mod institution;
