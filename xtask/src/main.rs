@@ -1,4 +1,4 @@
-//! Project automation: `cargo xtask test | ci | deny | tidy | torture | sim`.
+//! Project automation: `cargo xtask test | ci | deny | tidy | torture | faults | sim`.
 //!
 //! Each command is what a person would type by hand, in the order that fails fastest. Nothing
 //! here is part of the product.
@@ -9,6 +9,7 @@
     reason = "a command-line tool that watches real processes by the real clock"
 )]
 
+mod faults;
 mod shell;
 mod tidy;
 mod torture;
@@ -24,12 +25,14 @@ use std::{
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test                         every test of the workspace
+  test                         every test of the workspace, and a minute of faults
   ci                           format, tidy, lints, licences, tests, simulation and torture, as in CI
   deny                         licences, bans and sources of the dependencies, by cargo-deny
   tidy [--bless]               crate arrows, forbidden names, file sizes; --bless rewrites the golden graph
   torture [--kills N] [--seed S] [--release | --binary FILE]
                                SIGKILL a live node at random moments; check that nothing acknowledged is lost
+  faults [--seed S] [--rounds N] [--minutes N] [--stop-seconds N] [--cut-seconds N] [--release | --binary FILE]
+                               four live nodes under load: killed, stopped, cut off, a disk filled, one lost
   sim [--seeds A..B]           seeded four-node runs under the deterministic runtime";
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "ci" => ci(),
         "deny" => deny(),
         "tidy" => tidy::check(rest.iter().any(|a| a == "--bless")),
+        "faults" => faults::run(&faults::Options::parse(rest)?),
         "torture" => torture::run(&torture::Options::parse(rest)?),
         "sim" => sim(flag(rest, "--seeds")?.unwrap_or("0..4")),
         _ => bail!("unknown command '{command}'\n{USAGE}"),
@@ -71,7 +75,10 @@ fn flag<'a>(args: &'a [String], name: &str) -> Result<Option<&'a str>> {
 }
 
 fn test() -> Result<()> {
-    cargo(&["test", "--workspace", "--locked"])
+    cargo(&["test", "--workspace", "--locked"])?;
+    // Each fault once and briefly; `cargo xtask faults` takes its time.
+    let brief = ["--stop-seconds", "2", "--cut-seconds", "1"];
+    faults::run(&faults::Options::parse(&brief.map(str::to_owned))?)
 }
 
 fn ci() -> Result<()> {
