@@ -78,15 +78,15 @@ impl Cluster {
             wires: Wires::default(),
             disk: None,
         };
-        for at in 0..COUNT {
-            let mut data = root.join(NAMES[at].to_lowercase());
+        for (at, name) in NAMES.iter().enumerate() {
+            let mut data = root.join(name.to_lowercase());
             if at == SMALL && disk::may_mount() {
                 data = cluster.move_to_small_disk(&data)?;
             }
             cluster.wire(at, &data, peers)?;
-            let logs = folder.join(format!("{}-logs", NAMES[at]));
+            let logs = folder.join(format!("{name}-logs"));
             fs::create_dir_all(&logs)?;
-            let passphrase = folder.join(format!("{}.pass", NAMES[at]));
+            let passphrase = folder.join(format!("{name}.pass"));
             let institution = Institution::of(ithaca, &logs, &data, &passphrase)?;
             cluster.institutions.push(institution);
         }

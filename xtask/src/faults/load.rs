@@ -107,22 +107,22 @@ impl Load {
             worker.join().map_err(|_| anyhow!("a worker panicked"))??;
         }
         // Asked again for what was not acknowledged; then nothing may wait any more.
-        for at in 0..COUNT {
+        for (at, name) in NAMES.iter().enumerate() {
             let base = cluster.base(at);
             for subject in self.desks[at].locked().iter_mut() {
                 let checked = subject.check(&cluster.institutions[at], &base);
-                checked.with_context(|| format!("at {}", NAMES[at]))?;
+                checked.with_context(|| format!("at {name}"))?;
             }
         }
         super::drained(cluster)?;
         let mut totals = Totals::default();
-        for at in 0..COUNT {
+        for (at, name) in NAMES.iter().enumerate() {
             let base = cluster.base(at);
             let institution = &cluster.institutions[at];
             for subject in self.desks[at].locked().iter() {
                 let checked =
                     subject.check_receipts(institution, &base, VERIFIED_EVERY, &mut totals);
-                checked.with_context(|| format!("at {}", NAMES[at]))?;
+                checked.with_context(|| format!("at {name}"))?;
             }
         }
         Ok(totals)

@@ -423,7 +423,7 @@ fn one_log(cluster: &mut Cluster) -> Result<()> {
 /// Stops all, and executes each ledger again; the height up to which all have the same blocks.
 fn same_blocks(cluster: &mut Cluster) -> Result<u64> {
     let mut ledgers = Vec::new();
-    for at in 0..COUNT {
+    for (at, name) in NAMES.iter().enumerate() {
         cluster.stop(at)?;
         let institution = &cluster.institutions[at];
         let data = institution.data().display().to_string();
@@ -431,8 +431,7 @@ fn same_blocks(cluster: &mut Cluster) -> Result<u64> {
         let shown: Value = serde_json::from_str(&shown)?;
         ensure!(
             shown["verdict"] == "holds",
-            "the ledger of {} is refused",
-            NAMES[at]
+            "the ledger of {name} is refused"
         );
         let blocks = shown["blocks"]
             .as_array()
