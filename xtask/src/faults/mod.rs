@@ -40,6 +40,11 @@ const NAMES: [&str; COUNT] = ["Ithaca", "Pylos", "Sparta", "Scheria"];
 /// Which institution loses its disk.
 const LOST: usize = 3;
 
+/// How long what was on its way may take to arrive once there is no quorum.
+const SETTLING: Duration = Duration::from_secs(20);
+/// Long enough for several blocks, were any to come.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
 /// What to do.
 pub(crate) struct Options {
     seed: u64,
@@ -307,9 +312,14 @@ impl<'a> Run<'a> {
             let side = |at: usize| at == 0 || at == with;
             self.cluster.wires.cut(from, to, side(from) != side(to));
         }
-        // What had the votes already may still become final.
-        thread::sleep(Duration::from_secs(2));
-        let before = self.cluster.heights();
+        // What had the votes already may still become final, and one side may have to catch up with itself.
+        let before = self
+            .cluster
+            .wait(SETTLING, "the heights to stand still", |cluster| {
+                let before = cluster.heights();
+                thread::sleep(STANDSTILL);
+                Ok((before == cluster.heights()).then_some(before))
+            })?;
         thread::sleep(self.options.cut);
         let after = self.cluster.heights();
         self.cluster.wires.mend();
