@@ -1,4 +1,4 @@
-//! Project automation: `cargo xtask test | ci | deny | tidy | torture | sim`.
+//! Project automation: `cargo xtask test | ci | deny | tidy | torture | faults | sim`.
 //!
 //! Each command is what a person would type by hand, in the order that fails fastest. Nothing
 //! here is part of the product.
@@ -9,6 +9,7 @@
     reason = "a command-line tool that watches real processes by the real clock"
 )]
 
+mod faults;
 mod shell;
 mod tidy;
 mod torture;
@@ -24,12 +25,14 @@ use std::{
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test                         every test of the workspace, and the simulator's first seeds
+  test                         every test of the workspace, the simulator's first seeds, and a minute of faults
   ci                           format, tidy, lints, licences, tests and torture, as in CI
   deny                         licences, bans and sources of the dependencies, by cargo-deny
   tidy [--bless]               crate arrows, forbidden names, file sizes; --bless rewrites the golden graph
   torture [--kills N] [--seed S] [--release | --binary FILE]
                                SIGKILL a live node at random moments; check that nothing acknowledged is lost
+  faults [--seed S] [--rounds N] [--minutes N] [--stop-seconds N] [--cut-seconds N] [--release | --binary FILE]
+                               four live nodes under load: killed, stopped, cut off, a disk filled, one lost
   sim [--seeds A..B] [--jobs N] [--troubles]
                                the whole network under seeds: faults, attackers, crashes; ends with the first
                                seed that fails, which alone reproduces it";
@@ -55,6 +58,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "ci" => ci(),
         "deny" => deny(),
         "tidy" => tidy::check(rest.iter().any(|a| a == "--bless")),
+        "faults" => faults::run(&faults::Options::parse(rest)?),
         "torture" => torture::run(&torture::Options::parse(rest)?),
         "sim" => sim(rest),
         _ => bail!("unknown command '{command}'\n{USAGE}"),
@@ -78,7 +82,11 @@ const SIM_SEEDS: &str = "0..40";
 fn test() -> Result<()> {
     cargo(&["test", "--workspace", "--locked"])?;
     step("simulation");
-    sim(&["--seeds".into(), SIM_SEEDS.into()])
+    sim(&["--seeds".into(), SIM_SEEDS.into()])?;
+    step("faults");
+    // Each fault once and briefly; `cargo xtask faults` takes its time.
+    let brief = ["--stop-seconds", "2", "--cut-seconds", "1"];
+    faults::run(&faults::Options::parse(&brief.map(str::to_owned))?)
 }
 
 fn ci() -> Result<()> {

@@ -87,7 +87,7 @@ pub(crate) fn create(
     Ok(())
 }
 
-/// For the demo and the bench: periods short enough to watch.
+/// For the bench: periods short enough to watch.
 pub(crate) fn create_demo(folder: &Path, name: &str, passphrase: &str) -> Result<()> {
     let parameters = Parameters {
         disclosure_period_ms: 2_000,

@@ -3,6 +3,7 @@
 //! The token is an operator's, in a file; it never comes as an argument. Speaks plain HTTP: where TLS ends in
 //! front of the node, run it on the node's machine.
 
+use crate::http::{Call, JSON, text};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use codec::{EntryId, InstitutionId};
@@ -11,7 +12,6 @@ use keys::Zeroizing;
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -175,7 +175,6 @@ pub(crate) fn run(command: Command) -> Result<()> {
     Ok(())
 }
 
-pub(crate) const JSON: &str = "application/json";
 const CBOR: &str = "application/cbor";
 
 enum Body {
@@ -256,36 +255,28 @@ impl NodeAt {
         if !self.node.starts_with("http://") {
             bail!("--node takes http://HOST:PORT, not '{}'", self.node);
         }
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .build()
-            .into();
         let token = self.token()?;
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.node.trim_end_matches('/')))
-            .header("authorization", format!("Bearer {}", *token))
-            .header("prefer", "wait=final");
-        if let Some((media, _)) = &body {
-            request = request.header("content-type", *media);
-        }
-        let reached = match body {
-            Some((_, bytes)) => agent.run(request.body(bytes)?),
-            None => agent.run(request.body(())?),
+        let mut headers = vec![("prefer", "wait=final")];
+        let bytes = body.map(|(media, bytes)| {
+            headers.push(("content-type", media));
+            bytes
+        });
+        let call = Call {
+            method,
+            url: &format!("{}{path}", self.node.trim_end_matches('/')),
+            token: &token,
+            headers: &headers,
+            body: bytes.as_deref(),
+            patience: PATIENCE,
+            answer_max_bytes: MAX_ANSWER_BYTES,
         };
-        let response = reached
+        let answer = call
+            .send()
             .with_context(|| format!("cannot ask the node at {}; does it run?", self.node))?;
-        let status = response.status().as_u16();
-        let mut bytes = Vec::new();
-        let reader = response.into_body().into_reader();
-        reader.take(MAX_ANSWER_BYTES).read_to_end(&mut bytes)?;
-        let answer: Value = serde_json::from_slice(&bytes)
+        answer
+            .read::<Value>()
             .with_context(|| format!("{} is no ithaca node", self.node))?;
-        if status >= 300 {
-            bail!("the node refused: {}", text(&answer["detail"]));
-        }
-        Ok(answer)
+        answer.value()
     }
 }
 
@@ -342,10 +333,4 @@ fn standing(accepted: &Value) -> String {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
-}
-
-/// Text for a terminal: what others wrote holds no control characters.
-pub(crate) fn text(value: &Value) -> String {
-    let text = value.as_str().unwrap_or_default();
-    text.chars().filter(|c| !c.is_control()).collect()
 }

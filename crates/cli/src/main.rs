@@ -17,6 +17,7 @@ mod exchange;
 mod folder;
 mod fsck;
 mod govern;
+mod http;
 mod network;
 mod passphrase;
 mod running;
@@ -41,7 +42,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Shows the main job on real published cases, in under a minute.
+    /// Shows the main job at four institutions, on real published cases, in under two minutes.
     Demo(demo::Options),
     /// Founds an institution: keys, a ledger of one, a data folder.
     Init(folder::InitOptions),

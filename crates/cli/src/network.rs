@@ -92,7 +92,7 @@ pub(crate) struct InitOptions {
 /// The institutions' file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Plan {
+pub(crate) struct Plan {
     name: String,
     #[serde(default)]
     parameters: Tuning,
@@ -210,33 +210,7 @@ fn init(options: &InitOptions) -> Result<()> {
         institutions: path,
         folder: root,
     } = options;
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the institutions' file {}", path.display()))?;
-    let plan = Plan::parse(&text)
-        .with_context(|| format!("the institutions' file {} is refused", path.display()))?;
-    folder::must_be_new(root)?;
-    let mut draft = root.clone().into_os_string();
-    draft.push(".draft");
-    let draft = PathBuf::from(draft);
-    ensure!(
-        !draft.exists(),
-        "{} was left by a run that was interrupted; delete it",
-        draft.display()
-    );
-    let beside = path.parent().unwrap_or(Path::new(""));
-    let passphrases = plan.passphrases(beside)?;
-    let made = plan
-        .found(&draft, &passphrases)
-        .and_then(|founded| {
-            // Either all of it is there, or nothing.
-            fs::rename(&draft, root)?;
-            Ok(founded)
-        })
-        .with_context(|| format!("cannot found a network in {}", root.display()));
-    if made.is_err() {
-        fs::remove_dir_all(&draft).ok();
-    }
-    let founded = made?;
+    let (plan, founded) = found(path, root)?;
     let shown = root.display();
     println!(
         "Founded {} as network {}.",
@@ -263,11 +237,50 @@ fn init(options: &InitOptions) -> Result<()> {
     Ok(())
 }
 
+/// Founds what a file of institutions names, below a new folder: all of it, or nothing.
+pub(crate) fn found(path: &Path, root: &Path) -> Result<(Plan, Founded)> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the institutions' file {}", path.display()))?;
+    let plan = Plan::parse(&text)
+        .with_context(|| format!("the institutions' file {} is refused", path.display()))?;
+    folder::must_be_new(root)?;
+    let mut draft = root.as_os_str().to_owned();
+    draft.push(".draft");
+    let draft = PathBuf::from(draft);
+    ensure!(
+        !draft.exists(),
+        "{} was left by a run that was interrupted; delete it",
+        draft.display()
+    );
+    let beside = path.parent().unwrap_or(Path::new(""));
+    let passphrases = plan.passphrases(beside)?;
+    let made = plan
+        .found(&draft, &passphrases)
+        .and_then(|founded| {
+            // Either all of it is there, or nothing.
+            fs::rename(&draft, root)?;
+            Ok(founded)
+        })
+        .with_context(|| format!("cannot found a network in {}", root.display()));
+    if made.is_err() {
+        fs::remove_dir_all(&draft).ok();
+    }
+    Ok((plan, made?))
+}
+
 impl Plan {
     fn parse(text: &str) -> Result<Self> {
         let plan: Self = config::parsed(text)?;
         plan.check()?;
         Ok(plan)
+    }
+
+    /// The name of the data folder of one of them.
+    pub(crate) fn folder(&self, at: usize) -> String {
+        self.institution
+            .get(at)
+            .map(Planned::folder)
+            .unwrap_or_default()
     }
 
     fn check(&self) -> Result<()> {

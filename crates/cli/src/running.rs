@@ -195,8 +195,19 @@ fn settings_of(opened: &Opened, config: &Config) -> node::Config {
 }
 
 /// Runs something with the machine's clock and randomness, without a node.
-pub(crate) fn with_ambient<T: Send>(work: impl FnOnce(&Ambient) -> T + Send) -> T {
-    // The engine's runtime wants a storage folder; nothing is written to it here.
-    let settings = runtime::Config::new().with_worker_threads(1);
-    runtime::Runner::new(settings).start(|context| async move { work(&Ambient::of(&context)) })
+pub(crate) fn with_ambient<T: Send, E: Into<anyhow::Error> + Send>(
+    work: impl FnOnce(&Ambient) -> Result<T, E> + Send,
+) -> Result<T> {
+    // The engine's runtime wants a storage folder, in which nothing is kept here.
+    let mut tag = [0_u8; 8];
+    crate::entropy::fill(&mut tag)?;
+    let name = format!("ithaca-{:016x}", u64::from_le_bytes(tag));
+    let folder = std::env::temp_dir().join(name);
+    let settings = runtime::Config::new()
+        .with_worker_threads(1)
+        .with_storage_directory(&folder);
+    let done =
+        runtime::Runner::new(settings).start(|context| async move { work(&Ambient::of(&context)) });
+    std::fs::remove_dir_all(&folder).ok();
+    done.map_err(Into::into)
 }

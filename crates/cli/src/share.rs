@@ -1,6 +1,9 @@
 //! `ithaca share`: the pointer that lets another institution ask, through the HTTP of one's own node.
 
-use crate::govern::{JSON, NodeAt, text};
+use crate::{
+    govern::NodeAt,
+    http::{JSON, text},
+};
 use anyhow::Result;
 use clap::Args;
 use codec::{GrantId, SubjectId};

@@ -12,30 +12,36 @@ use std::{path::PathBuf, time::SystemTime};
 pub(crate) struct Options {
     /// The node's data folder.
     #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     /// What the bearer is: clinician, geneticist, nurse, emergency-clinician, desk, privacy-officer,
     /// auditor, researcher, laboratory, device, controller, operator. May be given several times.
     #[arg(long = "role", required = true)]
-    roles: Vec<Role>,
+    pub(crate) roles: Vec<Role>,
     /// Who the bearer is, as the institution names them.
     #[arg(long)]
-    practitioner: String,
+    pub(crate) practitioner: String,
     /// The bearer's institution; this node's when left out.
     #[arg(long)]
-    institution: Option<InstitutionId>,
+    pub(crate) institution: Option<InstitutionId>,
     /// The only subject the bearer may act for; required of a controller and of a device.
     #[arg(long)]
-    subject: Option<SubjectId>,
+    pub(crate) subject: Option<SubjectId>,
     /// A controller's slot.
     #[arg(long)]
-    slot: Option<u8>,
+    pub(crate) slot: Option<u8>,
     /// Days it is good for.
     #[arg(long, default_value_t = 30)]
-    days: u16,
+    pub(crate) days: u16,
 }
 
 #[expect(clippy::print_stdout, reason = "the token is what was asked for")]
 pub(crate) fn run(options: &Options) -> Result<()> {
+    println!("{}", issue(options)?);
+    Ok(())
+}
+
+/// Makes a token, and adds it to those of the data folder.
+pub(crate) fn issue(options: &Options) -> Result<String> {
     if options.days == 0 || options.days > 366 {
         bail!("--days takes 1 to 366, not {}", options.days);
     }
@@ -68,8 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         &secret,
         Millis::new(now),
     )?;
-    println!("{token}");
-    Ok(())
+    Ok(token)
 }
 
 /// A role that is good for one subject only, if none is named.

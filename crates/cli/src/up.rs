@@ -8,10 +8,15 @@ use crate::{
 use anyhow::{Context, Result};
 use api::{Bounds, Edge, Limits, Tokens};
 use clap::Args;
-use futures::{FutureExt as _, executor::block_on};
+use futures::{
+    FutureExt as _,
+    channel::oneshot,
+    executor::block_on,
+    future::{self, BoxFuture},
+};
 use node::{Handle, status::Readiness};
 use std::{
-    io::IsTerminal as _,
+    io::{self, IsTerminal as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::mpsc,
@@ -38,6 +43,9 @@ pub(crate) struct Options {
     /// The passphrase, in a file. Otherwise the credential `ithaca-passphrase`, or a prompt.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Stops when standard input ends too: for whoever runs it as a part of something else.
+    #[arg(long)]
+    until_stdin_ends: bool,
 }
 
 #[expect(clippy::print_stderr, reason = "what an operator watches")]
@@ -48,6 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let passphrase = passphrase::read(options.passphrase_file.as_deref(), false)?;
     let running = Running::start(&data, &passphrase, &config)?;
     drop(passphrase);
+    let orphaned = options.until_stdin_ends.then(stdin_ends);
     let progress = Progress::watch(running.handle(), config.ledger.network.clone());
     let edge = Edge::new(
         running.handle(),
@@ -92,6 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 tokio::select! {
                     () = told_to_stop() => eprintln!("ithaca: stopping"),
                     () = halted => eprintln!("ithaca: the ledger stopped; see the log"),
+                    () = orphaned.unwrap_or(future::pending().boxed()) => eprintln!("ithaca: standard input ended; stopping"),
                 }
             };
             let stop = stop.shared();
@@ -201,7 +211,7 @@ fn logging() {
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     // What breaks is a line of the log, not a page.
@@ -212,8 +222,18 @@ fn logging() {
     }));
 }
 
+/// Resolves when nothing can write to standard input any more, as when the process that started this one died.
+fn stdin_ends() -> BoxFuture<'static, ()> {
+    let (ends, ended) = oneshot::channel::<()>();
+    thread::spawn(move || {
+        io::copy(&mut io::stdin(), &mut io::sink()).ok();
+        drop(ends);
+    });
+    ended.map(drop).boxed()
+}
+
 /// SIGINT or SIGTERM.
-async fn told_to_stop() {
+pub(crate) async fn told_to_stop() {
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),

@@ -13,8 +13,8 @@
 //! The seed drives the workers' choices and the moments of the kills; what the machine does in between
 //! is its own.
 
-mod model;
-mod server;
+pub(crate) mod model;
+pub(crate) mod server;
 
 use crate::{flag, shell};
 use anyhow::{Context, Result, bail};
@@ -115,7 +115,7 @@ fn kill_and_check(
         let count = workers.iter().map(Vec::len).sum::<usize>() as u64;
         for subject in workers.iter_mut().flatten() {
             if subject.is_touched() || rng.next() % count < SAMPLED {
-                subject.check(&institution, &server)?;
+                subject.check(&institution, server.base())?;
             }
         }
         let life_ms = 50 + rng.next() % MAX_LIFE_MS;
@@ -154,8 +154,8 @@ fn kill_and_check(
     let server = Server::start(&institution)?;
     let mut totals = model::Totals::default();
     for subject in workers.iter_mut().flatten() {
-        subject.check(&institution, &server)?;
-        subject.check_receipts(&institution, &server, &mut totals)?;
+        subject.check(&institution, server.base())?;
+        subject.check_receipts(&institution, server.base(), 1, &mut totals)?;
     }
     server.stop()?;
     Ok(format!(

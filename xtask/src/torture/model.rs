@@ -1,6 +1,6 @@
 //! What was promised: one family's acknowledged writes, and how each promise is checked.
 
-use super::server::{Answer, Institution, Server, call, command};
+use super::server::{Answer, Institution, call, command};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use std::{
@@ -101,23 +101,31 @@ pub(crate) fn work(
             let pause = rng.next() % (life_ms / SPREAD_ACTS).max(1);
             thread::sleep(Duration::from_millis(2 * pause));
         }
-        let alive = match subjects.last_mut() {
-            Some(subject) if subject.erased == Promise::No && !subject.is_full => {
-                subject.act(institution, base, rng)?
-            }
-            _ => match open(institution, base)? {
-                Some(subject) => {
-                    subjects.push(subject);
-                    true
-                }
-                None => false,
-            },
-        };
-        if !alive {
+        if !step(subjects, institution, base, rng)? {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// One act of a worker; false when the node did not answer, or said that it cannot now.
+pub(crate) fn step(
+    subjects: &mut Vec<Subject>,
+    institution: &Institution,
+    base: &str,
+    rng: &mut Rng,
+) -> Result<bool> {
+    match subjects.last_mut() {
+        Some(subject) if subject.erased == Promise::No && !subject.is_full => {
+            subject.act(institution, base, rng)
+        }
+        _ => {
+            let opened = open(institution, base)?;
+            let alive = opened.is_some();
+            subjects.extend(opened);
+            Ok(alive)
+        }
+    }
 }
 
 fn open(institution: &Institution, base: &str) -> Result<Option<Subject>> {
@@ -333,9 +341,8 @@ impl Subject {
     }
 
     /// Checks every promise made before the last kill.
-    pub(crate) fn check(&mut self, institution: &Institution, server: &Server) -> Result<()> {
+    pub(crate) fn check(&mut self, institution: &Institution, base: &str) -> Result<()> {
         self.is_touched = false;
-        let base = server.base();
         if self.erased == Promise::Asked {
             // Asked, not acknowledged: asking again must finish it.
             ensure!(
@@ -426,11 +433,12 @@ impl Subject {
         Ok(())
     }
 
-    /// Waits for each record's receipt and has the binary verify it offline.
+    /// Waits for each record's receipt, and has the binary verify one in `every` offline.
     pub(crate) fn check_receipts(
         &self,
         institution: &Institution,
-        server: &Server,
+        base: &str,
+        every: usize,
         totals: &mut Totals,
     ) -> Result<()> {
         totals.revocations += usize::from(self.revoked == Promise::Acknowledged);
@@ -445,7 +453,7 @@ impl Subject {
             .to_string();
         for id in self.records.iter().filter_map(|r| r.id.as_ref()) {
             totals.records += 1;
-            let url = self.url(server.base(), &format!("/records/{id}/receipt"));
+            let url = self.url(base, &format!("/records/{id}/receipt"));
             let from = Instant::now();
             let receipt = loop {
                 let answer = call("GET", &url, &institution.desk, &[], None)?;
@@ -458,6 +466,9 @@ impl Subject {
                     _ => expect(&answer, &[200, 202], "a receipt")?,
                 }
             };
+            if !totals.records.is_multiple_of(every) {
+                continue;
+            }
             let file = institution.folder.join("receipt.cbor");
             fs::write(&file, receipt)?;
             command(
@@ -471,7 +482,10 @@ impl Subject {
     }
 }
 
-/// One request; `None` when no answer came, as after a kill.
+/// What a node answers that cannot do now what it is asked for: too many requests, stopping, a full disk.
+const LATER: [u16; 3] = [429, 503, 507];
+
+/// One request; `None` when no answer came, as after a kill, or none that acknowledges anything.
 fn send(
     method: &str,
     url: &str,
@@ -479,7 +493,8 @@ fn send(
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
 ) -> Option<Answer> {
-    call(method, url, token, headers, body).ok()
+    let answer = call(method, url, token, headers, body).ok()?;
+    (!LATER.contains(&answer.status)).then_some(answer)
 }
 
 fn expect(answer: &Answer, statuses: &[u16], what: &str) -> Result<()> {

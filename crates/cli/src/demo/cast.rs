@@ -1,11 +1,8 @@
-//! The demo's people and papers: shipped cases, and who acts.
+//! The demo's papers: the shipped cases.
 //!
 //! The cases are published ones, compressed and unaltered; see `testdata/ATTRIBUTION.md`.
 
 use anyhow::{Context, Result};
-use codec::Category;
-use consent::{Actor, PractitionerId, Role};
-use node::{Caller, InstitutionId, SubjectId};
 use serde::Deserialize;
 
 /// One shipped case.
@@ -115,95 +112,6 @@ pub(crate) fn findings(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>)> {
         side.push(finding.term.label.into_owned());
     }
     Ok((observed, excluded))
-}
-
-/// Who acts in the demo.
-pub(crate) struct People {
-    pub(crate) hospital: InstitutionId,
-    pub(crate) elsewhere: InstitutionId,
-}
-
-impl People {
-    fn at(&self, institution: InstitutionId, name: &str, roles: &[Role]) -> Result<Caller> {
-        Ok(Caller::staff(Actor {
-            institution,
-            practitioner: PractitionerId::new(name)?,
-            roles: roles.iter().copied().collect(),
-            slot: None,
-        }))
-    }
-
-    pub(crate) fn desk(&self) -> Result<Caller> {
-        self.at(self.hospital, "registration-desk", &[Role::Desk])
-    }
-
-    pub(crate) fn laboratory(&self) -> Result<Caller> {
-        self.at(self.hospital, "genetics-laboratory", &[Role::Laboratory])
-    }
-
-    pub(crate) fn clinician(&self) -> Result<Caller> {
-        self.at(self.hospital, "dr-okafor", &[Role::Clinician])
-    }
-
-    pub(crate) fn emergency(&self) -> Result<Caller> {
-        self.at(
-            self.hospital,
-            "dr-lind-emergency",
-            &[Role::Clinician, Role::EmergencyClinician],
-        )
-    }
-
-    pub(crate) fn officer(&self) -> Result<Caller> {
-        self.at(self.hospital, "privacy-officer", &[Role::PrivacyOfficer])
-    }
-
-    /// The specialist, at another institution.
-    pub(crate) fn specialist(&self) -> Result<Caller> {
-        self.at(
-            self.elsewhere,
-            SPECIALIST,
-            &[Role::Geneticist, Role::Clinician],
-        )
-    }
-
-    /// A colleague of the specialist's whom nobody asked.
-    pub(crate) fn stranger(&self) -> Result<Caller> {
-        self.at(
-            self.elsewhere,
-            "dr-nobody",
-            &[Role::Geneticist, Role::Clinician],
-        )
-    }
-
-    /// Someone whose grant ends during the demo.
-    pub(crate) fn locum(&self) -> Result<Caller> {
-        self.at(self.elsewhere, LOCUM, &[Role::Geneticist, Role::Clinician])
-    }
-
-    /// The parent, in slot 0, for one child.
-    pub(crate) fn parent(&self, subject: SubjectId) -> Result<Caller> {
-        Ok(Caller::bound(
-            Actor {
-                institution: self.hospital,
-                practitioner: PractitionerId::new("parent-account")?,
-                roles: [Role::Controller].into(),
-                slot: Some(0),
-            },
-            subject,
-        ))
-    }
-}
-
-pub(crate) const SPECIALIST: &str = "dr-boateng";
-pub(crate) const LOCUM: &str = "dr-summers-locum";
-
-/// All categories but identity, as words.
-pub(crate) fn words(categories: &[Category]) -> String {
-    categories
-        .iter()
-        .map(|c| c.as_str())
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 #[cfg(test)]

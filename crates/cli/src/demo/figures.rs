@@ -1,127 +1,121 @@
 //! Figures of this very run: small, honest, on this machine. `ithaca bench` measures properly.
 
-use super::{stage::Stage, story::Family};
-use anyhow::{Result, bail};
-use node::{Caller, Handle};
+use super::stage::Stage;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// What is timed in the story.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timed {
+    Ready,
+    Deposit,
+    Share,
+    RecordFinal,
+    RecordFinalWithoutOne,
+    FinalWithAll,
+    FinalWithoutOne,
+    CaughtUp,
+    Drained,
+    Verified,
+}
+
+impl Timed {
+    const ALL: [(Self, &'static str, &'static str); 10] = [
+        (Self::Ready, "ready_ms", "four nodes started and ready"),
+        (
+            Self::Deposit,
+            "deposit_ms",
+            "deposit of a case over HTTP, durable",
+        ),
+        (
+            Self::Share,
+            "share_ms",
+            "request from one hospital to the other, answered and checked",
+        ),
+        (
+            Self::RecordFinal,
+            "record_final_ms",
+            "record deposited and final, all four running",
+        ),
+        (
+            Self::RecordFinalWithoutOne,
+            "record_final_without_one_ms",
+            "record deposited and final, one of four killed",
+        ),
+        (
+            Self::FinalWithAll,
+            "consent_final_ms",
+            "consent change final, all running (let go every 2 s)",
+        ),
+        (
+            Self::FinalWithoutOne,
+            "consent_final_without_one_ms",
+            "consent change final, one killed (let go every 2 s)",
+        ),
+        (
+            Self::CaughtUp,
+            "caught_up_ms",
+            "killed node started again and caught up",
+        ),
+        (
+            Self::Drained,
+            "drained_ms",
+            "quorum back, until all that waited is final",
+        ),
+        (
+            Self::Verified,
+            "verify_ms",
+            "offline verification of a receipt",
+        ),
+    ];
+}
 
 /// Durations in milliseconds, by kind.
-pub(crate) struct Figures {
-    ready_ms: f64,
-    deposits: Vec<f64>,
-    reads: Vec<f64>,
-    consents: Vec<f64>,
-    pub(crate) verifications: Vec<f64>,
-    backlog_ms: f64,
-}
+#[derive(Default)]
+pub(crate) struct Figures(Vec<(Timed, f64)>);
 
 impl Figures {
-    pub(crate) fn new(ready_ms: f64) -> Self {
-        Self {
-            ready_ms,
-            deposits: Vec::new(),
-            reads: Vec::new(),
-            consents: Vec::new(),
-            verifications: Vec::new(),
-            backlog_ms: 0.0,
-        }
+    pub(crate) fn add(&mut self, what: Timed, took: Duration) {
+        self.0.push((what, took.as_secs_f64() * 1e3));
     }
 
-    pub(crate) fn deposit(&mut self, took: Duration) {
-        self.deposits.push(ms(took));
+    fn of(&self, what: Timed) -> Vec<f64> {
+        let these = self.0.iter().filter(|(timed, _)| *timed == what);
+        these.map(|(_, ms)| *ms).collect()
     }
 
-    pub(crate) fn read(&mut self, took: Duration) {
-        self.reads.push(ms(took));
-    }
-
-    pub(crate) fn consent(&mut self, took: Duration) {
-        self.consents.push(ms(took));
-    }
-
-    /// Waits until nothing waits for the ledger any more.
-    pub(crate) async fn wait_for_final(
-        &mut self,
-        node: &Handle,
-        _desk: Caller,
-        families: &[Family],
-    ) -> Result<String> {
-        let from = Instant::now();
-        loop {
-            let waiting = node.ready(()).await?;
-            let samples = node.metrics(()).await?.samples;
-            let value = |name: &str| {
-                samples
-                    .iter()
-                    .find(|s| s.name == name)
-                    .map_or(0, |s| s.value)
-            };
-            let backlog = value("ithaca_outbox_commitments") + value("ithaca_outbox_entries");
-            if waiting.ready && backlog == 0 {
-                break;
-            }
-            if from.elapsed() > Duration::from_secs(30) {
-                bail!("{backlog} records and entries were still waiting for the ledger after 30 s");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        self.backlog_ms = ms(from.elapsed());
-        Ok(format!(
-            "All {} families' entries and records are final on the ledger {:.1} s later.",
-            families.len(),
-            self.backlog_ms / 1e3
-        ))
-    }
-
-    /// Shows them and gives them to machines.
-    pub(crate) fn show(&self, stage: &Stage) -> Value {
+    /// Shows them and gives them to machines; `memory` is what each node takes, in MiB.
+    pub(crate) fn show(&self, stage: &Stage, memory: &[f64]) -> Value {
         stage.heading("Figures of this run");
-        let rows = vec![
-            row("founded, opened and ready", &[self.ready_ms]),
-            row(
-                "deposit of a case (parsed, sealed, durable)",
-                &self.deposits,
-            ),
-            row(
-                "read (decided, logged durably, opened, projected)",
-                &self.reads,
-            ),
-            row("consent change, final on the ledger", &self.consents),
-            row("offline verification of a receipt", &self.verifications),
-        ];
-        stage.table(&["", "n", "p50 ms", "p99 ms"], &rows);
-        let memory = memory_mib();
-        if let Some(memory) = memory {
-            stage.say(&format!("Memory of this process now: {memory:.0} MiB."));
+        let rows: Vec<Vec<String>> = Timed::ALL
+            .iter()
+            .map(|(what, _, says)| {
+                let values = self.of(*what);
+                vec![
+                    values.len().to_string(),
+                    format!("{:.1}", percentile(&values, 50)),
+                    format!("{:.1}", percentile(&values, 100)),
+                    (*says).to_owned(),
+                ]
+            })
+            .collect();
+        stage.table(&["n", "p50 ms", "most ms", "what"], &rows);
+        if !memory.is_empty() {
+            let each: Vec<String> = memory.iter().map(|mib| format!("{mib:.0}")).collect();
+            stage.say(&format!(
+                "Memory of the four nodes now: {} MiB.",
+                each.join(", ")
+            ));
         }
-        json!({
-            "ready_ms": self.ready_ms,
-            "deposit_ms": summary(&self.deposits),
-            "read_ms": summary(&self.reads),
-            "consent_final_ms": summary(&self.consents),
-            "verify_ms": summary(&self.verifications),
-            "backlog_ms": self.backlog_ms,
-            "memory_mib": memory,
-        })
+        let mut shown = serde_json::Map::new();
+        for (what, name, _) in Timed::ALL {
+            let values = self.of(what);
+            let summary = json!({"n": values.len(), "p50": percentile(&values, 50), "max": percentile(&values, 100)});
+            shown.insert(name.to_owned(), summary);
+        }
+        shown.insert("memory_mib".to_owned(), json!(memory));
+        Value::Object(shown)
     }
-}
-
-fn ms(took: Duration) -> f64 {
-    took.as_secs_f64() * 1e3
-}
-
-fn row(name: &str, values: &[f64]) -> Vec<String> {
-    vec![
-        name.to_owned(),
-        values.len().to_string(),
-        format!("{:.3}", percentile(values, 50)),
-        format!("{:.3}", percentile(values, 99)),
-    ]
-}
-
-fn summary(values: &[f64]) -> Value {
-    json!({"n": values.len(), "p50": percentile(values, 50), "p99": percentile(values, 99)})
 }
 
 /// The p-th percentile (nearest rank), or 0 of nothing.
@@ -134,7 +128,12 @@ pub(crate) fn percentile(values: &[f64], p: usize) -> f64 {
 
 /// Resident memory of this process.
 pub(crate) fn memory_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    memory_of(std::process::id())
+}
+
+/// Resident memory of a process.
+pub(crate) fn memory_of(process: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib / 1024.0)

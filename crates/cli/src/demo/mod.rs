@@ -1,99 +1,143 @@
 //! `ithaca demo`: the main job on real published cases, told through the people it is for.
 //!
-//! One institution, one validator, a real store on disk. A child first; hashes last.
+//! Four institutions, each a validator: four processes, four folders on disk, loopback TCP. A child first;
+//! then what happens when machines die; hashes last.
 
 mod cast;
+mod faults;
 mod figures;
 pub(crate) use figures::{memory_mib, percentile};
+mod nodes;
+mod people;
 mod proofs;
+mod scene;
 mod stage;
 mod story;
 
-use crate::{folder, running};
-use anyhow::{Context, Result};
+use crate::up::told_to_stop;
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use figures::Timed;
+use futures::channel::oneshot;
+use nodes::{COUNT, Network, Processes};
 use serde_json::{Value, json};
 use stage::Stage;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 use story::Story;
 
 const NOT_CLINICAL: &str =
     "Research and evaluation build. Not for clinical use; not CE-marked, not FDA-cleared.";
 
+const NOT_BUILT: [&str; 3] = [
+    "the differential diagnosis, and its updates when a finding arrives",
+    "search and the rest of FHIR R4; HL7 v2, devices, VCF",
+    "de-identified releases for research; the portal; single sign-on",
+];
+
+/// How long a story whose nodes were ended may take to notice.
+const GRACE: Duration = Duration::from_secs(5);
+
 #[derive(Args)]
 pub(crate) struct Options {
     /// Print one JSON document for machines instead of the story.
     #[arg(long)]
     json: bool,
-    /// Keep the data folder, genesis and receipts in this new folder.
+    /// Keep the four data folders, genesis and receipts in this new folder.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
 
-/// Runs the demo.
+/// Runs the demo. However it ends, no node of it is left behind.
 #[expect(clippy::print_stdout, reason = "the document for machines")]
 pub(crate) fn run(options: &Options) -> Result<()> {
     let scratch = Scratch::new(options.keep.as_deref())?;
-    let stage = Stage::new(options.json);
-    let report = play(&stage, &scratch)?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+    let processes = Arc::new(Processes::default());
+    let (tell, mut told) = oneshot::channel();
+    let teller = {
+        let (processes, path) = (Arc::clone(&processes), scratch.path.clone());
+        let (json, kept) = (options.json, scratch.kept);
+        thread::spawn(move || {
+            let played = play(&Stage::new(json), &path, kept, &processes);
+            tell.send(played).ok();
+        })
+    };
+    let report = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            tokio::select! {
+                played = &mut told => Some(played),
+                () = told_to_stop() => None,
+            }
+        });
+    processes.end();
+    match report {
+        Some(Ok(report)) => {
+            teller.join().ok();
+            let report = report?;
+            if options.json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            }
+            Ok(())
+        }
+        Some(Err(_)) => Err(anyhow!("the demo broke off; see above")),
+        None => {
+            let from = Instant::now();
+            while !teller.is_finished() && from.elapsed() < GRACE {
+                thread::sleep(Duration::from_millis(20));
+            }
+            bail!("the demo was told to stop; its nodes are ended")
+        }
     }
-    Ok(())
 }
 
-fn play(stage: &Stage, scratch: &Scratch) -> Result<Value> {
-    stage.say("ITHACA — a demonstration at one hospital, on real published cases");
+fn play(stage: &Stage, path: &Path, kept: bool, processes: &Arc<Processes>) -> Result<Value> {
+    stage.say("ITHACA — a demonstration at four institutions, on real published cases");
     stage.say(NOT_CLINICAL);
     stage.say(
         "The cases were published as medical literature and describe real people. They are shown under neutral labels; \
          never try to find out who they are.",
     );
-    let data = scratch.path.join("node");
-    let passphrase = folder::fresh_passphrase(&scratch.path.join("passphrase"))?;
-    let made = std::time::Instant::now();
-    folder::create_demo(&data, "Ithaca Children's Hospital (demo)", &passphrase)?;
-    let node = running::Running::start(&data, &passphrase, &crate::config::Config::default())?;
-    let ready_ms = made.elapsed().as_secs_f64() * 1e3;
-    let clock = node.ambient();
-    let mut story = Story::new(stage, &node, clock, ready_ms)?;
-    let told = futures::executor::block_on(story.tell());
-    let proved = told.and_then(|()| {
-        futures::executor::block_on(proofs::check(
-            stage,
-            &mut story,
-            &data,
-            scratch.kept.then_some(&scratch.path),
-        ))
-    });
-    let stopped = node.stop();
-    proved?;
-    stopped?;
-    let figures = story.figures.show(stage);
-    let unbuilt = [
-        "this story across several institutions (`ithaca network init` founds them; they share and vote)",
-        "the differential diagnosis, and its updates when a finding arrives",
-        "search and the rest of FHIR R4; HL7 v2, devices, VCF",
-        "de-identified releases for research; the portal; single sign-on",
-    ];
+    let network = Network::found(path, Arc::clone(processes))?;
+    let from = Instant::now();
+    for at in 0..COUNT {
+        network.start(at)?;
+    }
+    for at in 0..COUNT {
+        network.wait_fresh(at)?;
+    }
+    let mut story = Story::new(stage, network)?;
+    story.figures.add(Timed::Ready, from.elapsed());
+    story.tell()?;
+    proofs::check(stage, &mut story, kept.then_some(path))?;
+    let memory: Vec<f64> = story.memory_mib();
+    let figures = story.figures.show(stage, &memory);
     stage.heading("Not built yet");
-    for line in unbuilt {
+    for line in NOT_BUILT {
         stage.say(&format!("  · {line}"));
     }
-    if scratch.kept {
+    if kept {
         stage.say(&format!(
-            "\nKept in {0}: node/ (passphrase in {0}/passphrase), genesis.cbor, receipts/. Try:\n  ithaca verify {0}/receipts/01.cbor --genesis {0}/genesis.cbor --leaf {0}/receipts/01.json",
-            scratch.path.display()
+            "\nKept in {0}: network/ (the four data folders; passphrases and logs beside it), genesis.cbor, receipts/. \
+             Try:",
+            path.display()
+        ));
+        stage.command(&format!(
+            "ithaca verify {0}/receipts/01.cbor --genesis {0}/genesis.cbor --leaf {0}/receipts/01.json",
+            path.display()
         ));
     }
     Ok(json!({
         "notice": NOT_CLINICAL,
         "acts": story.acts,
         "figures": figures,
-        "not_built_yet": unbuilt,
+        "not_built_yet": NOT_BUILT,
     }))
 }
 
@@ -108,7 +152,7 @@ impl Scratch {
         let (path, kept) = match keep {
             Some(path) => {
                 if path.exists() && fs::read_dir(path)?.next().is_some() {
-                    anyhow::bail!("{} is not empty; give --keep a new folder", path.display());
+                    bail!("{} is not empty; give --keep a new folder", path.display());
                 }
                 (path.to_owned(), true)
             }

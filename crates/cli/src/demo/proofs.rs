@@ -1,118 +1,85 @@
 //! The proofs: every receipt checked offline with nothing but the genesis, and one tampered with.
 
-use super::{stage::Stage, story::Story};
+use super::{figures::Timed, stage::Stage, story::Story};
 use anyhow::{Context, Result, bail};
-use consent::{Purpose, Records, Selection};
 use ledger::Genesis;
-use node::{
-    Caller, Error,
-    receipt::{LeafAsked, ReceiptAnswer, ReceiptLeaf, ReceiptQuery},
-    record::Fetch,
-    verify,
-};
+use node::verify;
 use serde_json::json;
 use std::{fs, path::Path, time::Instant};
 
-/// The stored form, opened for treatment.
-const STORED: LeafAsked = LeafAsked {
-    leaf: ReceiptLeaf::Stored,
-    purpose: Purpose::Treat,
-};
-
-pub(crate) async fn check(
-    stage: &Stage,
-    story: &mut Story<'_>,
-    data: &Path,
-    keep: Option<&std::path::PathBuf>,
-) -> Result<()> {
-    stage.heading("9  The proofs");
-    let genesis_bytes = fs::read(data.join("genesis.cbor")).context("genesis.cbor")?;
+pub(crate) fn check(stage: &Stage, story: &mut Story<'_>, keep: Option<&Path>) -> Result<()> {
+    stage.heading("13  The proofs");
+    let genesis_bytes = fs::read(&story.network.genesis).context("genesis.cbor")?;
     let genesis: Genesis = verify::genesis(&genesis_bytes)?;
     if let Some(folder) = keep {
         fs::create_dir_all(folder.join("receipts"))?;
         fs::write(folder.join("genesis.cbor"), &genesis_bytes)?;
     }
-    let desk = story.people.desk()?;
-    let clinician = story.people.clinician()?;
+    let clinician = story.people.clinician.clone();
+    let desk = story.people.desk.clone();
     let (mut checked, mut last) = (0_usize, None);
     for at in 0..story.families.len() {
-        let family = &story.families[at];
-        if family.erased {
+        if story.families[at].erased {
             continue;
         }
-        for record in &family.records {
+        for record in &story.families[at].records {
             // Whoever may read the record gets a receipt that also opens it; a family restricted its record
             // above, and then a receipt proves the commitment alone.
-            let asked = |caller: &Caller, leaf| {
-                story.node.receipt(ReceiptQuery {
-                    caller: caller.clone(),
-                    subject: family.subject,
-                    record: *record,
-                    version: None,
-                    leaf,
-                })
+            let path = story.of(at, &format!("records/{record}/receipt"));
+            let opened = format!("{path}?leaf=stored&purpose=TREAT");
+            let opened = story.ask(&clinician, "GET", &opened, None, false)?;
+            let opens = opened.status != 403;
+            let answer = match opens {
+                true => opened,
+                false => story.ask(&desk, "GET", &path, None, false)?,
             };
-            let answer = match asked(&clinician, Some(STORED)).await {
-                Err(Error::Denied { .. }) => asked(&desk, None).await?,
-                answer => answer?,
-            };
-            let ReceiptAnswer::Ready(bundle) = answer else {
-                bail!("a record that is final has no receipt");
-            };
-            let from = Instant::now();
-            let verdict = verify::receipt(&bundle.bytes, &genesis, None)?;
-            story
-                .figures
-                .verifications
-                .push(from.elapsed().as_secs_f64() * 1e3);
-            checked += 1;
-            if let (Some(folder), Some(case)) = (keep, &family.case) {
-                let name = format!("{:02}", at + 1);
-                fs::write(
-                    folder.join("receipts").join(format!("{name}.cbor")),
-                    &bundle.bytes,
-                )?;
-                fs::write(
-                    folder.join("receipts").join(format!("{name}.json")),
-                    &case.bytes,
-                )?;
+            if answer.status != 200 {
+                bail!(
+                    "a record that is final has no receipt (HTTP {})",
+                    answer.status
+                );
             }
-            if bundle.disclosure.is_some() {
-                last = Some((family.subject, *record, bundle, verdict));
+            let from = Instant::now();
+            let verdict = verify::receipt(&answer.body, &genesis, None)?;
+            story.figures.add(Timed::Verified, from.elapsed());
+            checked += 1;
+            if let (Some(folder), Some(case)) = (keep, &story.families[at].case) {
+                let file = |ending: &str| {
+                    folder
+                        .join("receipts")
+                        .join(format!("{:02}.{ending}", at + 1))
+                };
+                fs::write(file("cbor"), &answer.body)?;
+                fs::write(file("json"), &case.bytes)?;
+            }
+            if opens {
+                last = Some((at, *record, answer.body, verdict));
             }
         }
     }
-    let (subject, record, bundle, verdict) = last.context("no receipt was made")?;
+    let (family, record, receipt, verdict) = last.context("no receipt was made")?;
     // The stored form is read as a clinician would, and held against the receipt.
-    let fetched = story
-        .node
-        .record_fetch(Fetch {
-            caller: clinician,
-            purpose: Purpose::Treat,
-            study: None,
-            subject,
-            selection: Selection {
-                categories: codec::Category::ALL.iter().copied().collect(),
-                records: Records::Only([record].into()),
-            },
-            partial: true,
-            version: None,
-        })
-        .await?;
-    let stored = fetched
-        .records
-        .first()
-        .and_then(|r| r.stored_form.as_ref())
-        .context("the stored form was not served")?;
-    verify::receipt(&bundle.bytes, &genesis, Some(stored.as_bytes()))?;
-    let mut altered = stored.as_bytes().to_vec();
+    let path = story.of(family, &format!("records/{record}?purpose=TREAT"));
+    let accept = [("accept", "application/octet-stream")];
+    let stored = story
+        .network
+        .call(clinician.at, "GET", &path, &clinician.token, &accept, None)?;
+    if stored.status != 200 {
+        bail!("the stored form was not served (HTTP {})", stored.status);
+    }
+    let stored = stored.body;
+    verify::receipt(&receipt, &genesis, Some(&stored))?;
+    let mut altered = stored.clone();
     if let Some(byte) = altered.last_mut() {
         *byte ^= 1;
     }
-    let Err(refused) = verify::receipt(&bundle.bytes, &genesis, Some(&altered)) else {
+    let Err(refused) = verify::receipt(&receipt, &genesis, Some(&altered)) else {
         bail!("a changed record passed for the one that was committed");
     };
-    let (forgeries, broken) = forge(&bundle.bytes, &genesis, stored.as_bytes())?;
+    let (forgeries, broken) = forge(&receipt, &genesis, &stored)?;
+    // What the specialist was shown proves itself too, with the receipt that came along.
+    let shared = story.received.as_ref().context("nothing was shared")?;
+    verify::receipt(&shared.receipt, &genesis, Some(&shared.part))?;
     stage.say(&format!(
         "{} receipts checked with nothing but the network's genesis: {}. One of them says that at height {}, {}, the \
          hospital had committed to this record:",
@@ -131,6 +98,9 @@ pub(crate) async fn check(
     stage.say(&format!(
         "  the receipt with one bit changed, at {forgeries} places in turn: refused each time, such as — {broken}"
     ));
+    stage.say(
+        "  what the specialist was shown, by the receipt that came with it: holds, part for part",
+    );
     story.acts.push(json!({"act": "proofs", "seen": {
         "receipts": checked, "height": verdict.height,
         "changed_record": refused.to_string(), "changed_receipts": forgeries, "changed_receipt": broken,

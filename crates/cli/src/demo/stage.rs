@@ -35,6 +35,11 @@ impl Stage {
         }
     }
 
+    /// What a person may type, as it is.
+    pub(crate) fn command(&self, line: &str) {
+        self.print(&format!("  {line}"));
+    }
+
     /// What one person sees, in a box with a title.
     pub(crate) fn card(&self, title: &str, lines: &[String]) {
         if self.silent {
@@ -141,6 +146,11 @@ fn cells(row: &[String], widths: &[usize]) -> Vec<String> {
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.split('\n') {
+        // What fits stays as it is, columns too.
+        if paragraph.chars().count() <= width {
+            lines.push(paragraph.to_owned());
+            continue;
+        }
         let indent: String = paragraph.chars().take_while(|c| *c == ' ').collect();
         let mut line = indent.clone();
         for word in paragraph.split_whitespace() {
@@ -166,6 +176,7 @@ mod tests {
     fn wraps_at_words_and_keeps_indentation() {
         assert_eq!(wrap("  one two three", 9), ["  one two", "  three"]);
         assert_eq!(wrap("", 9), [""]);
+        assert_eq!(wrap("a    b", 9), ["a    b"]);
     }
 
     #[test]

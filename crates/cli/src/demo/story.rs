@@ -1,31 +1,21 @@
-//! The story: a child, a parent, a specialist, those who are refused, an emergency, a farewell.
+//! The story: a child, a parent, a specialist at another hospital, those who are refused, a farewell.
+//! What happens when machines die is told in `faults`.
 
 use super::{
-    cast::{self, Case, LOCUM, People, SPECIALIST, words},
-    figures::Figures,
+    cast::{self, Case},
+    figures::{Figures, Timed},
+    nodes::{CHILDRENS, COUNT, LABORATORY, Network, PYLOS, QUORUM, wait_for},
+    people::{CLINICIAN, LOCUM, People, SPECIALIST},
+    scene::{Shared, list, reasons},
     stage::Stage,
 };
-use crate::running::Running;
+use crate::http::{JSON, text};
 use anyhow::{Context, Result, bail};
-use codec::Category;
-use consent::{
-    Controller, ControllerRole, Grantee, Label, PractitionerAt, PractitionerId, Purpose, Reason,
-    Records, Selection, break_glass::Verdict,
-};
-use node::{
-    Ambient, Caller, Error, Handle, InstitutionId, Millis, RecordId, SubjectId,
-    break_glass::{BreakGlassOpen, BreakGlassQuery, BreakGlassReview},
-    consent_change::{ConsentChange, ConsentDesk, ConsentQuery, GrantDraft},
-    disclosure::{DisclosureQuery, Outcome},
-    erase::Erase,
-    record::{Content, Fetch, Fetched, Payload, Provenance, Submission},
-    subject::{SubjectOpen, Wait},
-};
+use codec::{RecordId, SubjectId};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, time::Duration, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
 const DAY_MS: u64 = 86_400_000;
-const FINAL: Wait = Wait::Final { timeout_ms: 20_000 };
 
 /// A family in the demo: its subject, and its case's record.
 pub(crate) struct Family {
@@ -35,71 +25,90 @@ pub(crate) struct Family {
     pub(crate) erased: bool,
 }
 
-/// The story so far.
-pub(crate) struct Story<'a> {
-    stage: &'a Stage,
-    pub(crate) node: Handle,
-    clock: Ambient,
-    pub(crate) people: People,
-    pub(crate) families: Vec<Family>,
-    pub(crate) figures: Figures,
-    pub(crate) acts: Vec<Value>,
+/// What came from another institution, for the proofs.
+pub(crate) struct Received {
+    pub(crate) part: Vec<u8>,
+    pub(crate) receipt: Vec<u8>,
 }
 
-/// The family the story is about, the one of the emergency, the one that leaves.
-const CHILD: usize = 0;
-const EMERGENCY: usize = 1;
+/// The story so far.
+pub(crate) struct Story<'a> {
+    pub(crate) stage: &'a Stage,
+    pub(crate) network: Network,
+    pub(crate) people: People,
+    /// Cases that are still to be deposited.
+    pub(crate) later: Vec<Case>,
+    pub(crate) families: Vec<Family>,
+    pub(crate) received: Option<Received>,
+    pub(crate) figures: Figures,
+    pub(crate) acts: Vec<Value>,
+    /// The height at which each node was seen last.
+    pub(crate) heights: [u64; COUNT],
+}
+
+/// The family the story is about, the one of the emergency, the one that leaves, and one whose decisions
+/// are timed.
+pub(crate) const CHILD: usize = 0;
+pub(crate) const EMERGENCY: usize = 1;
 const LEAVING: usize = 2;
+pub(crate) const TIMED: usize = 3;
+
+/// How many cases come in while machines are down.
+const LATER: usize = 2;
+/// How many decisions are timed, with all nodes running and with one killed.
+pub(crate) const DECISIONS: usize = 2;
 
 impl<'a> Story<'a> {
-    pub(crate) fn new(
-        stage: &'a Stage,
-        running: &Running,
-        clock: Ambient,
-        ready_ms: f64,
-    ) -> Result<Self> {
-        let mut other = [0_u8; 16];
-        crate::entropy::fill(&mut other)?;
+    pub(crate) fn new(stage: &'a Stage, network: Network) -> Result<Self> {
         Ok(Self {
             stage,
-            node: running.handle(),
-            clock,
-            people: People {
-                hospital: running.institution(),
-                elsewhere: InstitutionId::new(other),
-            },
+            people: People::new(&network)?,
+            network,
+            later: Vec::new(),
             families: Vec::new(),
-            figures: Figures::new(ready_ms),
+            received: None,
+            figures: Figures::default(),
             acts: Vec::new(),
+            heights: [0; COUNT],
         })
     }
 
-    pub(crate) async fn tell(&mut self) -> Result<()> {
+    pub(crate) fn tell(&mut self) -> Result<()> {
+        self.founded();
+        self.child()?;
+        self.deposits()?;
+        self.before_the_grant()?;
+        self.grant()?;
+        self.specialist_reads()?;
+        self.laboratory_answers()?;
+        self.refusals()?;
+        self.parent_looks()?;
+        self.revocation()?;
+        self.one_dies()?;
+        self.quorum_is_lost()?;
+        self.quorum_is_back()?;
+        self.farewell()
+    }
+
+    fn founded(&mut self) {
+        self.stage
+            .heading("Four institutions, one ledger, no one in charge");
+        self.stage.say(
+            "Each keeps its own records on its own disk, under its own keys. Each runs its own node: here, four \
+             processes on this machine that speak over TCP. Together they vote on every block.",
+        );
+        self.picture("The network", &[]);
+        let names: Vec<&str> = self.network.members.iter().map(|m| m.name).collect();
+        self.act("founded", json!({"institutions": names, "quorum": QUORUM}));
+    }
+
+    fn child(&mut self) -> Result<()> {
         let mut cases = cast::cases()?;
         // The story opens on a young child: the first one under six that the index names.
         if let Some(at) = cases.iter().position(|c| c.label.ends_with(" 4 years")) {
             cases.swap(0, at);
         }
-        self.child(cases)?;
-        self.deposits().await?;
-        self.grant().await?;
-        self.specialist_reads().await?;
-        self.refusals().await?;
-        self.parent_looks().await?;
-        self.revocation().await?;
-        self.emergency().await?;
-        self.farewell().await
-    }
-
-    fn now(&self) -> u64 {
-        self.clock.now_ms()
-    }
-
-    fn act(&mut self, name: &str, value: Value) {
-        self.acts.push(json!({"act": name, "seen": value}));
-    }
-
-    fn child(&mut self, cases: Vec<Case>) -> Result<()> {
+        self.later = cases.split_off(cases.len() - LATER);
         let case = cases.first().context("no case is shipped")?;
         let (observed, excluded) = cast::findings(&case.bytes)?;
         self.stage.heading("A child");
@@ -125,7 +134,6 @@ impl<'a> Story<'a> {
         );
         let value = json!({"label": case.label, "publication": case.publication, "disease": case.disease,
             "observed": observed.len(), "excluded": excluded.len()});
-        self.act("a child", value);
         self.families = cases
             .into_iter()
             .map(|case| Family {
@@ -135,23 +143,21 @@ impl<'a> Story<'a> {
                 erased: false,
             })
             .collect();
+        self.act("a child", value);
         Ok(())
     }
 
-    async fn deposits(&mut self) -> Result<()> {
-        self.stage.heading("1  The hospital keeps the records");
+    fn deposits(&mut self) -> Result<()> {
+        self.stage.heading("1  Each keeps its own records");
         let bundles = cast::bundles()?;
-        let total = self.families.len() + bundles.len();
-        for at in 0..self.families.len() {
-            let bytes = self.families[at]
-                .case
-                .as_ref()
-                .map(|c| c.bytes.clone())
-                .unwrap_or_default();
-            let subject = self.open(at).await?;
-            let records = self
-                .deposit(subject, Payload::Phenopacket(Content::new(bytes)))
-                .await?;
+        let cases = self.families.len();
+        let total = cases + bundles.len();
+        let clinician = self.people.clinician.clone();
+        for at in 0..cases {
+            let subject = self.open(&self.people.desk)?;
+            let case = self.families[at].case.as_ref();
+            let bytes = case.context("a family without a case")?.bytes.clone();
+            let (records, _) = self.deposit(&clinician, subject, JSON, &bytes, false)?;
             let family = &mut self.families[at];
             family.subject = subject;
             family.records = records;
@@ -159,10 +165,9 @@ impl<'a> Story<'a> {
         }
         let mut resources = 0;
         for (at, bundle) in bundles.into_iter().enumerate() {
-            let subject = self.open(self.families.len()).await?;
-            let records = self
-                .deposit(subject, Payload::FhirBundle(Content::new(bundle)))
-                .await?;
+            let subject = self.open(&self.people.desk)?;
+            let media = "application/fhir+json";
+            let (records, _) = self.deposit(&clinician, subject, media, &bundle, false)?;
             resources += records.len();
             self.families.push(Family {
                 subject,
@@ -170,266 +175,206 @@ impl<'a> Story<'a> {
                 case: None,
                 erased: false,
             });
-            self.stage.progress(24 + at + 1, total, "records deposited");
+            self.stage
+                .progress(cases + at + 1, total, "records deposited");
         }
         self.stage.say(&format!(
-            "24 published cases and 3 synthetic FHIR bundles ({resources} resources) deposited: each sealed under \
-             its own family's key, durable on disk, and on its way to the ledger as a salted commitment.",
+            "{cases} published cases and 3 synthetic FHIR bundles ({resources} resources) deposited at {}: each sealed \
+             under its own family's key, durable on disk, and on its way to the ledger as a salted commitment.",
+            self.network.members[CHILDRENS].name
         ));
-        let phrase = self
-            .figures
-            .wait_for_final(&self.node, self.people.desk()?, &self.families)
-            .await?;
-        self.stage.say(&phrase);
+        let took = self.drained(CHILDRENS)?;
+        self.stage.say(&format!(
+            "All of it is final on the ledger {:.1} s later: three of the four institutions, or all, signed the blocks.",
+            took.as_secs_f64()
+        ));
+        for turn in 0..DECISIONS {
+            self.decision(turn, Timed::FinalWithAll)?;
+        }
         self.act(
             "deposits",
-            json!({"phenopackets": 24, "fhir_resources": resources}),
+            json!({"phenopackets": cases, "fhir_resources": resources}),
         );
         Ok(())
     }
 
-    async fn open(&self, number: usize) -> Result<SubjectId> {
-        let mother = Controller {
-            slot: 0,
-            role: ControllerRole::Guardian,
-            label: Label::new("Mother")?,
-            until: None,
+    fn before_the_grant(&mut self) -> Result<()> {
+        self.stage.heading("2  The specialist asks, and is refused");
+        let specialist = self.people.specialist.clone();
+        let Err(why) = self.share(&specialist, CHILDRENS, CHILD, "TREAT", "phenotype")? else {
+            bail!("{SPECIALIST} got records before anybody granted them");
         };
-        let opened = self
-            .node
-            .subject_open(SubjectOpen {
-                caller: self.people.desk()?,
-                controllers: vec![mother],
-                matures: None,
-                client_key: Some(format!("demo-{number}")),
-                wait: Wait::Durable,
-            })
-            .await?;
-        Ok(opened.subject)
+        let (from, to) = (PYLOS, CHILDRENS);
+        self.stage.say(&format!(
+            "{SPECIALIST} of {} asks {} for the child's findings. The request is signed, and logged at both ends. The \
+             answer: {} ({why})",
+            self.network.members[from].name,
+            self.network.members[to].name,
+            self.stage.good("refused"),
+        ));
+        self.act("before the grant", json!({"because": why}));
+        Ok(())
     }
 
-    async fn deposit(&mut self, subject: SubjectId, payload: Payload) -> Result<Vec<RecordId>> {
+    fn grant(&mut self) -> Result<()> {
+        self.stage.heading("3  The parent decides");
+        let specialist = self.draft(SPECIALIST, 30 * DAY_MS);
+        let locum = self.draft(LOCUM, 4_000);
+        let changes = json!({"changes": [{"grant-add": specialist}, {"grant-add": locum}]});
+        let desk = self.people.desk.clone();
         let from = Instant::now();
-        let deposited = self
-            .node
-            .record_deposit(Submission {
-                caller: self.people.laboratory()?,
-                subject,
-                payload,
-                record: None,
-                client_key: None,
-                expect_version: None,
-                provenance: Provenance {
-                    source: "demo".into(),
-                    note: String::new(),
-                },
-                wait: Wait::Durable,
-            })
-            .await?;
-        self.figures.deposit(from.elapsed());
-        Ok(deposited.records.iter().map(|r| r.record).collect())
-    }
-
-    async fn grant(&mut self) -> Result<()> {
-        self.stage.heading("2  The parent decides");
-        let now = self.now();
-        let to = |name: &str| -> Result<Grantee> {
-            Ok(Grantee::Practitioner(PractitionerAt {
-                institution: self.people.elsewhere,
-                practitioner: PractitionerId::new(name)?,
-            }))
-        };
-        let draft = |grantee, until| GrantDraft {
-            grantee,
-            purposes: [Purpose::Treat].into(),
-            categories: [Category::Phenotype].into(),
-            from: Millis::new(now),
-            until: Millis::new(until),
-            exceptions: BTreeSet::new(),
-        };
-        let specialist = draft(to(SPECIALIST)?, now + 30 * DAY_MS);
-        let locum = draft(to(LOCUM)?, now + 4_000);
-        let from = Instant::now();
-        self.desk(
-            CHILD,
-            vec![
-                ConsentChange::GrantAdd(specialist),
-                ConsentChange::GrantAdd(locum),
-            ],
-            FINAL,
-        )
-        .await?;
-        self.figures.consent(from.elapsed());
-        let shown = self
-            .node
-            .consent_show(ConsentQuery {
-                caller: self.people.parent(self.families[CHILD].subject)?,
-                subject: self.families[CHILD].subject,
-            })
-            .await?;
-        let mut lines: Vec<String> = shown
-            .grants
+        self.sent(&desk, "PUT", &self.of(CHILD, "consent"), &changes, true)?;
+        self.figures.add(Timed::FinalWithAll, from.elapsed());
+        let parent = self.parent(CHILD)?;
+        let shown = self.got(&parent, &self.of(CHILD, "consent"))?;
+        if shown["opening_matches"] != true {
+            bail!("the consent state does not open the leaf on the ledger");
+        }
+        let mut lines: Vec<String> = list(&shown["says"])
             .iter()
-            .map(|g| format!("• {}", g.sentence))
+            .map(|says| format!("• {}", text(says)))
             .collect();
-        lines.extend(shown.notes.iter().map(|n| format!("• {n}")));
         lines.push(consent::listing::COPIES_REMAIN.to_owned());
         self.stage
             .card("What the parent sees: who may see what", &lines);
-        if !shown.opening_matches {
-            bail!("the consent state does not open the leaf on the ledger");
-        }
         self.stage.say("The ledger holds a salted commitment to exactly this list. It never shows who was granted what.");
         self.act("grant", json!({"sentences": lines}));
         Ok(())
     }
 
-    async fn desk(&self, family: usize, changes: Vec<ConsentChange>, wait: Wait) -> Result<u64> {
-        let accepted = self
-            .node
-            .consent_desk(ConsentDesk {
-                caller: self.people.desk()?,
-                subject: self.families[family].subject,
-                expect_sequence: None,
-                changes,
-                wait,
-            })
-            .await?;
-        Ok(accepted.sequence)
-    }
-
-    async fn fetch(
-        &mut self,
-        caller: Caller,
-        purpose: Purpose,
-        family: usize,
-        categories: &[Category],
-    ) -> Result<Fetched, Error> {
-        let family = &self.families[family];
+    fn specialist_reads(&mut self) -> Result<()> {
+        self.stage.heading("4  The specialist reads exactly that");
+        let specialist = self.people.specialist.clone();
         let from = Instant::now();
-        let fetched = self
-            .node
-            .record_fetch(Fetch {
-                caller,
-                purpose,
-                study: None,
-                subject: family.subject,
-                selection: Selection {
-                    categories: categories.iter().copied().collect(),
-                    records: Records::Only(family.records.iter().copied().take(1).collect()),
-                },
-                partial: false,
-                version: None,
-            })
-            .await;
-        self.figures.read(from.elapsed());
-        fetched
-    }
-
-    async fn specialist_reads(&mut self) -> Result<()> {
-        self.stage.heading("3  The specialist reads exactly that");
-        let specialist = self.people.specialist()?;
-        let fetched = self
-            .fetch(specialist, Purpose::Treat, CHILD, &[Category::Phenotype])
-            .await?;
-        let record = fetched
-            .records
-            .first()
-            .context("the grant gave no record")?;
-        let got: Vec<Category> = record.projections.iter().map(|p| p.category).collect();
-        if got != [Category::Phenotype] || record.stored_form.is_some() {
-            bail!("the specialist got {}, more than was granted", words(&got));
+        let shared = self.shared(&specialist, CHILDRENS, CHILD, "TREAT", "phenotype")?;
+        self.figures.add(Timed::Share, from.elapsed());
+        let shared: Shared = shared.read()?;
+        let record = shared.records.first().context("the grant gave no record")?;
+        let got: Vec<&str> = record.parts.iter().map(|p| p.category.as_str()).collect();
+        if got != ["phenotype"] {
+            bail!(
+                "the specialist got {}, more than was granted",
+                got.join(", ")
+            );
         }
-        let bytes = record.projections[0].bytes.as_bytes();
-        let projection: Value = serde_json::from_slice(bytes)?;
-        let labels: Vec<String> = projection["phenotypicFeatures"]
-            .as_array()
-            .into_iter()
-            .flatten()
+        let part = record.parts[0].body.get();
+        let projection: Value = serde_json::from_str(part)?;
+        let labels: Vec<String> = list(&projection["phenotypicFeatures"])
+            .iter()
             .filter(|f| f["excluded"] != true)
-            .filter_map(|f| f["type"]["label"].as_str().map(str::to_owned))
+            .map(|f| text(&f["type"]["label"]))
             .collect();
-        let members: Vec<String> = projection
+        let members: Vec<&str> = projection
             .as_object()
             .into_iter()
-            .flat_map(|o| o.keys().cloned())
+            .flat_map(|o| o.keys().map(String::as_str))
             .collect();
         self.stage.card(
-            &format!("What {SPECIALIST} sees, at another institution"),
+            &format!(
+                "What {SPECIALIST} sees, at {}",
+                self.network.members[PYLOS].name
+            ),
             &[
                 format!("Findings  {}", labels.join(" · ")),
-                format!("Received  {} bytes: {}", bytes.len(), members.join(", ")),
+                format!("Received  {} bytes: {}", part.len(), members.join(", ")),
                 "Not received: identity, genomic, laboratory, vitals, documents".to_owned(),
-                format!("Because   {}", fetched.permit.basis),
+                format!("Because   {}", shared.because.join("; ")),
             ],
         );
+        let visits = format!("/v1/subjects/{}/disclosures", shared.visitor);
+        let officer = self.people.officer_elsewhere.clone();
+        let visits = self.got(&officer, &visits)?;
+        let logged = list(&visits["disclosures"]);
+        if !logged
+            .iter()
+            .any(|row| row["disclosure"] == shared.logged.as_str())
+        {
+            bail!("the specialist's own hospital has no trace of the read");
+        }
+        self.stage.say(
+            "It travelled sealed to that hospital's key, over TLS. Its node held every part against the commitment on \
+             the ledger, logged the read on its own side too, and kept nothing else.",
+        );
+        let (bytes, named) = (part.len(), json!(members));
         self.act(
             "specialist",
-            json!({"categories": words(&got), "bytes": bytes.len(), "members": members}),
+            json!({"categories": got.join(", "), "bytes": bytes, "members": named, "disclosure": shared.disclosure}),
         );
+        self.received = Some(Received {
+            part: part.as_bytes().to_vec(),
+            receipt: codec::hex::decode(&record.receipt)?,
+        });
         Ok(())
     }
 
-    async fn refusals(&mut self) -> Result<()> {
+    /// The other way round: the laboratory holds the sequence, and the ward asks.
+    fn laboratory_answers(&mut self) -> Result<()> {
+        self.stage.heading("5  The laboratory answers the ward");
+        let case = self.families[CHILD].case.as_ref();
+        let bytes = case.context("a child without a case")?.bytes.clone();
+        let (desk, laboratory) = (
+            self.people.laboratory_desk.clone(),
+            self.people.laboratory.clone(),
+        );
+        let subject = self.open(&desk)?;
+        let from = Instant::now();
+        self.deposit(&laboratory, subject, JSON, &bytes, true)?;
+        self.figures.add(Timed::RecordFinal, from.elapsed());
+        let grant = self.draft_for(CHILDRENS, CLINICIAN, "genomic", 30 * DAY_MS);
+        let path = format!("/v1/subjects/{subject}/grants");
+        self.sent(&desk, "POST", &path, &grant, true)?;
+        let clinician = self.people.clinician.clone();
+        let from = Instant::now();
+        let asked = json!({"custodian": self.network.members[LABORATORY].id.to_string(),
+            "subject": subject.to_string(), "purpose": "TREAT", "categories": ["genomic"]});
+        let shared = self.sent(&clinician, "POST", "/v1/shares", &asked, false)?;
+        self.figures.add(Timed::Share, from.elapsed());
+        let shared: Shared = serde_json::from_value(shared)?;
+        let part = shared.records.first().and_then(|r| r.parts.first());
+        let part: Value = serde_json::from_str(part.context("no genomic part came")?.body.get())?;
+        let variants = variants(&part);
+        self.stage.card(
+            &format!("What {CLINICIAN} sees of the laboratory's record"),
+            &[
+                format!("Variant   {}", variants.join(" · ")),
+                "The laboratory knows the child under another id, and never learns the hospital's."
+                    .to_owned(),
+            ],
+        );
+        self.act("laboratory", json!({"variants": variants}));
+        Ok(())
+    }
+
+    fn refusals(&mut self) -> Result<()> {
         self.stage
-            .heading("4  Everybody else is refused, with the reason");
+            .heading("6  Everybody else is refused, with the reason");
+        let (locum, stranger, specialist) = (
+            self.people.locum.clone(),
+            self.people.stranger.clone(),
+            self.people.specialist.clone(),
+        );
         // The locum's grant ends while we watch.
-        let patience = Instant::now();
-        while patience.elapsed() < Duration::from_secs(10) {
-            let locum = self.people.locum()?;
-            if self
-                .fetch(locum, Purpose::Treat, CHILD, &[Category::Phenotype])
-                .await
-                .is_err()
-            {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        wait_for("the locum's grant to end", || {
+            let asked = self.share(&locum, CHILDRENS, CHILD, "TREAT", "phenotype")?;
+            Ok(asked.is_err().then_some(()))
+        })?;
         let asked = [
-            (
-                "stranger",
-                self.people.stranger()?,
-                Purpose::Treat,
-                Category::Phenotype,
-            ),
-            (
-                "wrong purpose",
-                self.people.specialist()?,
-                Purpose::Hresch,
-                Category::Phenotype,
-            ),
-            (
-                "wrong category",
-                self.people.specialist()?,
-                Purpose::Treat,
-                Category::Genomic,
-            ),
-            (
-                "expired grant",
-                self.people.locum()?,
-                Purpose::Treat,
-                Category::Phenotype,
-            ),
+            ("nobody asked them", &stranger, "TREAT", "phenotype"),
+            ("wrong purpose", &specialist, "HRESCH", "phenotype"),
+            ("wrong category", &specialist, "TREAT", "genomic"),
+            ("expired grant", &locum, "TREAT", "phenotype"),
         ];
         let mut rows = Vec::new();
-        for (what, caller, purpose, category) in asked {
-            let who = caller.actor.practitioner.to_string();
-            match self.fetch(caller, purpose, CHILD, &[category]).await {
-                Ok(_) => bail!("{what}: {who} was not refused"),
-                Err(Error::Denied { denial, .. }) => rows.push(vec![
+        for (what, who, purpose, category) in asked {
+            match self.share(who, CHILDRENS, CHILD, purpose, category)? {
+                Ok(_) => bail!("{what}: {} was not refused", who.name),
+                Err(why) => rows.push(vec![
                     what.to_owned(),
-                    who,
-                    purpose.to_string(),
-                    category.as_str().to_owned(),
-                    denial
-                        .missing
-                        .iter()
-                        .map(ToString::to_string)
-                        .collect::<Vec<_>>()
-                        .join("; "),
+                    who.name.to_owned(),
+                    purpose.to_owned(),
+                    category.to_owned(),
+                    why,
                 ]),
-                Err(other) => return Err(other.into()),
             }
         }
         self.stage
@@ -438,79 +383,66 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    async fn parent_looks(&mut self) -> Result<()> {
-        self.stage.heading("5  The parent sees who looked");
-        let subject = self.families[CHILD].subject;
-        let list = self.node.disclosure_list(DisclosureQuery {
-            caller: self.people.parent(subject)?,
-            subject,
-            from: Millis::new(0),
-            until: Millis::new(self.now() + 1),
-        });
+    fn parent_looks(&mut self) -> Result<()> {
+        self.stage.heading("7  The parent sees who looked");
+        let trail = self.trail(CHILD)?;
         let mut rows: Vec<Vec<String>> = Vec::new();
-        let mut count = 0;
-        for seen in list.await?.disclosures {
-            count += 1;
-            let outcome = match &seen.outcome {
-                Outcome::Permitted(_) if seen.act.is_some() => "acted",
-                Outcome::Permitted(_) => "looked",
-                Outcome::Refused(_) => "refused",
+        for seen in &trail {
+            let words: Vec<String> = list(&seen["categories"]).iter().map(text).collect();
+            let outcome = match (seen["permitted"] == true, words.is_empty()) {
+                (true, true) => "acted",
+                (true, false) => "looked",
+                (false, _) => "refused",
             };
             let row = vec![
-                seen.practitioner.to_string(),
+                text(&seen["practitioner"]),
+                self.place(&seen["institution"]),
                 outcome.to_owned(),
-                seen.purpose.to_string(),
-                seen.act.unwrap_or_else(|| words(&seen.categories)),
+                text(&seen["purpose"]),
+                match words.is_empty() {
+                    true => text(&seen["act"]),
+                    false => words.join(", "),
+                },
             ];
             // The locum asked until it was refused: one line will do.
             if rows.last() != Some(&row) {
                 rows.push(row);
             }
         }
-        self.stage.table(&["who", "", "for", "what"], &rows);
+        let seen: BTreeSet<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+        if !seen.contains(SPECIALIST) || !seen.contains(LOCUM) {
+            bail!("the parent is not shown who asked from the other hospital");
+        }
+        self.stage.table(&["who", "of", "", "for", "what"], &rows);
         self.stage.say(&format!(
-            "{count} accesses, acts and refusals, each on disk before anything was opened or done. Every period's list is committed \
-             to on the ledger, so that leaving one out would show.",
+            "{} accesses, acts and refusals, each on disk before anything was opened or done, and those of the other \
+             hospital with its signed request. Every period's list is committed to on the ledger, so that leaving one \
+             out would show.",
+            trail.len()
         ));
         self.act("who looked", json!(rows));
         Ok(())
     }
 
-    async fn revocation(&mut self) -> Result<()> {
-        self.stage.heading("6  The parent changes her mind");
-        let subject = self.families[CHILD].subject;
-        let shown = self
-            .node
-            .consent_show(ConsentQuery {
-                caller: self.people.parent(subject)?,
-                subject,
-            })
-            .await?;
-        let revoked: Vec<ConsentChange> = shown
-            .latest
-            .grants
+    fn revocation(&mut self) -> Result<()> {
+        self.stage.heading("8  The parent changes her mind");
+        let desk = self.people.desk.clone();
+        let shown = self.got(&desk, &self.of(CHILD, "grants"))?;
+        let revoked: Vec<Value> = list(&shown["grants"])
             .iter()
-            .map(|g| ConsentChange::GrantRevoke(g.id))
+            .map(|grant| json!({"grant-revoke": grant["id"]}))
             .collect();
+        let changes = json!({"changes": revoked});
         let from = Instant::now();
-        self.desk(CHILD, revoked, Wait::Durable).await?;
+        self.sent(&desk, "PUT", &self.of(CHILD, "consent"), &changes, false)?;
         let accepted_ms = from.elapsed().as_secs_f64() * 1e3;
-        let specialist = self.people.specialist()?;
-        let Err(Error::Denied { denial, .. }) = self
-            .fetch(specialist, Purpose::Treat, CHILD, &[Category::Phenotype])
-            .await
-        else {
+        let specialist = self.people.specialist.clone();
+        let Err(why) = self.share(&specialist, CHILDRENS, CHILD, "TREAT", "phenotype")? else {
             bail!("a revoked grant was not refused at once");
         };
-        let why = denial
-            .missing
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("; ");
         self.stage.say(&format!(
             "Revoked. Accepted in {accepted_ms:.1} ms and binding from that moment, before the ledger has finalised \
-             it. {SPECIALIST} asks again: {} ({why}).",
+             it. {SPECIALIST} asks again: {} ({why})",
             self.stage.good("refused"),
         ));
         self.act(
@@ -520,116 +452,50 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    async fn emergency(&mut self) -> Result<()> {
-        self.stage.heading("7  An emergency at night");
-        let subject = self.families[EMERGENCY].subject;
-        self.desk(EMERGENCY, vec![ConsentChange::Restrict(true)], FINAL)
-            .await?;
-        let doctor = self.people.emergency()?;
-        if self
-            .fetch(
-                doctor.clone(),
-                Purpose::Treat,
-                EMERGENCY,
-                &[Category::Phenotype],
-            )
-            .await
-            .is_ok()
-        {
-            bail!("a restricted record was read");
-        }
-        let opened = self
-            .node
-            .break_glass_open(BreakGlassOpen {
-                caller: doctor.clone(),
-                subject,
-                reason: Reason::new("Unconscious child, seizures, history unknown")?,
-                minutes: 60,
-            })
-            .await?;
-        let read = self
-            .fetch(doctor, Purpose::Btg, EMERGENCY, &[Category::Phenotype])
-            .await?;
-        let seen = self
-            .node
-            .break_glass_list(BreakGlassQuery {
-                caller: self.people.parent(subject)?,
-                subject: Some(subject),
-            })
-            .await?;
-        let notice = seen
-            .first()
-            .map(|s| s.notice.clone())
-            .context("no notice was left")?;
-        let reviewed = self
-            .node
-            .break_glass_review(BreakGlassReview {
-                caller: self.people.officer()?,
-                subject,
-                session: opened.session,
-                verdict: Verdict::Justified,
-                note: Reason::new("Emergency admission confirmed by the ward")?,
-            })
-            .await?;
-        self.stage.say(
-            "Another family had restricted its record: even the hospital's own doctors are refused. Its child comes in \
-             unconscious. The emergency doctor gives a reason and breaks the glass; it needs nobody's leave and no quorum.",
-        );
-        self.stage
-            .card("What that parent is told", std::slice::from_ref(&notice));
-        self.stage.say(&format!(
-            "{} record read under break-glass; reviewed by a second person: {}.",
-            read.records.len(),
-            reviewed
-                .review
-                .map_or("not yet".to_owned(), |r| r.verdict.to_string()),
-        ));
-        self.act(
-            "emergency",
-            json!({"notice": notice, "records": read.records.len()}),
-        );
-        Ok(())
-    }
-
-    async fn farewell(&mut self) -> Result<()> {
-        self.stage.heading("8  A family leaves");
-        let subject = self.families[LEAVING].subject;
-        let doctor = self.people.clinician()?;
-        self.fetch(
-            doctor.clone(),
-            Purpose::Treat,
-            LEAVING,
-            &[Category::Phenotype],
-        )
-        .await?;
+    fn farewell(&mut self) -> Result<()> {
+        self.stage.heading("12  A family leaves");
+        let parent = self.parent(LEAVING)?;
+        let clinician = self.people.clinician.clone();
+        self.read(&clinician, LEAVING, "TREAT")?.value()?;
         let from = Instant::now();
-        let erased = self
-            .node
-            .erase(Erase {
-                caller: self.people.parent(subject)?,
-                subject,
-            })
-            .await?;
+        let path = self.of(LEAVING, "");
+        let erased = self.ask(&parent, "DELETE", &path, None, false)?.value()?;
         let took_ms = from.elapsed().as_secs_f64() * 1e3;
-        let why = match self
-            .fetch(doctor, Purpose::Treat, LEAVING, &[Category::Phenotype])
-            .await
-        {
-            Ok(_) => bail!("an erased record was read"),
-            Err(error) => error.to_string(),
-        };
+        let after = self.read(&clinician, LEAVING, "TREAT")?;
+        if after.status == 200 {
+            bail!("an erased record was read");
+        }
+        let why = reasons(&after)?;
         self.families[LEAVING].erased = true;
+        let handed = list(&erased["disclosures"]).len();
         self.stage.say(&format!(
             "Their key is destroyed in {took_ms:.0} ms: no file of this hospital opens their records again, nor does a \
-             backup's copy of the store. They take along the list of the {} accesses there were, with the key that proves it. The \
-             clinician asks once more: {} ({why}).",
-            erased.handover.disclosures.len(),
+             backup's copy of the store. They take along the list of the {handed} accesses there were, with the key \
+             that proves it. The clinician asks once more: {} ({why})",
             self.stage.good("refused"),
         ));
         self.act(
             "farewell",
-            json!({"disclosures_handed_over": erased.handover.disclosures.len(), "refusal": why}),
+            json!({"disclosures_handed_over": handed, "refusal": why}),
         );
         Ok(())
     }
+}
+
+/// The variants of a genomic part, as laboratories name them.
+fn variants(part: &Value) -> Vec<String> {
+    list(&part["interpretations"])
+        .iter()
+        .flat_map(|found| list(&found["diagnosis"]["genomicInterpretations"]))
+        .map(|found| {
+            let variant = &found["variantInterpretation"]["variationDescriptor"];
+            let gene = text(&variant["geneContext"]["symbol"]);
+            let spelled = list(&variant["expressions"]).iter();
+            let spelled = spelled.map(|e| text(&e["value"])).next();
+            format!(
+                "{gene} {}",
+                spelled.unwrap_or_else(|| text(&variant["label"]))
+            )
+        })
+        .collect()
 }

@@ -200,6 +200,18 @@ impl Institution {
     }
 }
 
+/// Waits for something to be found.
+pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let from = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(from.elapsed() < PATIENCE, "waiting for {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A running node.
 pub(crate) struct Server<'a> {
     institution: &'a Institution,
@@ -332,15 +344,8 @@ impl Server<'_> {
         })
     }
 
-    pub(crate) fn wait_for<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-        let from = Instant::now();
-        loop {
-            if let Some(found) = found() {
-                return found;
-            }
-            assert!(from.elapsed() < PATIENCE, "waiting for {what}");
-            thread::sleep(Duration::from_millis(20));
-        }
+    pub(crate) fn wait_for<T>(&self, what: &str, found: impl FnMut() -> Option<T>) -> T {
+        wait_for(what, found)
     }
 
     /// Ends it as a loss of power would; what it wrote to its standard error.

@@ -8,6 +8,7 @@
 mod binary;
 mod cosigning;
 mod damage;
+mod demo;
 mod full;
 mod inspection;
 mod institution;

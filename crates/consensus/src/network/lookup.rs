@@ -45,6 +45,14 @@ const HANDSHAKE_AHEAD: Duration = Duration::from_secs(15 * 60);
 /// Oldest handshake message accepted.
 const HANDSHAKE_AGE: Duration = Duration::from_secs(15 * 60);
 
+/// How often a connection with nothing else to carry is shown to be alive.
+///
+/// Whoever reads pings that come faster than twice this stops reading that connection until they no longer do. What
+/// a wire held back while it was dead arrives at once, so that pings every few seconds would keep a mended
+/// connection dumb for about as long as it was dead. With more than half of the time after which a dead connection
+/// is given up (`read_write_timeout` of the runtime, 60 s), two of them wait at most.
+const PING: Duration = Duration::from_secs(50);
+
 /// Validators at known addresses.
 pub struct Lookup {
     signer: PrivateKey,
@@ -115,6 +123,7 @@ impl Lookup {
         );
         config.allow_private_ips = self.allow_private_ips;
         config.tracked_peer_sets = TRACKED_EPOCHS;
+        config.ping_frequency = PING;
         // Institutions sit behind address translation; the handshake authenticates them.
         config.bypass_ip_check = true;
         config
@@ -215,5 +224,26 @@ impl Peers for Directory {
             let peers = AddressableTrackedPeers::new(primary, secondary);
             let _ = self.oracle.track(epoch, peers);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// See [`PING`].
+    #[test]
+    fn a_connection_that_was_dead_has_no_backlog_of_pings() {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 1));
+        let seed = keys::Secret::from_bytes([7; 32]);
+        let lookup = Lookup::new(&seed, listen, Vec::new()).unwrap();
+        let plan = ChannelPlan {
+            max_message_bytes: 1 << 20,
+            namespace: Vec::new(),
+        };
+        let ping = lookup.config(&plan, 3).ping_frequency;
+        let given_up = commonware_runtime::tokio::Config::new().read_write_timeout();
+        assert!(ping < given_up, "an idle connection would be given up");
+        assert!(ping.saturating_mul(2) > given_up, "{ping:?}");
     }
 }

@@ -1,0 +1,132 @@
+//! The demo, as a person runs it: its whole story over four processes, and what it leaves behind.
+
+use crate::{
+    binary::{ended, ithaca, run},
+    institution::wait_for,
+};
+use serde_json::Value;
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// The acts in their order.
+const ACTS: [&str; 14] = [
+    "founded",
+    "a child",
+    "deposits",
+    "before the grant",
+    "grant",
+    "specialist",
+    "laboratory",
+    "refusals",
+    "who looked",
+    "revocation",
+    "one dies",
+    "no quorum",
+    "quorum back",
+    "farewell",
+];
+
+/// The nodes that run from folders below this one.
+fn nodes(below: &Path) -> usize {
+    let below = below.display().to_string();
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).into_owned());
+    lines
+        .filter(|line| line.contains(&below) && line.contains("\0node\0"))
+        .count()
+}
+
+#[test]
+fn the_whole_story_is_told_and_kept() {
+    let below = tempfile::tempdir().unwrap();
+    let kept = below.path().join("kept");
+    let shown = kept.display().to_string();
+    let told = run(["demo", "--json", "--keep", &shown]).succeeded();
+    assert_eq!(nodes(below.path()), 0);
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    let acts = told["acts"].as_array().unwrap();
+    let names: Vec<&str> = acts.iter().map(|a| a["act"].as_str().unwrap()).collect();
+    assert_eq!(names[..ACTS.len()], ACTS);
+    assert_eq!(names[ACTS.len()..], ["proofs"]);
+    let seen = |name: &str| {
+        let act = acts.iter().find(|act| act["act"] == name).unwrap();
+        act["seen"].clone()
+    };
+    assert_eq!(seen("specialist")["categories"], "phenotype");
+    assert!(seen("laboratory")["variants"][0].as_str().unwrap().len() > 5);
+    assert_eq!(seen("refusals").as_array().unwrap().len(), 4);
+    let why = seen("no quorum")["because"].clone();
+    assert!(
+        why.as_str().unwrap().contains("waits for the ledger"),
+        "{why}"
+    );
+    assert!(seen("no quorum")["waiting"].as_u64().unwrap() >= 2);
+    assert!(seen("quorum back")["disclosures_proved"].as_u64().unwrap() >= 1);
+
+    // All of it is there, and proves itself: also what was taken while one node, or two, were dead.
+    let genesis = kept.join("genesis.cbor").display().to_string();
+    for number in ["01", "26", "27"] {
+        let file = |ending: &str| format!("{shown}/receipts/{number}.{ending}");
+        let (receipt, case) = (file("cbor"), file("json"));
+        let said = run(["verify", &receipt, "--genesis", &genesis, "--leaf", &case]).succeeded();
+        assert!(said.out.starts_with("HOLDS"), "{}", said.out);
+    }
+    let folders = fs::read_dir(kept.join("network")).unwrap().filter(|entry| {
+        let entry = entry.as_ref().unwrap().path();
+        entry.join("node.toml").exists() && entry.join("custody").exists()
+    });
+    assert_eq!(folders.count(), 4);
+    let again = run(["demo", "--keep", &shown]).refused();
+    assert!(
+        again.contains("is not empty; give --keep a new folder"),
+        "{again}"
+    );
+}
+
+/// A demo whose four nodes run.
+fn started(below: &Path) -> Child {
+    let demo = ithaca()
+        .arg("demo")
+        .env("TMPDIR", below)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("four nodes", || (nodes(below) == 4).then_some(()));
+    demo
+}
+
+fn signal(child: &Child, signal: &str) {
+    let told = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status();
+    assert!(told.unwrap().success());
+}
+
+#[test]
+fn told_to_stop_it_leaves_neither_process_nor_folder() {
+    let below = tempfile::tempdir().unwrap();
+    let demo = started(below.path());
+    signal(&demo, "-TERM");
+    let mut output = demo.wait_with_output().unwrap();
+    output.stdout.clear();
+    let said = ended(output).refused();
+    assert!(said.contains("its nodes are ended"), "{said}");
+    assert_eq!(nodes(below.path()), 0);
+    assert_eq!(fs::read_dir(below.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn killed_it_leaves_no_process() {
+    let below = tempfile::tempdir().unwrap();
+    let mut demo = started(below.path());
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    wait_for("the nodes to end", || {
+        (nodes(below.path()) == 0).then_some(())
+    });
+}
