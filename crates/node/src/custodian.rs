@@ -19,7 +19,7 @@ use ledger::entry::Entry;
 use ledger::state::SubjectLeaf;
 use ledger::{KeyId, SignedEntry};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::Store;
 use vault::{ConsentView, QueuedCommitment, Signed, Vault};
@@ -57,7 +57,7 @@ pub(crate) struct Custodian<S: Store> {
     /// After a restore: subjects whose consent states kept here are not the ledger's.
     pub(crate) behind: AtomicU64,
     /// How many requests of other institutions are worked on.
-    pub(crate) shares: Arc<AtomicUsize>,
+    pub(crate) shares: crate::share::Places,
     /// Entries that were handed to consensus by this process and are not final.
     pub(crate) submitted: Mutex<BTreeSet<EntryId>>,
     /// Commitments of batches that are on their way, for events; lost with the process.

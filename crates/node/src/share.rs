@@ -25,10 +25,12 @@ use consent::{Because, Purpose, Selection};
 mod answer;
 mod ask;
 mod peer;
+mod places;
 mod pointer;
 pub(crate) mod wire;
 
 pub use peer::PeerKeys;
+pub use places::{Place, Places};
 pub use pointer::{PointerRead, SharePoint};
 pub use wire::SharePointer;
 
@@ -45,6 +47,8 @@ pub const ANSWER_MAX_BYTES: usize = 48 * 1024 * 1024;
 /// The most requests of others that are worked on at a time, so that they cannot keep this institution's own
 /// people waiting.
 pub const AT_ONCE: usize = 32;
+/// Of those, the most of one institution.
+pub const AT_ONCE_EACH: usize = 24;
 
 /// Asks another institution for records.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ use crate::event::Broadcast;
 use crate::governance::keys::Signers;
 use crate::handle::{Handle, Job};
 use crate::record::form::Rules;
+use crate::share::{AT_ONCE, AT_ONCE_EACH, Places};
 use crate::wait::{Waits, Wakes};
 use codec::time::Millis;
 use commonware_runtime as runtime;
@@ -250,7 +251,7 @@ where
         counters: crate::status::Counters::default(),
         quiet_ms: AtomicU64::new(0),
         behind: AtomicU64::new(0),
-        shares: Arc::default(),
+        shares: Places::new(AT_ONCE, AT_ONCE_EACH),
         submitted: Mutex::default(),
         batched: Mutex::default(),
     });

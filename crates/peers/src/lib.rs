@@ -59,6 +59,8 @@ impl End for Handle {
 pub struct Bounds {
     /// At most so many connections of others at a time.
     pub connections: usize,
+    /// Of those, at most so many of one institution.
+    pub each: usize,
     /// The longest a handshake may take.
     pub handshake: Duration,
     /// The longest a peer may keep silent between two requests.
@@ -73,6 +75,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             connections: 256,
+            each: 64,
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             exchange: Duration::from_secs(30),

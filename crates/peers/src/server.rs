@@ -2,7 +2,7 @@
 
 use crate::frame::{self, Status};
 use crate::{Bounds, End, tls};
-use node::share::{REQUEST_MAX_BYTES, ShareQuery};
+use node::share::{Places, REQUEST_MAX_BYTES, ShareQuery};
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -32,6 +32,7 @@ pub async fn serve(
     let mut shutdown = pin!(shutdown);
     let (stop, stopping) = watch::channel(());
     let mut open = JoinSet::new();
+    let places = Places::new(bounds.connections, bounds.each);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
@@ -40,8 +41,10 @@ pub async fn serve(
                 Ok((stream, _)) => {
                     let (acceptor, end) = (acceptor.clone(), end.clone());
                     let (bounds, stopping) = (bounds.clone(), stopping.clone());
+                    let places = places.clone();
                     open.spawn(async move {
-                        if let Err(error) = connection(stream, acceptor, end, bounds, stopping).await {
+                        let connection = connection(stream, acceptor, end, places, bounds, stopping);
+                        if let Err(error) = connection.await {
                             tracing::debug!(%error, "a connection of another institution ended");
                         }
                     });
@@ -69,11 +72,18 @@ async fn connection(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     end: Arc<dyn End>,
+    places: Places,
     bounds: Bounds,
     mut stopping: watch::Receiver<()>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = timeout(bounds.handshake, acceptor.accept(stream)).await??;
+    let whose = || tls::peer(&*end, stream.get_ref().1.peer_certificates());
+    let whose = whose().ok_or(io::ErrorKind::PermissionDenied)?;
+    let Some(_place) = places.take(Some(whose)) else {
+        tracing::debug!(institution = %whose, "it has too many connections");
+        return Ok(());
+    };
     loop {
         let next = tokio::select! {
             next = timeout(bounds.idle, frame::read(&mut stream, REQUEST_MAX_BYTES)) => next??,

@@ -11,7 +11,6 @@ use super::{
 use crate::custodian::Custodian;
 use crate::disclosure::log::{Logging, Trace};
 use crate::error::Error;
-use crate::handle::Place;
 use crate::record::fetch::Plan;
 use crate::witness::COSIGN;
 use codec::Domain;
@@ -33,7 +32,8 @@ const ASKED: &[u8] = b"asked/";
 
 impl<S: Store> Custodian<S> {
     pub(crate) async fn share_answer(&self, input: ShareQuery) -> Result<ShareAnswer, Error> {
-        let _place = self.share_place()?;
+        let busy = Error::Busy { in_flight: AT_ONCE };
+        let _place = self.shares.take(input.peer).ok_or(busy)?;
         if let Some(note) = input.bytes.strip_prefix(COSIGN) {
             let lines = self.peer_cosign(input.peer, note).await?;
             let bytes = lines.into_bytes();
@@ -257,11 +257,6 @@ impl<S: Store> Custodian<S> {
             return Err(too_large());
         }
         Ok(bytes)
-    }
-
-    /// A place among the requests of others.
-    fn share_place(&self) -> Result<Place, Error> {
-        Place::take(&self.shares, AT_ONCE)
     }
 
     /// A member of the network as it is now.

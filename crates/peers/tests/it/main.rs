@@ -155,6 +155,22 @@ async fn members_exchange_and_know_each_other() {
 }
 
 #[tokio::test]
+async fn one_institutions_connections_leave_room_for_others() {
+    let ledger = Ledger::of(&[(A, 1), (B, 2), (C, 3)]);
+    let bounds = Bounds {
+        each: 1,
+        ..Bounds::default()
+    };
+    let a = serving(Institution::new(A, 1, &ledger), bounds).await;
+    let of = |id, seed| client(&Institution::new(id, seed, &ledger), &[(A, a.address)]);
+    let (first, second, other) = (of(B, 2), of(B, 2), of(C, 3));
+    assert!(first.exchange(A, b"one").await.is_ok());
+    assert!(is_unreachable(&second.exchange(A, b"two").await));
+    assert!(other.exchange(A, b"three").await.is_ok());
+    assert!(first.exchange(A, b"four").await.is_ok());
+}
+
+#[tokio::test]
 async fn strangers_are_not_let_in_and_not_believed() {
     let ledger = Ledger::of(&[(A, 1), (B, 2), (C, 3)]);
     let a = serving(Institution::new(A, 1, &ledger), Bounds::default()).await;
