@@ -3,6 +3,7 @@
 //! Everything has a default; `docs/node.toml` shows all of it.
 
 use anyhow::{Context, Result, anyhow, bail};
+use consensus::network::PeerList;
 use consent::Policy;
 use keys::PublicKey;
 use node::InstitutionId;
@@ -14,7 +15,7 @@ use std::{
     collections::BTreeSet,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// `node.toml`.
@@ -28,6 +29,9 @@ pub(crate) struct Config {
     /// Who may see what for the institution's own care, how long records are kept, who breaks glass; what is
     /// left out is as built in.
     pub(crate) policy: Option<Policy>,
+    /// The file that it was read from.
+    #[serde(skip)]
+    pub(crate) path: Option<PathBuf>,
 }
 
 /// The HTTP edge.
@@ -146,8 +150,12 @@ impl Config {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-        Self::parse(&text)
-            .with_context(|| format!("the configuration {} is refused", path.display()))
+        let config = Self::parse(&text)
+            .with_context(|| format!("the configuration {} is refused", path.display()))?;
+        Ok(Self {
+            path: Some(path.to_owned()),
+            ..config
+        })
     }
 
     /// Parses and checks.
@@ -205,6 +213,12 @@ impl Share {
 }
 
 impl Ledger {
+    /// The peers, for the node.
+    pub(crate) fn peer_list(&self) -> PeerList {
+        let peers = self.peers.iter();
+        peers.map(|peer| (peer.key, peer.address)).collect()
+    }
+
     fn check(&self) -> Result<()> {
         let mut keys = BTreeSet::new();
         for peer in &self.peers {

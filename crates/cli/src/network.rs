@@ -189,7 +189,9 @@ fn join(options: &JoinOptions) -> Result<()> {
         options.out.display(),
         options.sponsor
     );
-    println!("Every member adds this to its node.toml and starts its node again:");
+    println!(
+        "Every member adds this to its node.toml, before the epoch ends in which it is admitted, or starts its node again:"
+    );
     print!(
         "{}",
         peer(&options.name, &application.node(), options.listen)

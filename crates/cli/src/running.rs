@@ -4,6 +4,7 @@
 use crate::config::Config;
 use anyhow::{Context as _, Result, anyhow, bail};
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use consensus::network::PeerSource;
 use futures::{
     channel::oneshot,
     executor::block_on,
@@ -187,8 +188,16 @@ fn settings_of(opened: &Opened, config: &Config) -> node::Config {
         opened.institution,
         config.ledger.listen,
     );
-    let peers = config.ledger.peers.iter();
-    settings.peers = peers.map(|peer| (peer.key, peer.address)).collect();
+    settings.peers = config.ledger.peer_list();
+    settings.peers_again = config.path.clone().map(|path| {
+        PeerSource::new(move || match Config::read(&path) {
+            Ok(config) => Some(config.ledger.peer_list()),
+            Err(error) => {
+                tracing::warn!("the peers of before stay: {error:#}");
+                None
+            }
+        })
+    });
     settings.limits.payload_bytes = config.http.payload_bytes;
     settings.policy = config.policy.clone().unwrap_or_default();
     settings

@@ -19,7 +19,7 @@ use commonware_p2p as p2p;
 use commonware_runtime::Quota;
 use commonware_utils::ordered::Set;
 
-pub use lookup::Lookup;
+pub use lookup::{Lookup, PeerList, PeerSource};
 pub use simulated::Simulated;
 
 /// What travels on a channel, in the order the channels are opened; the position is the channel

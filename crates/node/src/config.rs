@@ -1,6 +1,7 @@
 //! What an operator sets for one node. Durations in milliseconds, sizes in bytes.
 
 use codec::id::InstitutionId;
+use consensus::network::{PeerList, PeerSource};
 use consent::Policy;
 use ledger::Genesis;
 use std::net::SocketAddr;
@@ -15,7 +16,9 @@ pub struct Config {
     /// Where the engine listens for its peers.
     pub listen: SocketAddr,
     /// The other validators: consensus public key and address.
-    pub peers: Vec<(keys::PublicKey, SocketAddr)>,
+    pub peers: PeerList,
+    /// Asked for them again at each epoch's start.
+    pub peers_again: Option<PeerSource>,
     /// Prefix of the engine's storage partitions.
     pub partition: String,
     /// Time after which an empty block is made.
@@ -75,6 +78,7 @@ impl Config {
             institution,
             listen,
             peers: Vec::new(),
+            peers_again: None,
             partition: "ithaca".to_owned(),
             idle_block_ms: 10_000,
             leader_timeout_ms: 1_000,

@@ -76,6 +76,7 @@ impl Node {
         let seed = keychain.identity().validator_seed;
         let network =
             Lookup::new(&seed, config.listen, config.peers.clone()).ok_or(StartError::Validator)?;
+        let network = network.asking_again(config.peers_again.clone());
         Self::start_over(context, config, network, store, keychain).await
     }
 

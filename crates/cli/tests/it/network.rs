@@ -327,6 +327,70 @@ fn an_institution_joins_validates_and_changes_its_keys() {
 }
 
 #[test]
+fn who_joins_is_reached_without_a_restart() {
+    let below = tempfile::tempdir().unwrap();
+    let [first_port, second_port, third_port]: [u16; 3] = free_ports();
+    let passphrase = |name: &str| below.path().join(format!("{name}.passphrase"));
+    for name in ["Ithaca", "Pylos", "Argos"] {
+        fs::write(passphrase(name), format!("passphrase of {name}")).unwrap();
+    }
+    let mut text = "name = \"Two\"\n[parameters]\nepoch_blocks = 8\nbatch_interval_ms = 20\n\
+         subject_release_ms = 20\ndisclosure_period_ms = 250\n"
+        .to_owned();
+    for (name, port) in [("Ithaca", first_port), ("Pylos", second_port)] {
+        text += &format!(
+            "[[institution]]\nname = \"{name}\"\nkind = \"hospital\"\nvalidator = true\n\
+             peers = \"127.0.0.1:{port}\"\nhttp = \"127.0.0.1:0\"\npassphrase_file = \"{name}.passphrase\"\n"
+        );
+    }
+    let plan = below.path().join("institutions.toml");
+    fs::write(&plan, text).unwrap();
+    let network = below.path().join("network");
+    init(&plan, &network).succeeded();
+    let at = |name: &str, data: PathBuf| {
+        let scratch = below.path().join(format!("{name}-scratch"));
+        fs::create_dir(&scratch).unwrap();
+        Institution::of(&scratch, data, passphrase(name))
+    };
+    let ithaca = at("Ithaca", network.join("ithaca"));
+    let pylos = at("Pylos", network.join("pylos"));
+    let (first, second) = (ithaca.start(), pylos.start());
+    let sponsor = fs::read_to_string(ithaca.data().join("institution")).unwrap();
+    let (argos, application) = (below.path().join("argos"), below.path().join("application"));
+    let line = format!(
+        "network join {} --name Argos --kind laboratory --genesis {} --peers {} --sponsor {} \
+         --until-epoch 1000 --listen 127.0.0.1:{third_port} --http 127.0.0.1:0 --out {} --passphrase-file {}",
+        argos.display(),
+        network.join("genesis.cbor").display(),
+        network.join("peers.toml").display(),
+        sponsor.trim(),
+        application.display(),
+        passphrase("Argos").display()
+    );
+    let joined = run(line.split(' ')).succeeded().out;
+    let (_, as_peer) = joined.split_once("starts its node again:\n").unwrap();
+    let (as_peer, _) = as_peer.split_once("Once admitted").unwrap();
+    let argos = at("Argos", argos);
+    // Both go on running.
+    for institution in [&ithaca, &pylos] {
+        let config = institution.data().join("node.toml");
+        let text = fs::read_to_string(&config).unwrap() + as_peer;
+        fs::write(&config, text).unwrap();
+    }
+    let said = govern(&first, &format!("propose admit {}", application.display()));
+    let said = said.succeeded().out;
+    let (_, proposal) = said.trim_end().split_once("ithaca govern vote ").unwrap();
+    let vote = format!("vote {} approve", proposal.trim_end_matches(" approve"));
+    second.wait_for("the vote", || {
+        let ran = govern(&second, &vote);
+        ran.err.is_empty().then_some(())
+    });
+    epoch_ends(&first);
+    let third = argos.start();
+    deposit(&third, "to Argos, which joined").proved(&third, &argos);
+}
+
+#[test]
 fn a_network_loses_one_and_goes_on_loses_two_and_loses_nothing() {
     let below = tempfile::tempdir().unwrap();
     let institutions = found(below.path());

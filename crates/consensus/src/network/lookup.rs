@@ -5,8 +5,10 @@
 //! follow. A validator without a configured address cannot be dialled
 //! and is logged; it may still be reached through the others' blocks.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use commonware_cryptography::Signer as _;
@@ -39,6 +41,9 @@ const MAILBOX: NonZeroUsize = match NonZeroUsize::new(1_024) {
     None => unreachable!(),
 };
 
+/// Room for peers that join while a node runs.
+const ROOM: usize = 3;
+
 /// Furthest a peer's clock may be ahead at a handshake.
 const HANDSHAKE_AHEAD: Duration = Duration::from_secs(15 * 60);
 
@@ -53,11 +58,33 @@ const HANDSHAKE_AGE: Duration = Duration::from_secs(15 * 60);
 /// is given up (`read_write_timeout` of the runtime, 60 s), two of them wait at most.
 const PING: Duration = Duration::from_secs(50);
 
+/// Peers: keys and addresses.
+pub type PeerList = Vec<(keys::PublicKey, SocketAddr)>;
+
+/// Asked at each epoch's start for the peers as they are known then; none keeps those of before.
+#[derive(Clone)]
+pub struct PeerSource(Arc<dyn Fn() -> Option<PeerList> + Send + Sync>);
+
+impl PeerSource {
+    /// A source that asks this. It may read a file; it must not wait for anything else.
+    #[must_use]
+    pub fn new(ask: impl Fn() -> Option<PeerList> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+}
+
+impl fmt::Debug for PeerSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeerSource")
+    }
+}
+
 /// Validators at known addresses.
 pub struct Lookup {
     signer: PrivateKey,
     listen: SocketAddr,
-    peers: Vec<(keys::PublicKey, SocketAddr)>,
+    peers: PeerList,
+    again: Option<PeerSource>,
     allow_private_ips: bool,
 }
 
@@ -66,16 +93,13 @@ impl Lookup {
     ///
     /// With no peers, nothing listens and nothing is dialled.
     #[must_use]
-    pub fn new(
-        seed: &keys::Secret,
-        listen: SocketAddr,
-        peers: Vec<(keys::PublicKey, SocketAddr)>,
-    ) -> Option<Self> {
+    pub fn new(seed: &keys::Secret, listen: SocketAddr, peers: PeerList) -> Option<Self> {
         let (signer, _) = engine_signer(seed)?;
         Some(Self {
             signer,
             listen,
             peers,
+            again: None,
             allow_private_ips: true,
         })
     }
@@ -87,14 +111,16 @@ impl Lookup {
         self
     }
 
-    fn directory(&self) -> Result<Map<PublicKey, Address>, OpenError> {
-        // The node itself is one of the peers it tracks.
-        let mut known = vec![(self.signer.public_key(), Address::from(self.listen))];
-        for (key, address) in &self.peers {
-            let key = engine_key(key).ok_or(OpenError::MalformedPeer(*address))?;
-            known.push((key, Address::from(*address)));
-        }
-        Map::try_from(known).map_err(|_| OpenError::DuplicatePeer)
+    /// Asks again for the peers at each epoch's start, so that who joins and whose key is new is reached
+    /// without a restart.
+    #[must_use]
+    pub fn asking_again(mut self, source: Option<PeerSource>) -> Self {
+        self.again = source;
+        self
+    }
+
+    fn own(&self) -> (PublicKey, Address) {
+        (self.signer.public_key(), Address::from(self.listen))
     }
 
     fn config(
@@ -111,8 +137,7 @@ impl Lookup {
             },
             cups::Version::V1,
         );
-        // Room for the node itself and for a few validators that join while it runs.
-        let per_set = NonZeroUsize::MIN.saturating_add(peers.saturating_add(3));
+        let per_set = NonZeroUsize::MIN.saturating_add(peers.saturating_add(ROOM));
         let mut config = lookup::Config::local(
             handshake,
             &plan.namespace,
@@ -130,6 +155,19 @@ impl Lookup {
     }
 }
 
+/// The node itself, which is one of the peers it tracks, and the others.
+fn directory(
+    own: (PublicKey, Address),
+    peers: &PeerList,
+) -> Result<Map<PublicKey, Address>, OpenError> {
+    let mut known = vec![own];
+    for (key, address) in peers {
+        let key = engine_key(key).ok_or(OpenError::MalformedPeer(*address))?;
+        known.push((key, Address::from(*address)));
+    }
+    Map::try_from(known).map_err(|_| OpenError::DuplicatePeer)
+}
+
 impl<E> Network<E> for Lookup
 where
     E: Spawner + Clock + CryptoRng + RuntimeNetwork + Resolver + Metrics,
@@ -140,7 +178,8 @@ where
     type Blocker = MaybeBlocker<lookup::Oracle<PublicKey>>;
 
     async fn open(self, context: E, plan: ChannelPlan) -> Result<Opened<E, Self>, OpenError> {
-        let addresses = self.directory()?;
+        let (own, again) = (self.own(), self.again.clone());
+        let addresses = directory(own.clone(), &self.peers)?;
         let mut network = None;
         let mut oracle = None;
         if !self.peers.is_empty() {
@@ -175,7 +214,10 @@ where
             peers: match &oracle {
                 Some(oracle) => MaybePeers::Connected(Directory {
                     oracle: oracle.clone(),
+                    room: addresses.len().saturating_add(ROOM),
                     addresses,
+                    own,
+                    again,
                 }),
                 None => MaybePeers::Alone(Alone::default()),
             },
@@ -193,6 +235,30 @@ where
 pub struct Directory {
     oracle: lookup::Oracle<PublicKey>,
     addresses: Map<PublicKey, Address>,
+    own: (PublicKey, Address),
+    again: Option<PeerSource>,
+    /// The most peers that the network was opened for.
+    room: usize,
+}
+
+impl Directory {
+    /// Takes the peers as they are known now; what cannot be used leaves those of before.
+    fn ask_again(&mut self) {
+        let Some(peers) = self.again.as_ref().and_then(|again| (again.0)()) else {
+            return;
+        };
+        match directory(self.own.clone(), &peers) {
+            Ok(addresses) if addresses.len() > self.room => {
+                tracing::warn!(
+                    peers = addresses.len(),
+                    room = self.room,
+                    "too many new peers for this network; start this node again"
+                );
+            }
+            Ok(addresses) => self.addresses = addresses,
+            Err(error) => tracing::warn!(%error, "the peers are not taken; those of before stay"),
+        }
+    }
 }
 
 impl Provider for Directory {
@@ -209,6 +275,7 @@ impl Provider for Directory {
 
 impl Peers for Directory {
     fn track(&mut self, epoch: u64, validators: Set<PublicKey>) {
+        self.ask_again();
         for validator in &validators {
             if self.addresses.position(validator).is_none() {
                 tracing::warn!(epoch, %validator, "no address is configured of this validator");
