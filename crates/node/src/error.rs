@@ -269,9 +269,10 @@ impl From<vault::Error> for Error {
                 kind: ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge,
                 ..
             }) => Self::DiskFull,
-            E::Full { .. } | E::Busy | E::Store(store::Error::Poisoned | store::Error::Closed) => {
-                Self::Unavailable(error.to_string())
-            }
+            E::Full { .. }
+            | E::Busy
+            | E::Store(store::Error::Poisoned | store::Error::Closed)
+            | E::Custody(vault::CustodyError::Poisoned) => Self::Unavailable(error.to_string()),
             E::Held { until, reason_code } => Self::Held {
                 until,
                 because: reason_code,
@@ -335,4 +336,22 @@ fn joined(all: impl ExactSizeIterator<Item = String>) -> String {
         text.push_str(&format!("; and {} more", count - SENTENCES_MAX));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, Kind};
+
+    /// Whatever a full disk broke half way: nobody's fault, and over after a restart.
+    #[test]
+    fn what_a_restart_recovers_is_unavailable_until_then() {
+        for broken in [
+            vault::Error::Store(store::Error::Poisoned),
+            vault::Error::Custody(vault::CustodyError::Poisoned),
+        ] {
+            let error = Error::from(broken);
+            assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+            assert!(error.to_string().contains("restart"), "{error}");
+        }
+    }
 }
