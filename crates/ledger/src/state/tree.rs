@@ -51,18 +51,24 @@ impl SimpleHasher for Hasher {
     }
 }
 
-/// Nodes that are reachable from the finalised root.
+/// Nodes that are reachable from the finalised root, in borsh: `jmt` gives every inner node room for 16
+/// children, and most have three or four.
 #[derive(Clone, Default)]
-pub(super) struct Nodes(HashMap<NodeKey, Node>);
+pub(super) struct Nodes(HashMap<NodeKey, Box<[u8]>>);
 
 impl Nodes {
-    pub(super) fn get(&self, key: &NodeKey) -> Option<&Node> {
-        self.0.get(key)
+    pub(super) fn get(&self, key: &NodeKey) -> Option<Node> {
+        // INVARIANT: each was encoded by `fold`.
+        borsh::from_slice(self.0.get(key)?).ok()
     }
 
     /// Makes a newer version the finalised one: what it replaced is gone.
     pub(super) fn fold(&mut self, update: Update) {
-        self.0.extend(update.nodes);
+        for (key, node) in update.nodes {
+            #[expect(clippy::expect_used, reason = "writing to memory")]
+            let bytes = borsh::to_vec(&node).expect("a node is encoded in memory");
+            self.0.insert(key, bytes.into_boxed_slice());
+        }
         for key in &update.stale {
             self.0.remove(key);
         }

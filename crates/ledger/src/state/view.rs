@@ -443,9 +443,8 @@ impl View {
     pub(super) fn node(&self, key: &NodeKey) -> Option<Node> {
         let mut overlays = self.overlays.iter().rev();
         overlays
-            .find_map(|overlay| overlay.update.nodes.get(key))
+            .find_map(|overlay| overlay.update.nodes.get(key).cloned())
             .or_else(|| self.base.nodes.get(key))
-            .cloned()
     }
 }
 
