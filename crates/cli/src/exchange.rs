@@ -19,7 +19,10 @@ const COSIGNED_EVERY: Duration = Duration::from_secs(5 * 60);
 /// else in the same second.
 const COSIGN_TRIES: u32 = 4;
 
-/// Between those.
+/// Two signature lines, one of them post-quantum, are about half of that.
+const LINES_MAX_BYTES: usize = 8 * 1024;
+
+/// Between two tries.
 const COSIGN_PAUSE: Duration = Duration::from_millis(1_300);
 
 struct ToPeers(Client);
@@ -74,15 +77,17 @@ pub(crate) async fn be_witnessed(
         let mut pause = COSIGN_PAUSE;
         loop {
             sleep(pause).await;
-            let witnessed = round(&node, &client, &caller, share).await;
-            match &witnessed {
-                Ok(cosigned) => tracing::debug!(cosigned, "checkpoint carried to the others"),
-                Err(error) => tracing::warn!(%error, "the log's checkpoint was not cosigned"),
-            }
+            let cosigned = round(&node, &client, &caller, share).await;
+            tracing::debug!(
+                cosigned,
+                of = share.peers.len(),
+                "checkpoint shown to the others"
+            );
             // At the start the others may not run yet, or be behind.
-            pause = match witnessed {
-                Ok(cosigned) if cosigned >= share.peers.len() => COSIGNED_EVERY,
-                _ => (pause * 2).min(COSIGNED_EVERY),
+            pause = if cosigned >= share.peers.len() {
+                COSIGNED_EVERY
+            } else {
+                (pause * 2).min(COSIGNED_EVERY)
             };
         }
     };
@@ -92,43 +97,50 @@ pub(crate) async fn be_witnessed(
     }
 }
 
-/// One checkpoint, shown to all; how many of them cosigned it.
-async fn round(
+/// Shows each of them the newest checkpoint; how many cosigned one. What one answers is looked at by itself, so
+/// that nobody spoils what the others signed.
+async fn round(node: &Handle, client: &Client, caller: &Caller, share: &Share) -> usize {
+    let asked = share.peers.iter().map(|peer| async move {
+        for _ in 0..COSIGN_TRIES {
+            match cosigned(node, client, caller, peer.institution).await {
+                Ok(()) => return 1,
+                Err(why) => {
+                    tracing::debug!(institution = %peer.institution, %why, "not cosigned yet");
+                }
+            }
+            sleep(COSIGN_PAUSE).await;
+        }
+        tracing::warn!(institution = %peer.institution, "it did not cosign the log's checkpoint");
+        0
+    });
+    futures::future::join_all(asked).await.into_iter().sum()
+}
+
+async fn cosigned(
     node: &Handle,
     client: &Client,
     caller: &Caller,
-    share: &Share,
-) -> Result<usize, node::Error> {
-    let note = node.log_checkpoint(()).await?;
+    by: InstitutionId,
+) -> Result<(), String> {
+    let words = |error: node::Error| error.to_string();
+    let note = node.log_checkpoint(()).await.map_err(words)?;
     let request = [COSIGN, note.as_bytes()].concat();
-    let asked = share.peers.iter().map(|peer| {
-        let request = &request;
-        async move {
-            for _ in 0..COSIGN_TRIES {
-                match client.exchange(peer.institution, request).await {
-                    Ok(lines) => return String::from_utf8(lines).ok(),
-                    Err(error) => {
-                        tracing::debug!(institution = %peer.institution, %error, "not cosigned yet");
-                    }
-                }
-                sleep(COSIGN_PAUSE).await;
-            }
-            None
-        }
-    });
-    let lines: Vec<String> = futures::future::join_all(asked)
-        .await
-        .into_iter()
-        .flatten()
-        .collect();
-    if lines.is_empty() {
-        return Ok(0);
+    let lines = client.exchange(by, &request).await;
+    let lines = lines.map_err(|error| error.to_string())?;
+    if lines.len() > LINES_MAX_BYTES {
+        return Err("its answer is no pair of signature lines".to_owned());
     }
+    let lines = String::from_utf8(lines).map_err(|error| error.to_string())?;
     let collect = CheckpointCollect {
         caller: caller.clone(),
-        note: note + &lines.concat(),
+        note: note + &lines,
     };
-    Ok(node.checkpoint_collect(collect).await?.cosigners.len())
+    let collected = node.checkpoint_collect(collect).await.map_err(words)?;
+    if collected.cosigners.contains(&by) {
+        Ok(())
+    } else {
+        Err("its lines are not its own".to_owned())
+    }
 }
 
 /// Answers other institutions until `stop`, if they may ask at all.

@@ -53,7 +53,8 @@ const fn non_zero(value: usize) -> NonZeroUsize {
 pub(crate) const MAILBOX: NonZeroUsize = non_zero(1_024);
 pub(crate) const READ_BUFFER: NonZeroUsize = non_zero(1024 * 1024);
 pub(crate) const WRITE_BUFFER: NonZeroUsize = non_zero(1024 * 1024);
-pub(crate) const FETCH_RETRY: Duration = Duration::from_secs(2);
+/// Before another peer is asked: one that keeps silent must not hold a node back for long.
+pub(crate) const FETCH_RETRY: Duration = Duration::from_millis(500);
 
 const PAGE_BYTES: NonZeroU16 = match NonZeroU16::new(4_096) {
     Some(bytes) => bytes,

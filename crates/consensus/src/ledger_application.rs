@@ -110,6 +110,8 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
     async fn make(&self, mut ancestors: Ancestors) -> Option<Block> {
         let newest = ancestors.next().await?;
         let mut arrivals = self.replica.pool.arrivals();
+        // Counted here, beside the clock: one that was set back must not hold a block up.
+        let mut slept_ms = 0_u64;
         loop {
             let parent = match self.relate(&newest, ancestors.clone()).await {
                 Ok(parent) => parent,
@@ -120,43 +122,43 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
                 }
             };
             arrivals.mark_unchanged();
-            let gathering = self.gathering_ms(&parent);
+            let since = self.replica.now_ms().saturating_sub(parent.seen_ms);
+            let waited = since.max(slept_ms);
+            let gathering = self.gathering_ms(&parent).saturating_sub(waited);
             if gathering > 0 {
                 drop(parent);
                 let look = gathering.min(GATHER_LOOK_MS);
                 self.clock.sleep(Duration::from_millis(look)).await;
+                slept_ms = slept_ms.saturating_add(look);
                 continue;
             }
             if let Some(block) = self.fill(&parent) {
                 return Some(block);
             }
-            let idle_since = parent.seen_ms;
-            let waited = self.replica.now_ms().saturating_sub(idle_since);
             if waited >= self.making.idle_ms {
                 return self.finish(&parent, Vec::new());
             }
             // A view held while waiting would keep the finalised state from moving on.
             drop(parent);
-            let rest = Duration::from_millis(self.making.idle_ms.saturating_sub(waited));
+            let rest_ms = self.making.idle_ms.saturating_sub(waited);
             select! {
                 changed = arrivals.changed() => {
                     changed.ok()?;
                 },
-                () = self.clock.sleep(rest) => {},
+                () = self.clock.sleep(Duration::from_millis(rest_ms)) => {
+                    slept_ms = slept_ms.saturating_add(rest_ms);
+                },
             }
         }
     }
 
-    /// How long to gather entries before the next block.
+    /// How long after its parent a block is to gather entries.
     fn gathering_ms(&self, parent: &Parent) -> u64 {
         if self.replica.pool.size().0 >= GATHERED {
             return 0;
         }
         let entries = u64::try_from(parent.entries).unwrap_or(u64::MAX);
-        let gather = entries.saturating_mul(GATHER_MS_EACH).min(GATHER_MAX_MS);
-        let until = parent.seen_ms.saturating_add(gather);
-        // A clock that was set back must not hold a block up.
-        until.saturating_sub(self.replica.now_ms()).min(gather)
+        entries.saturating_mul(GATHER_MS_EACH).min(GATHER_MAX_MS)
     }
 
     /// The parent again; only its newest block is looked at if it is in memory.

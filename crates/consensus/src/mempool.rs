@@ -73,6 +73,12 @@ impl Mempool {
         }
     }
 
+    /// How many more entries of peers there is room for.
+    pub(crate) fn room_for_heard(&self) -> usize {
+        let most = self.limits.max_entries / 4 * 3;
+        most.saturating_sub(self.lock().order.len())
+    }
+
     /// Adds an entry. Peers may fill three quarters of the pool, so that they cannot shut out
     /// what is submitted here.
     pub(crate) fn offer(&self, pending: Pending, now_ms: u64) -> Result<Offered, Full> {

@@ -4,6 +4,7 @@
 //! listeners hear of it. When the store refuses, nothing moves and the node stops: what was
 //! acknowledged stays what is stored.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -381,7 +382,20 @@ impl<S: Store> Listener for Replica<S> {
         let decoded = entries
             .iter()
             .filter_map(|bytes| SignedEntry::decode(bytes).ok());
-        let news: Vec<SignedEntry> = decoded.filter(|entry| !self.is_pending(entry)).collect();
+        // What costs least first: a signature is checked of what may be new and has room.
+        let view = self.view();
+        let height = self.tip().height;
+        let mut heard = BTreeSet::new();
+        let news: Vec<SignedEntry> = decoded
+            .filter(|entry| {
+                entry.header().last_valid > height
+                    && heard.insert(entry.entry_id())
+                    && view.entry_seen(&entry.entry_id()).is_none()
+                    && !self.is_pending(entry)
+            })
+            .take(self.pool.room_for_heard())
+            .collect();
+        drop(view);
         let all: Vec<&[u8]> = entries.iter().map(AsRef::as_ref).collect();
         verify_together(&self.view(), &news, &all);
         for entry in news {

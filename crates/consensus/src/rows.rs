@@ -283,28 +283,25 @@ pub(crate) async fn tile<S: Store>(
     index: u64,
 ) -> Result<Vec<Digest>, RowError> {
     let key = tile_key(level, index);
-    let whole = store.get(TILES, &key).await?;
-    let mut hashes = whole.as_deref().map(tile_hashes).transpose()?;
-    if hashes
-        .as_ref()
-        .is_some_and(|hashes| hashes.len() == TILE_WIDTH)
-    {
-        return Ok(hashes.unwrap_or_default());
-    }
-    let parts = Range::prefix(key);
+    // One read of all its rows: a block may fill the tile, and remove its parts, at any moment.
+    let rows = Range::prefix(key.clone());
     let limit = TILE_WIDTH / PART_WIDTH + 1;
-    for (place, part) in store.range(TILES, parts, limit, Order::Ascending).await? {
-        // Before parts there were whole tiles that were not full: parts go on from them.
-        let Some(part_index) = place.get(key.len()) else {
-            continue;
+    let mut hashes: Option<Vec<Digest>> = None;
+    for (place, row) in store.range(TILES, rows, limit, Order::Ascending).await? {
+        let first = match place.get(key.len()) {
+            // The whole tile, or as much of it as there was before there were parts.
+            None => 0,
+            Some(part) => usize::from(*part).saturating_mul(PART_WIDTH),
         };
-        let first = usize::from(*part_index).saturating_mul(PART_WIDTH);
         let known = hashes.get_or_insert_default();
         if known.len() < first {
             return Err(RowError::Malformed(TILES));
         }
         known.truncate(first);
-        known.extend(tile_hashes(&part)?);
+        known.extend(tile_hashes(&row)?);
+        if place.len() == key.len() && known.len() == TILE_WIDTH {
+            break;
+        }
     }
     hashes.ok_or(RowError::Missing(TILES))
 }

@@ -62,6 +62,8 @@ record! {
         2 => root: Digest,
         /// When it last cosigned, in Unix milliseconds.
         3 => cosigned_ms: u64,
+        /// The largest that it cosigned: for others it signs none before that.
+        4 => cosigned_size: u64,
     }
 }
 
@@ -346,9 +348,20 @@ impl<S: Store> Custodian<S> {
     async fn vouch(&self, checkpoint: &Checkpoint, as_witness: bool) -> Result<(), Error> {
         for _ in 0..TRIES {
             let last = self.one_view().await?;
+            // Others are a block behind, or ahead: of this log, which extends what was signed, any block's end is
+            // the same view. None is cosigned before the last that was.
+            let least = last.map_or(0, |last| last.cosigned_size);
+            if as_witness && checkpoint.size() < least {
+                return Err(Conflict::Done("a larger checkpoint was cosigned already").into());
+            }
+            let mut largest = (checkpoint.size(), checkpoint.root());
             if let Some(last) = last {
-                self.extends(&last, checkpoint).await?;
-                if last.size == checkpoint.size() {
+                if as_witness && checkpoint.size() < last.size {
+                    largest = (last.size, last.root);
+                } else {
+                    self.extends(&last, checkpoint).await?;
+                }
+                if last.size == largest.0 && (!as_witness || least == checkpoint.size()) {
                     return Ok(());
                 }
             }
@@ -360,9 +373,10 @@ impl<S: Store> Custodian<S> {
                 ));
             }
             let signed = Signed {
-                size: checkpoint.size(),
-                root: checkpoint.root(),
+                size: largest.0,
+                root: largest.1,
                 cosigned_ms: if as_witness { now_ms } else { cosigned_ms },
+                cosigned_size: if as_witness { checkpoint.size() } else { least },
             };
             let before = last.as_ref().map(codec::to_vec);
             if self

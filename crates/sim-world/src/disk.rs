@@ -38,8 +38,16 @@ struct File {
     version: BlobVersion,
     durable: Vec<u8>,
     live: Vec<u8>,
-    unsynced: Vec<Change>,
+    /// Since the last sync, in order; what was written through is kept at a crash.
+    unsynced: Vec<(Change, Kept)>,
     open: Weak<()>,
+}
+
+/// Whether a change is durable before the next sync.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Surely,
+    Perhaps,
 }
 
 #[derive(Clone)]
@@ -88,9 +96,8 @@ fn put(to: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 
 impl File {
     fn sync(&mut self) {
-        for change in self.unsynced.drain(..) {
-            change.apply(&mut self.durable);
-        }
+        self.unsynced.clear();
+        self.durable.clone_from(&self.live);
     }
 }
 
@@ -101,8 +108,11 @@ impl Disk {
         for file in shelf.files.values_mut() {
             let before = lock(file).clone();
             let mut kept = before.durable;
-            for change in &before.unsynced {
-                change.tear(dice, &mut kept);
+            for (change, keeping) in &before.unsynced {
+                match keeping {
+                    Kept::Surely => change.apply(&mut kept),
+                    Kept::Perhaps => change.tear(dice, &mut kept),
+                }
             }
             *file = Arc::new(Mutex::new(File {
                 name: before.name,
@@ -120,11 +130,19 @@ impl Disk {
         let shelf = lock(&self.0);
         let files = shelf.files.iter().map(|(name, file)| {
             let file = lock(file);
+            let mut durable = file.durable.clone();
+            for (change, _) in file
+                .unsynced
+                .iter()
+                .filter(|(_, kept)| *kept == Kept::Surely)
+            {
+                change.apply(&mut durable);
+            }
             let copy = File {
                 name: file.name.clone(),
                 version: file.version,
-                live: file.durable.clone(),
-                durable: file.durable.clone(),
+                live: durable.clone(),
+                durable,
                 ..File::default()
             };
             (name.clone(), Arc::new(Mutex::new(copy)))
@@ -285,11 +303,11 @@ impl Opened {
         }
         let mut file = lock(&self.file);
         change.apply(&mut file.live);
-        if synced && !self.disk.lies() {
-            change.apply(&mut file.durable);
-        } else {
-            file.unsynced.push(change);
-        }
+        let kept = match synced && !self.disk.lies() {
+            true => Kept::Surely,
+            false => Kept::Perhaps,
+        };
+        file.unsynced.push((change, kept));
         Ok(())
     }
 }
@@ -388,6 +406,21 @@ mod tests {
             whole > 30 && lost > 30 && torn > 30,
             "{whole} {lost} {torn}"
         );
+    }
+
+    #[test]
+    fn what_was_written_through_is_not_undone_by_what_came_before() {
+        for seed in 0..50 {
+            let disk = Disk::default();
+            let (blob, _) = block_on(disk.open("p", b"n")).unwrap();
+            write(&blob, 0, &[1; 1_024], WriteOptions::default());
+            write(&blob, 0, &[2; 512], WriteOptions::SYNC);
+            if seed % 2 == 0 {
+                block_on(blob.sync()).unwrap();
+            }
+            disk.crash(&mut Dice::new(seed));
+            assert_eq!(content(&disk)[..512], [2; 512]);
+        }
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use codec::Digest;
 use node::receipt::{ReceiptAnswer, ReceiptQuery};
-use node::record::List;
+use node::record::Fetch;
 use node::subject::SubjectQuery;
-use node::{Error, Handle, Kind, Purpose, Role, SubjectId, verify};
+use node::{Error, Handle, Kind, Purpose, Role, Selection, SubjectId, verify};
 
 use crate::load::{Book, Known};
 use sim_world::air::engine_key;
@@ -34,9 +34,9 @@ pub async fn greatest(world: &World) -> u64 {
     greatest
 }
 
-/// Waits until every honest node has passed where the first of them was; how long it took, in ms.
-pub async fn resumes(world: &World) -> u64 {
-    let healed = world.now_ms();
+/// Waits until every honest node has passed where the first of them was when everything was `healed`; how long
+/// it took, in ms.
+pub async fn resumes(world: &World, healed: u64) -> u64 {
     let beyond = greatest(world).await + 1;
     loop {
         let mut behind = Vec::new();
@@ -157,23 +157,39 @@ async fn subject_kept(
         deposited.contains(&records),
         "member {member} holds {records} records of a subject, acknowledged and tried: {deposited:?}"
     );
-    if status.restricted {
+    // Each acknowledged change switched it.
+    let restricted = !status.accepted_sequence.is_multiple_of(2);
+    assert_eq!(
+        status.restricted, restricted,
+        "member {member}: an acknowledged change does not hold"
+    );
+    if restricted {
         return;
     }
-    let listed = handle.record_list(List {
+    let fetched = handle.record_fetch(Fetch {
         caller: world.members[member].staff(Role::Clinician),
         purpose: Purpose::Treat,
-        study: None,
         subject,
-        record: None,
+        selection: Selection::everything(),
+        study: None,
+        partial: false,
+        version: None,
     });
-    let listed = listed.await.unwrap();
-    let ids: BTreeSet<_> = listed.records.iter().map(|meta| meta.record).collect();
-    assert_eq!(ids.len(), listed.records.len());
+    let fetched = fetched.await.unwrap();
+    let stored: BTreeMap<_, _> = fetched
+        .records
+        .iter()
+        .filter_map(|fetched| Some((fetched.meta.record, fetched.stored_form.as_ref()?)))
+        .collect();
+    assert_eq!(stored.len(), records, "a record cannot be read");
     for deposited in &known.records {
-        assert!(
-            ids.contains(&deposited.record),
-            "an acknowledged record is gone"
+        let bytes = stored
+            .get(&deposited.record)
+            .map(|stored| stored.as_bytes());
+        assert_eq!(
+            bytes,
+            Some(deposited.bytes.as_slice()),
+            "an acknowledged record is gone or another"
         );
     }
 }
@@ -262,8 +278,22 @@ pub struct History {
     pub tip: Option<Digest>,
 }
 
-/// Executes each honest member's ledger again, and compares them block by block. Their nodes must not run.
-pub async fn one_history(world: &mut World) -> History {
+/// Members whose place among the validators is not what it was at the start.
+pub async fn changes(world: &World) -> u64 {
+    let at = world.honest()[0];
+    let caller = world.members[at].staff(Role::Operator);
+    let handle = world.members[at].door.handle().unwrap();
+    let members = handle.network_show(caller).await.unwrap().members;
+    let started = world.genesis.validators.by_institution();
+    let changed = members
+        .iter()
+        .filter(|member| member.validator.is_some() != started.contains_key(&member.id));
+    changed.count() as u64
+}
+
+/// Executes each honest member's ledger again, and compares them block by block with each other and with what
+/// receipts ever said was final. Their nodes must not run.
+pub async fn one_history(world: &mut World, book: &Book) -> History {
     let mut blocks: BTreeMap<u64, Digest> = BTreeMap::new();
     let mut history = History {
         height: u64::MAX,
@@ -291,6 +321,13 @@ pub async fn one_history(world: &mut World) -> History {
             history.height = replayed.height;
             history.entries = entries;
         }
+    }
+    for (height, digest) in book.promised() {
+        assert_eq!(
+            blocks.get(&height),
+            Some(&digest),
+            "a receipt called another block final at height {height}"
+        );
     }
     history.tip = blocks.get(&history.height).copied();
     history

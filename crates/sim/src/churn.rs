@@ -1,7 +1,5 @@
 //! Validators come and go while everything else happens: the fifth member joins, and one leaves.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use commonware_macros::select;
@@ -31,23 +29,21 @@ struct Assembly {
     dice: Dice,
 }
 
-/// Proposes and votes until both changes are voted for; counts them.
+/// Proposes and votes until both changes are voted for.
 #[must_use]
-pub fn start(world: &World, mut dice: Dice) -> (Task<()>, Arc<AtomicU64>) {
+pub fn start(world: &World, mut dice: Dice) -> Task<()> {
     let honest = world.honest();
     let voters: Vec<Voter> = honest
         .iter()
         .map(|at| (world.members[*at].id, world.members[*at].door.clone()))
         .collect();
     let leaves = world.members[dice.pick(&honest[..honest.len() - 1])].id;
-    let done = Arc::new(AtomicU64::new(0));
-    let counted = done.clone();
     let assembly = Assembly {
         context: world.context.child("assembly"),
         voters,
         dice,
     };
-    let task = world.context.child("churn").spawn(move |_| async move {
+    world.context.child("churn").spawn(move |_| async move {
         let mut assembly = assembly;
         let newcomer = assembly.voters.len() - 1;
         let joins = (newcomer, NetworkChange::Validate);
@@ -58,12 +54,9 @@ pub fn start(world: &World, mut dice: Dice) -> (Task<()>, Arc<AtomicU64>) {
         for (by, change) in [joins, (newcomer, leaves)] {
             let ms = assembly.dice.between(500, 8_000);
             assembly.pause(ms).await;
-            if assembly.decide(by, change).await {
-                counted.fetch_add(1, Ordering::Relaxed);
-            }
+            assembly.decide(by, change).await;
         }
-    });
-    (task, done)
+    })
 }
 
 impl Assembly {
@@ -83,7 +76,7 @@ impl Assembly {
         }
     }
 
-    async fn decide(&mut self, by: usize, change: NetworkChange) -> bool {
+    async fn decide(&mut self, by: usize, change: NetworkChange) {
         let wait = Wait::Final {
             timeout_ms: FINAL_MS,
         };
@@ -104,9 +97,8 @@ impl Assembly {
             self.pause(500).await;
         }
         let Some(proposal) = proposal else {
-            return false;
+            return;
         };
-        let mut votes = 0;
         for member in 0..self.voters.len() {
             for _ in 0..TRIES {
                 let vote = NetworkVote {
@@ -117,12 +109,10 @@ impl Assembly {
                 };
                 let cast = self.ask(member, |handle| handle.network_vote(vote)).await;
                 if cast.is_some_and(|cast| cast.finality.is_final()) {
-                    votes += 1;
                     break;
                 }
                 self.pause(500).await;
             }
         }
-        votes >= 3
     }
 }

@@ -23,7 +23,6 @@ pub mod load;
 pub mod troubles;
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use commonware_runtime::{Runner as _, deterministic};
@@ -53,7 +52,7 @@ pub struct Report {
     pub seed: u64,
     /// Who attacked, if anyone.
     pub attack: Option<Attack>,
-    /// Changes of the validators that were voted for.
+    /// Members that validate and did not at the start, or the other way.
     pub changes: u64,
     /// Simulated time, in ms.
     pub lasted_ms: u64,
@@ -187,17 +186,23 @@ async fn play(context: deterministic::Context, seed: u64, plan: Plan) -> Report 
         troubles.next(&mut world).await;
     }
     crowd.stop().await;
-    let changes = match assembly {
-        Some((task, done)) => {
-            task.abort();
-            done.load(Ordering::Relaxed)
-        }
-        None => 0,
-    };
+    if let Some(assembly) = assembly {
+        assembly.abort();
+    }
     let lasted_ms = world.now_ms() - began;
+    let healed = world.now_ms();
     troubles.heal(&mut world).await;
-    let resumed_ms = check::resumes(&world).await;
+    let resumed_ms = check::resumes(&world, healed).await;
     check::settles(&world, &book).await;
+    // What is read from here on was on disk.
+    for member in world.honest() {
+        world.crash(member).await;
+    }
+    for member in world.honest() {
+        world.start(member).await;
+    }
+    check::settles(&world, &book).await;
+    let changes = check::changes(&world).await;
     let receipts = check::kept(&world, &book).await;
     let evidence = check::accusations(&world, churn).await;
     for member in world.honest() {
@@ -205,7 +210,7 @@ async fn play(context: deterministic::Context, seed: u64, plan: Plan) -> Report 
         assert!(died.is_empty(), "a task of member {member} died: {died:?}");
         world.stop(member).await;
     }
-    let history = check::one_history(&mut world).await;
+    let history = check::one_history(&mut world, &book).await;
     Report {
         seed,
         attack,

@@ -3,7 +3,7 @@
 //! A client does one thing at a time and tries it again under the same key until it is told that it is
 //! done: what happened on the way (a crash, a full disk) must not make it happen twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,13 @@ use commonware_macros::select;
 use commonware_runtime::{
     Clock as _, Handle as Task, Spawner as _, Supervisor as _, deterministic,
 };
+use ledger::Genesis;
+use ledger::receipt::Receipt;
 use node::consent_change::{ConsentChange, ConsentDesk};
+use node::receipt::{ReceiptAnswer, ReceiptQuery};
 use node::record::{Content, Payload, Submission};
 use node::subject::{SubjectOpen, Wait};
-use node::{Digest, Error, Handle, InstitutionId, Kind, RecordId, Role, SubjectId};
+use node::{Digest, Error, Handle, InstitutionId, Kind, RecordId, Role, SubjectId, verify};
 
 use sim_world::dice::Dice;
 use sim_world::world::{Door, World, staff};
@@ -50,22 +53,34 @@ pub struct Known {
     pub changing: bool,
 }
 
-/// What was acknowledged, by member.
+/// What was acknowledged, by member, and what receipts said was final.
 #[derive(Clone, Default)]
-pub struct Book(Arc<Mutex<BTreeMap<usize, BTreeMap<SubjectId, Known>>>>);
+pub struct Book(Arc<Mutex<Pages>>);
+
+#[derive(Default)]
+struct Pages {
+    known: BTreeMap<usize, BTreeMap<SubjectId, Known>>,
+    promised: BTreeSet<(u64, Digest)>,
+}
 
 impl Book {
     /// The subjects known at a member.
     #[must_use]
     pub fn of(&self, member: usize) -> BTreeMap<SubjectId, Known> {
-        self.lock().get(&member).cloned().unwrap_or_default()
+        self.lock().known.get(&member).cloned().unwrap_or_default()
+    }
+
+    /// Heights and digests of headers that a receipt called final at some time.
+    #[must_use]
+    pub fn promised(&self) -> BTreeSet<(u64, Digest)> {
+        self.lock().promised.clone()
     }
 
     /// Everything acknowledged: openings, deposits and changes.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
         let book = self.lock();
-        let known = book.values().flat_map(BTreeMap::values);
+        let known = book.known.values().flat_map(BTreeMap::values);
         known
             .map(|known| 1 + known.records.len() as u64 + known.sequence)
             .sum()
@@ -74,6 +89,7 @@ impl Book {
     fn write(&self, member: usize, subject: SubjectId, note: impl FnOnce(&mut Known)) {
         note(
             self.lock()
+                .known
                 .entry(member)
                 .or_default()
                 .entry(subject)
@@ -81,7 +97,7 @@ impl Book {
         );
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, BTreeMap<SubjectId, Known>>> {
+    fn lock(&self) -> MutexGuard<'_, Pages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,6 +119,7 @@ impl Crowd {
                 member,
                 id: world.members[member].id,
                 door: world.members[member].door.clone(),
+                genesis: world.genesis.clone(),
                 book: book.clone(),
                 dice: dice.fork(),
                 stop: stop.clone(),
@@ -131,6 +148,7 @@ struct Client {
     member: usize,
     id: InstitutionId,
     door: Door,
+    genesis: Genesis,
     book: Book,
     dice: Dice,
     stop: Arc<AtomicBool>,
@@ -143,7 +161,8 @@ impl Client {
         while !self.is_over() {
             self.number += 1;
             let newest = self.subjects.last().copied();
-            match (self.dice.below(10), newest) {
+            match (self.dice.below(12), newest) {
+                (10..=11, Some(subject)) => self.prove(subject).await,
                 (3..=8, Some(subject)) if self.has_room(subject) => self.deposit(subject).await,
                 (9, Some(subject)) => self.change(subject).await,
                 _ => self.open().await,
@@ -246,6 +265,39 @@ impl Client {
                     bytes,
                 });
             });
+        }
+    }
+
+    /// Asks for a receipt of something, and remembers what it says is final: it must be so for ever.
+    async fn prove(&mut self, subject: SubjectId) {
+        let known = self.book.of(self.member);
+        let records = known.get(&subject).map(|known| known.records.as_slice());
+        let Some(records) = records.filter(|records| !records.is_empty()) else {
+            return;
+        };
+        let record = records[self.dice.below(records.len())].record;
+        let Some(handle) = self.door.handle() else {
+            return;
+        };
+        let answer = handle.receipt(ReceiptQuery {
+            caller: staff(self.id, Role::Clinician),
+            subject,
+            record,
+            version: None,
+            leaf: None,
+        });
+        let answer = select! {
+            answer = answer => answer,
+            () = self.context.sleep(PATIENCE) => return,
+        };
+        if let Ok(ReceiptAnswer::Ready(receipt)) = answer {
+            verify::receipt(&receipt.bytes, &self.genesis, None).expect("a receipt that was given");
+            let receipt: Receipt = codec::from_slice(&receipt.bytes).expect("a receipt");
+            let logged = receipt.logged;
+            let block = logged.block.map(|block| block.header);
+            let headers = logged.finality.headers.into_iter().chain(block);
+            let promised = headers.map(|header| (header.height, header.digest()));
+            self.book.lock().promised.extend(promised);
         }
     }
 

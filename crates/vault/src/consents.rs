@@ -386,9 +386,10 @@ impl<S: Store> Vault<S> {
     ) -> Result<(), Error> {
         signed.check()?;
         let mut quota = self.inner().entries.take(1)?;
-        let entry = self.entry_row(purpose, signed, now);
         for _ in 0..ATTEMPTS {
             let (old, mut row) = self.consent_row(subject).await?;
+            // Its place is behind what this state rests on.
+            let entry = self.entry_row(purpose.clone(), signed, now);
             if !change(&mut row)? {
                 return Ok(());
             }

@@ -27,7 +27,7 @@ impl Story<'_> {
         self.look();
         self.network.crash(FAMILIES)?;
         self.stage.say(&format!(
-            "SIGKILL to process {process}, the node of {}: no farewell, as if the power had gone. At the children's \
+            "SIGKILL to process {process}, the node of {}: no farewell. At the children's \
              hospital another child is admitted, and families go on deciding.",
             self.network.members[FAMILIES].name
         ));

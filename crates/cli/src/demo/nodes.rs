@@ -1,6 +1,6 @@
 //! The institutions of the demo: four data folders, and a process of this very binary for each node.
 //!
-//! A node is killed as a loss of power would end it. Its standard input is a pipe that only this process
+//! A node is killed without warning. Its standard input is a pipe that only this process
 //! holds, so that none outlives the demo, however the demo ends.
 
 use crate::{
@@ -172,7 +172,7 @@ impl Network {
         Ok(())
     }
 
-    /// Ends the node of an institution, as a loss of power would.
+    /// Kills the node of an institution without warning.
     pub(crate) fn crash(&self, at: usize) -> Result<()> {
         let child = self.processes.locked().children[at].take();
         kill(child.context("the node to be killed does not run")?)

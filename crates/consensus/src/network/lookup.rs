@@ -242,8 +242,17 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Whether there are other validators, and no address of any.
+    fn is_cut_off(&self, validators: &Set<PublicKey>, addresses: &Map<PublicKey, Address>) -> bool {
+        let mut others = validators
+            .iter()
+            .filter(|key| **key != self.own.0)
+            .peekable();
+        others.peek().is_some() && !others.any(|key| addresses.position(key).is_some())
+    }
+
     /// Takes the peers as they are known now; what cannot be used leaves those of before.
-    fn ask_again(&mut self) {
+    fn ask_again(&mut self, validators: &Set<PublicKey>) {
         let Some(peers) = self.again.as_ref().and_then(|again| (again.0)()) else {
             return;
         };
@@ -254,6 +263,10 @@ impl Directory {
                     room = self.room,
                     "too many new peers for this network; start this node again"
                 );
+            }
+            // A file that is being written, or was emptied: nobody would be left to hear of the next epoch.
+            Ok(addresses) if self.is_cut_off(validators, &addresses) => {
+                tracing::warn!("the peers now named hold no other validator; those of before stay");
             }
             Ok(addresses) => self.addresses = addresses,
             Err(error) => tracing::warn!(%error, "the peers are not taken; those of before stay"),
@@ -275,7 +288,7 @@ impl Provider for Directory {
 
 impl Peers for Directory {
     fn track(&mut self, epoch: u64, validators: Set<PublicKey>) {
-        self.ask_again();
+        self.ask_again(&validators);
         for validator in &validators {
             if self.addresses.position(validator).is_none() {
                 tracing::warn!(epoch, %validator, "no address is configured of this validator");

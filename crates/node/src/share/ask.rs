@@ -16,6 +16,7 @@ use codec::id::{DisclosureId, RecordId, SubjectId};
 use consent::{Basis, Because, Denial, Records, Request, Role};
 use keys::HybridSecretKey;
 use keys::commitment::Label;
+use ledger::finality::Boundary;
 use ledger::receipt::{Receipt, verify_from};
 use std::collections::BTreeSet;
 use store::Store;
@@ -179,6 +180,16 @@ impl<S: Store> Custodian<S> {
         let mut seen: BTreeSet<RecordId> = BTreeSet::new();
         let mut commitments = BTreeSet::new();
         let mut records = Vec::with_capacity(permitted.records.len());
+        // What this institution itself adds to each receipt.
+        let before = self.ledger.boundaries(0, ask.epoch).await?;
+        let added = codec::to_vec(&before).len();
+        if added.saturating_mul(permitted.records.len()) > ANSWER_MAX_BYTES {
+            return Err(Error::invalid(
+                "request",
+                "records",
+                "the receipts of so many records are too large together; ask for fewer at once",
+            ));
+        }
         for sent in &permitted.records {
             let asked = match &selection.records {
                 Records::All => true,
@@ -187,7 +198,7 @@ impl<S: Store> Custodian<S> {
             if !asked || !seen.insert(sent.record) {
                 return Err(ShareRefused::Widened.into());
             }
-            let receipt = self.receipt_check(ask, sent).await?;
+            let receipt = self.receipt_check(ask, sent, &before)?;
             if !commitments.insert(receipt.commitment) {
                 return Err(ShareRefused::Record.into());
             }
@@ -222,7 +233,7 @@ impl<S: Store> Custodian<S> {
 
     /// The receipt of a sent record: it holds, is the custodian's, and opens one leaf for each part. It comes
     /// back whole: anyone can verify it with the genesis alone.
-    async fn receipt_check(&self, ask: &Ask, sent: &Sent) -> Result<Receipt, Error> {
+    fn receipt_check(&self, ask: &Ask, sent: &Sent, before: &[Boundary]) -> Result<Receipt, Error> {
         let record = |_| ShareRefused::Record;
         let mut receipt = Receipt::decode(&sent.receipt).map_err(record)?;
         let finality = &receipt.logged.finality;
@@ -243,8 +254,12 @@ impl<S: Store> Custodian<S> {
         }
         let boundaries = &mut receipt.logged.finality.boundaries;
         boundaries.retain(|end| self.ledger.genesis().parameters.epoch(end.header.height) >= known);
-        let before = self.ledger.boundaries(0, known).await?;
-        boundaries.splice(0..0, before);
+        let before = before.iter().cloned();
+        let parameters = &self.ledger.genesis().parameters;
+        boundaries.splice(
+            0..0,
+            before.take_while(|end| parameters.epoch(end.header.height) < known),
+        );
         Ok(receipt)
     }
 

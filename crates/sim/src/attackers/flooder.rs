@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use commonware_macros::select;
 use commonware_p2p::{Receiver as _, Recipients, Sender as _};
 use commonware_runtime::{Clock as _, IoBuf, Spawner as _, Supervisor as _};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
+use consensus::network::Channel;
 use sim_world::air::{Ear, Mouth, engine_key};
 use sim_world::dice::Dice;
 use sim_world::world::World;
@@ -36,18 +36,20 @@ pub(super) fn start(world: &World, member: usize, mut dice: Dice) {
     });
     context.child("says").spawn(move |context| async move {
         let mut said = VecDeque::new();
+        // Whoever talks nonsense on a channel of votes is shut out: some keep to the others.
+        match dice.below(3) {
+            0 => mouths.retain(|(channel, _)| *channel == Channel::Gossip),
+            1 => mouths.retain(|(channel, _)| matches!(channel, Channel::Gossip | Channel::Blocks)),
+            _ => {}
+        }
         loop {
-            let pause = dice.between(1, 25);
-            let pause = context.sleep(Duration::from_millis(pause));
-            select! {
-                message = memory.next() => {
-                    said.extend(message);
-                    if said.len() > REMEMBERED {
-                        said.pop_front();
-                    }
-                    continue;
-                },
-                () = pause => {},
+            let pause = dice.between(1, 12);
+            context.sleep(Duration::from_millis(pause)).await;
+            while let Ok(message) = memory.try_recv() {
+                said.push_back(message);
+                if said.len() > REMEMBERED {
+                    said.pop_front();
+                }
             }
             let at = dice.below(mouths.len());
             let mouth: &mut Mouth = &mut mouths[at].1;
