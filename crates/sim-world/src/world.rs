@@ -30,7 +30,7 @@ const NAMES: [&str; 5] = ["Ithaca", "Pylos", "Sparta", "Scheria", "Argos"];
 pub const EPOCH_BLOCKS: u64 = 20;
 
 /// Time after which an empty block is made.
-const IDLE_BLOCK_MS: u64 = 450;
+const IDLE_BLOCK_MS: u64 = 500;
 
 /// How long a leader may take.
 const LEADER_TIMEOUT_MS: u64 = 500;

@@ -167,7 +167,7 @@ impl Client {
                 (9, Some(subject)) => self.change(subject).await,
                 _ => self.open().await,
             }
-            self.pause(self.dice.clone().between(500, 2_500)).await;
+            self.pause(self.dice.clone().between(800, 3_500)).await;
             self.dice.next();
         }
     }
