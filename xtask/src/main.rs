@@ -33,7 +33,7 @@ usage: cargo xtask <command>
                                SIGKILL a live node at random moments; check that nothing acknowledged is lost
   faults [--seed S] [--rounds N] [--minutes N] [--stop-seconds N] [--cut-seconds N] [--release | --binary FILE]
                                four live nodes under load: killed, stopped, cut off, a disk filled, one lost
-  sim [--seeds A..B] [--jobs N] [--troubles]
+  sim [--seeds A..B] [--jobs N] [--troubles] [--release]
                                the whole network under seeds: faults, attackers, crashes; ends with the first
                                seed that fails, which alone reproduces it";
 
@@ -147,8 +147,10 @@ fn answers(tool: &Path) -> bool {
 
 /// Runs the simulator; it says how far it is and prints the seed of a failure.
 fn sim(args: &[String]) -> Result<()> {
-    let simulator = shell::binary("ithaca-sim", "ithaca-sim", false)?;
+    let release = args.iter().any(|arg| arg == "--release");
+    let simulator = shell::binary("ithaca-sim", "ithaca-sim", release)?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let args: Vec<&str> = args.into_iter().filter(|arg| *arg != "--release").collect();
     println!("$ {} {}", simulator.display(), args.join(" "));
     run(&simulator, &args, &[])
 }

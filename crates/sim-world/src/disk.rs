@@ -96,8 +96,9 @@ fn put(to: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 
 impl File {
     fn sync(&mut self) {
-        self.unsynced.clear();
-        self.durable.clone_from(&self.live);
+        for (change, _) in self.unsynced.drain(..) {
+            change.apply(&mut self.durable);
+        }
     }
 }
 
