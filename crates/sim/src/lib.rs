@@ -194,6 +194,7 @@ async fn play(context: deterministic::Context, seed: u64, plan: Plan) -> Report 
     troubles.heal(&mut world).await;
     let resumed_ms = check::resumes(&world, healed).await;
     check::settles(&world, &book).await;
+    let evidence = check::accusations(&world, churn).await;
     // What is read from here on was on disk.
     for member in world.honest() {
         world.crash(member).await;
@@ -204,7 +205,6 @@ async fn play(context: deterministic::Context, seed: u64, plan: Plan) -> Report 
     check::settles(&world, &book).await;
     let changes = check::changes(&world).await;
     let receipts = check::kept(&world, &book).await;
-    let evidence = check::accusations(&world, churn).await;
     for member in world.honest() {
         let died = world.members[member].body.panics();
         assert!(died.is_empty(), "a task of member {member} died: {died:?}");
