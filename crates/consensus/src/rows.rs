@@ -284,7 +284,7 @@ pub(crate) async fn tile<S: Store>(
 ) -> Result<Vec<Digest>, RowError> {
     let key = tile_key(level, index);
     // One read of all its rows: a block may fill the tile, and remove its parts, at any moment.
-    let rows = Range::prefix(key.clone());
+    let rows = Range::prefix(key);
     let limit = TILE_WIDTH / PART_WIDTH + 1;
     let mut hashes: Option<Vec<Digest>> = None;
     for (place, row) in store.range(TILES, rows, limit, Order::Ascending).await? {
