@@ -30,10 +30,6 @@ mod verify;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// A node has many threads, and one frees what another made: the system's allocator would keep most of it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Health data for rare diseases: sealed at its custodian, shared by consent, proved on a ledger.
 ///
 /// Research and evaluation build. Not for clinical use; not CE-marked, not FDA-cleared.
