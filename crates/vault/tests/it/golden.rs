@@ -101,8 +101,8 @@ const MANIFEST: &str = "a6010102500707070707070707070707070707070703010402050306
 const AT_REST: &str = "\
 consents af6adfba19e7bd67
 disclosures 3a46c8996c381756
-entries 8f0d9dc12752c31c
-entry-queue 735feb4c35b8e1c6
+entries 5fd96e7456ac0a84
+entry-queue f5c843fc9c7709e2
 idempotency fd678a5345761aab
 index c9688f08e6777397
 node 1a9f9908e594fcd5
