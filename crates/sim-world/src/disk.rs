@@ -173,13 +173,6 @@ impl Disk {
     fn lies(&self) -> bool {
         lock(&self.0).lies
     }
-
-    /// Bytes on it.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let shelf = lock(&self.0);
-        shelf.files.values().map(|file| lock(file).live.len()).sum()
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

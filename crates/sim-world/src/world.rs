@@ -281,12 +281,6 @@ impl World {
         open(&self.machine(&body)).await.unwrap()
     }
 
-    /// Sets how it is between two members, both ways.
-    pub fn between(&self, a: usize, b: usize, weather: Weather) {
-        self.one_way(a, b, weather);
-        self.one_way(b, a, weather);
-    }
-
     /// Sets how it is from one member to another.
     pub fn one_way(&self, from: usize, to: usize, weather: Weather) {
         let (from, to) = (self.members[from].place, self.members[to].place);

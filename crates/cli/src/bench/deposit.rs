@@ -115,6 +115,28 @@ pub(super) fn phenopacket(bytes: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// A phenopacket to be deposited, as every bench does it.
+pub(super) fn submission(
+    caller: Caller,
+    subject: SubjectId,
+    bytes: Vec<u8>,
+    wait: Wait,
+) -> Submission {
+    Submission {
+        caller,
+        subject,
+        payload: Payload::Phenopacket(Content::new(bytes)),
+        record: None,
+        client_key: None,
+        expect_version: None,
+        provenance: Provenance {
+            source: "bench".into(),
+            note: String::new(),
+        },
+        wait,
+    }
+}
+
 /// A template as a document of its own. Templates are written before the clock starts, so that both
 /// sides are charged for a copy alone.
 pub(super) fn numbered(template: &[u8], number: usize) -> Vec<u8> {
@@ -148,18 +170,14 @@ fn write_raw(
 fn deposit(node: &Handle, families: &[Family], bytes: usize, each: usize) -> Result<Round> {
     let template = phenopacket(bytes);
     at_once(families, each, |family, number| {
-        let submission = || Submission {
-            caller: family.laboratory.clone(),
-            subject: family.subject,
-            payload: Payload::Phenopacket(Content::new(numbered(&template, number))),
-            record: None,
-            client_key: None,
-            expect_version: None,
-            provenance: Provenance {
-                source: "bench".into(),
-                note: String::new(),
-            },
-            wait: Wait::Durable,
+        let submission = || {
+            let bytes = numbered(&template, number);
+            submission(
+                family.laboratory.clone(),
+                family.subject,
+                bytes,
+                Wait::Durable,
+            )
         };
         loop {
             match block_on(node.record_deposit(submission())) {

@@ -14,7 +14,6 @@ use node::{
     Handle, RecordId, SubjectId,
     publication::LogTile,
     receipt::{ReceiptAnswer, ReceiptQuery},
-    record::{Content, Payload, Provenance, Submission},
     subject::{SubjectOpen, Wait},
 };
 use std::{
@@ -123,19 +122,12 @@ fn records(running: &Running, count: usize) -> Result<Vec<Record>> {
             client_key: None,
             wait: FINAL,
         }))?;
-        let deposited = block_on(node.record_deposit(Submission {
-            caller: deposit::caller(running, Role::Laboratory)?,
-            subject: opened.subject,
-            payload: Payload::Phenopacket(Content::new(deposit::numbered(&template, *number))),
-            record: None,
-            client_key: None,
-            expect_version: None,
-            provenance: Provenance {
-                source: "bench".into(),
-                note: String::new(),
-            },
-            wait: FINAL,
-        }))?;
+        let deposited = block_on(node.record_deposit(deposit::submission(
+            deposit::caller(running, Role::Laboratory)?,
+            opened.subject,
+            deposit::numbered(&template, *number),
+            FINAL,
+        )))?;
         ensure!(
             deposited.finality.is_final(),
             "a record is not final after 20 s"

@@ -21,7 +21,6 @@ use node::{
     Caller, Category, Grantee, Millis, Purpose, Selection, SubjectId,
     consent_change::{ConsentChange, ConsentDesk, GrantDraft},
     institution::{self, Founder, Founding},
-    record::{Content, Payload, Provenance, Submission},
     share::{PeerKeys, ShareAccept, ShareAsk, ShareQuery},
     subject::{SubjectOpen, Wait},
 };
@@ -245,19 +244,12 @@ impl Pair {
                 wait: FINAL,
             }))?;
             let subject = opened.subject;
-            let deposited = block_on(a.record_deposit(Submission {
-                caller: deposit::caller(&self.a, Role::Laboratory)?,
+            let deposited = block_on(a.record_deposit(deposit::submission(
+                deposit::caller(&self.a, Role::Laboratory)?,
                 subject,
-                payload: Payload::Phenopacket(Content::new(deposit::numbered(&template, *number))),
-                record: None,
-                client_key: None,
-                expect_version: None,
-                provenance: Provenance {
-                    source: "bench".into(),
-                    note: String::new(),
-                },
-                wait: FINAL,
-            }))?;
+                deposit::numbered(&template, *number),
+                FINAL,
+            )))?;
             ensure!(
                 deposited.finality.is_final(),
                 "a record is not final after 20 s"
