@@ -85,9 +85,6 @@ pub enum ReadError {
     /// The entry is not signed by an institution's key.
     #[error("the entry is not signed by an institution")]
     NoInstitution,
-    /// The state tree failed.
-    #[error("the state in memory is broken; restart")]
-    State,
     /// This node takes no part any more, so nothing will be certified.
     #[error("consensus has stopped")]
     Stopped(#[source] Halt),

@@ -328,13 +328,8 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
         let parent_ms = parent.header.time_ms;
         let verdict = self.replica.try_block(&parent, block);
         drop(parent);
-        match verdict {
-            Ok(_) => {}
-            Err(Misfit::Invalid) => return false,
-            Err(Misfit::Fault(what)) => {
-                tracing::error!(%what, "cannot execute a proposed block");
-                return pending().await;
-            }
+        if verdict.is_err() {
+            return false;
         }
         self.wait_for_its_time(parent_ms, time_ms).await
     }

@@ -105,9 +105,7 @@ impl<S: Store> Handle<S> {
         let key = view
             .institution_by_key(&signer)
             .ok_or(ReadError::NoInstitution)?;
-        let signer_proof = view
-            .prove(&StateKey::InstitutionKey(signer))
-            .map_err(|_| ReadError::State)?;
+        let signer_proof = view.prove(&StateKey::InstitutionKey(signer));
         drop(view);
         let block = if height < header.height {
             let own = self.stored_header(height).await?;
@@ -132,11 +130,11 @@ impl<S: Store> Handle<S> {
     /// Proof of a value of the newest final state, or of its absence.
     ///
     /// # Errors
-    /// [`ReadError::State`], [`ReadError::Stopped`].
+    /// [`ReadError::Stopped`], [`ReadError::Rows`].
     pub async fn state_proof(&self, key: &StateKey) -> Result<ProvedState, ReadError> {
         let (view, header) = self.replica.snapshot();
         let value = view.value(key);
-        let proof = view.prove(key).map_err(|_| ReadError::State)?;
+        let proof = view.prove(key);
         drop(view);
         Ok(ProvedState {
             value: value.map(|value| value.to_vec()),

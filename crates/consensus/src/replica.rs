@@ -159,17 +159,14 @@ impl<S: Store> Replica<S> {
 
     /// Executes a block on top of its parent; none if it is not the block its header says.
     pub(crate) fn try_block(&self, parent: &Parent, block: &Block) -> Result<Arc<Tried>, Misfit> {
-        let entries = self.decode(block).ok_or(Misfit::Invalid)?;
+        let entries = self.decode(block).ok_or(Misfit)?;
         verify_together(&parent.view, &entries, &[block.id().as_bytes()]);
         let time_ms = block.header().time_ms;
         let extension =
             ledger::block::extend(&parent.header, &parent.log, &parent.view, time_ms, &entries)
-                .map_err(|rejection| match rejection {
-                    ledger::Rejection::Tree(what) => Misfit::Fault(what),
-                    _ => Misfit::Invalid,
-                })?;
+                .map_err(|_| Misfit)?;
         if extension.header != *block.header() {
-            return Err(Misfit::Invalid);
+            return Err(Misfit);
         }
         let tried = Arc::new(Tried::new(extension, &entries, self.now_ms()));
         self.keep(tried.clone());
@@ -366,16 +363,10 @@ pub(crate) struct Admitted {
     pub(crate) told: Option<Bytes>,
 }
 
-/// Why a block could not be executed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Misfit {
-    /// It can never follow its parent.
-    #[error("it is not what its header says")]
-    Invalid,
-    /// This node failed; another may not.
-    #[error("the state tree failed: {0}")]
-    Fault(String),
-}
+/// A block that can never follow its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not what its header says")]
+pub(crate) struct Misfit;
 
 impl<S: Store> Listener for Replica<S> {
     fn heard(&self, entries: Vec<Bytes>) {

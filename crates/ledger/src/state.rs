@@ -20,6 +20,7 @@ mod leaf;
 mod proof;
 mod refusal;
 mod rules;
+mod seen;
 mod subject;
 mod tree;
 mod view;
@@ -28,8 +29,9 @@ pub use execute::{BlockContext, Selection, admissible, execute, preverify, selec
 pub use key::StateKey;
 pub use leaf::{
     Agenda, Ballot, DeviceLeaf, InstitutionLeaf, KeyLeaf, PeriodLeaf, ProposalLeaf, Recovery,
-    ReleaseLeaf, Roster, SeenLeaf, StudyLeaf, SubjectLeaf, ValidatorHistory,
+    ReleaseLeaf, Roster, StudyLeaf, SubjectLeaf, ValidatorHistory,
 };
 pub use proof::{BadProof, StateProof};
 pub use refusal::{ChangeFault, Refusal, Rejection};
+pub use seen::{Seen, SeenLeaf};
 pub use view::{Detached, Executed, LoadError, Row, State, Tip, View};

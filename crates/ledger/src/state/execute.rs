@@ -1,14 +1,14 @@
 //! Running blocks: the order of things in a block, and the working copy that entries change.
 
-use super::tree;
-use super::view::{Executed, Tip, Value, View, decoded};
+use super::tree::{Change, Value};
+use super::view::{Executed, Tip, View, decoded};
 use super::{Refusal, Rejection, SeenLeaf, StateKey, SubjectLeaf, ValidatorHistory};
 use super::{governance, leaf, rules};
 use crate::entry::{Entry, SignedEntry};
 use crate::genesis::Parameters;
-use codec::Digest;
+use codec::EntryId;
 use keys::{Entropy, PublicKey};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The block around the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn execute(
         work.run(entry)
             .map_err(|why| Rejection::Entry { index, why })?;
     }
-    work.finish()
+    Ok(work.finish())
 }
 
 /// Runs those entries that can follow in this order, and tells which could not.
@@ -64,7 +64,7 @@ pub fn select(
         }
     }
     Ok(Selection {
-        executed: work.finish()?,
+        executed: work.finish(),
         chosen,
         refused,
     })
@@ -83,6 +83,8 @@ pub fn admissible(view: &View, entry: &SignedEntry) -> Result<(), Refusal> {
         time_ms: tip.time_ms.saturating_add(1),
         changes: BTreeMap::new(),
         scratch: BTreeMap::new(),
+        included: SeenLeaf::default(),
+        seen: HashMap::new(),
     };
     work.run(entry)
 }
@@ -138,6 +140,9 @@ pub(super) struct Work<'a> {
     changes: BTreeMap<StateKey, Option<Value>>,
     /// What the current entry changed.
     scratch: BTreeMap<StateKey, Option<Value>>,
+    /// The block's entries so far, in order, and by id.
+    included: SeenLeaf,
+    seen: HashMap<EntryId, u64>,
 }
 
 impl<'a> Work<'a> {
@@ -163,6 +168,8 @@ impl<'a> Work<'a> {
             time_ms: context.time_ms,
             changes: BTreeMap::new(),
             scratch: BTreeMap::new(),
+            included: SeenLeaf::default(),
+            seen: HashMap::new(),
         };
         work.settle();
         if work.parameters.is_epoch_first(work.height) {
@@ -218,19 +225,22 @@ impl<'a> Work<'a> {
             });
         }
         let id = entry.entry_id();
-        if let Some(seen) = self.read::<SeenLeaf>(&StateKey::EntrySeen(id)) {
-            return Err(Refusal::Duplicate {
-                id,
-                height: seen.height,
-            });
+        if let Some(height) = self.included_at(&id) {
+            return Err(Refusal::Duplicate { id, height });
         }
         rules::apply(self, entry)?;
-        let seen = SeenLeaf {
-            height: self.height,
-            last_valid: header.last_valid,
-        };
-        self.put(StateKey::EntrySeen(id), &seen);
+        self.included.entries.push((id, header.last_valid));
+        self.seen.insert(id, header.last_valid);
         Ok(())
+    }
+
+    /// Where an entry was included whose validity has not passed before this block.
+    fn included_at(&self, id: &EntryId) -> Option<u64> {
+        if self.seen.contains_key(id) {
+            return Some(self.height);
+        }
+        let seen = self.view.entry_seen(id)?;
+        (seen.last_valid >= self.height).then_some(seen.height)
     }
 
     pub(super) fn read<T: codec::Encode + codec::Decode>(&self, key: &StateKey) -> Option<T> {
@@ -268,7 +278,7 @@ impl<'a> Work<'a> {
         self.changes.extend(std::mem::take(&mut self.scratch));
     }
 
-    fn finish(mut self) -> Result<Executed, Rejection> {
+    fn finish(mut self) -> Executed {
         let next_validators = self.parameters.is_epoch_last(self.height).then(|| {
             governance::decide(&mut self);
             self.commit();
@@ -276,45 +286,41 @@ impl<'a> Work<'a> {
             let history: ValidatorHistory = self.whole(&StateKey::Validators);
             history.at(next).map(crate::genesis::Validators::digest)
         });
+        if !self.included.entries.is_empty() {
+            let included = std::mem::take(&mut self.included);
+            self.put(StateKey::Seen(self.height), &included);
+            self.commit();
+        }
         let view = self.view;
         let mut changes = self.changes;
-        changes.retain(|key, value| view.value(key) != *value);
-        let (mut puts, mut removals, mut due) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut writes = Vec::with_capacity(changes.len());
+        changes.retain(|key, value| {
+            let change = Change::new(key, value.as_ref());
+            let new = change.differs(view.tree());
+            if new {
+                writes.push(change);
+            }
+            new
+        });
+        let mut due = BTreeSet::new();
         for (key, value) in &changes {
-            match value {
-                Some(value) => {
-                    puts.push((key.digest(), value.to_vec()));
-                    if let Ok(Some(when)) = leaf::due(key, value) {
-                        due.insert((when, key.clone()));
-                    }
-                }
-                None => removals.push(key.digest()),
+            if let Some(Ok(Some(when))) = value.as_ref().map(|value| leaf::due(key, value)) {
+                due.insert((when, key.clone()));
             }
         }
-        let parent = view.tip();
-        let update = write(view, parent.state_root, puts, removals)?;
-        Ok(Executed {
+        let tree = view.tree().write(writes);
+        Executed {
             tip: Tip {
                 height: self.height,
                 time_ms: self.time_ms,
-                state_root: update.root,
+                state_root: tree.root(),
             },
-            parent,
+            parent: view.tip(),
             changes,
             due,
-            update,
+            tree,
+            seen: self.seen,
             next_validators: next_validators.flatten(),
-        })
+        }
     }
-}
-
-fn write(
-    view: &View,
-    root: Digest,
-    puts: Vec<(Digest, Vec<u8>)>,
-    removals: Vec<Digest>,
-) -> Result<tree::Update, Rejection> {
-    let nodes = |key: &jmt::storage::NodeKey| view.node(key);
-    tree::update(&nodes, (view.version(), root), puts, removals)
-        .map_err(|error| Rejection::Tree(error.to_string()))
 }

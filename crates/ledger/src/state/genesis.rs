@@ -1,7 +1,7 @@
 //! The state and header of block 0.
 
 use super::leaf::{InstitutionLeaf, KeyLeaf, ValidatorHistory};
-use super::view::Value;
+use super::tree::Value;
 use super::{Agenda, Roster, State, StateKey};
 use crate::entry::KeyId;
 use crate::genesis::{Genesis, GenesisError};
@@ -19,7 +19,7 @@ impl State {
         genesis.check()?;
         let network = genesis.network_id();
         let values = values(genesis);
-        let state = Self::from_values(network, 0, genesis.time_ms, values)
+        let state = Self::from_values(network, 0, genesis.time_ms, &values)
             .map_err(|_| GenesisError::State)?;
         let header = Header {
             network,

@@ -24,8 +24,8 @@ choice! {
         7 => Proposal(EntryId),
         /// [`super::SubjectLeaf`].
         8 => Subject((InstitutionId, SubjectId)),
-        /// [`super::SeenLeaf`].
-        9 => EntrySeen(EntryId),
+        /// [`super::SeenLeaf`] of the block at this height.
+        9 => Seen(u64),
         /// [`super::PeriodLeaf`].
         10 => Period(InstitutionId),
         /// [`super::DeviceLeaf`].
@@ -56,7 +56,7 @@ impl StateKey {
             Self::Agenda | Self::Proposal(_) => Domain::StateProposal,
             Self::InstitutionKey(_) => Domain::StateInstitutionKey,
             Self::Subject(_) => Domain::StateSubject,
-            Self::EntrySeen(_) => Domain::StateEntrySeen,
+            Self::Seen(_) => Domain::StateEntrySeen,
             Self::Period(_) => Domain::StatePeriod,
             Self::Device(_) => Domain::StateDevice,
             Self::Study(_) => Domain::StateStudy,

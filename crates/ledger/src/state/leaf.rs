@@ -1,6 +1,6 @@
 //! Values of the authenticated state.
 
-use super::StateKey;
+use super::{SeenLeaf, StateKey};
 use crate::entry::{Change, SLOTS, Slot};
 use crate::genesis::{Institution, Kind, Parameters, Validators};
 use codec::{Digest, EntryId, InstitutionId, record};
@@ -143,17 +143,6 @@ record! {
 }
 
 record! {
-    /// An entry that was included; refused again until its validity has passed.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct SeenLeaf {
-        /// Where it was included.
-        1 => pub height: u64,
-        /// Last height at which its bytes are valid.
-        2 => pub last_valid: u64,
-    }
-}
-
-record! {
     /// A custodian's last disclosure period.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct PeriodLeaf {
@@ -232,9 +221,9 @@ pub(super) fn due(key: &StateKey, value: &[u8]) -> Result<Option<Due>, codec::Er
         StateKey::Device(_) => whole::<DeviceLeaf>(value),
         StateKey::Study(_) => whole::<StudyLeaf>(value),
         StateKey::Release(_) => whole::<ReleaseLeaf>(value),
-        StateKey::EntrySeen(_) => {
+        StateKey::Seen(_) => {
             let leaf: SeenLeaf = codec::from_slice(value)?;
-            Ok(Some(Due::Height(leaf.last_valid)))
+            Ok(Some(Due::Height(leaf.last_valid())))
         }
         StateKey::Subject(_) => {
             let leaf: SubjectLeaf = codec::from_slice(value)?;

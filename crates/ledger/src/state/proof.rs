@@ -4,14 +4,9 @@
 //! the leaf where the key's path ends, if there is one, and the sibling hashes from that place up
 //! to the root. Another key's leaf, or an empty place, proves absence.
 
-use super::tree::{self, Reader};
+use super::tree::{EMPTY, bit, leaf_hash, node_hash};
 use super::{StateKey, View};
 use codec::{Digest, record};
-use jmt::storage::NodeKey;
-
-const LEAF_TAG: &[u8] = b"JMT::LeafNode";
-const NODE_TAG: &[u8] = b"JMT::IntrnalNode";
-const EMPTY: [u8; 32] = *b"SPARSE_MERKLE_PLACEHOLDER_HASH__";
 
 record! {
     /// A proof of presence or absence against a state root.
@@ -31,17 +26,8 @@ pub struct BadProof;
 
 impl View {
     /// Proves against this view's state root what [`View::value`] says about a key.
-    ///
-    /// # Errors
-    /// [`BadProof`] if the tree in memory is broken, which is a fault of this node.
-    pub fn prove(&self, key: &StateKey) -> Result<StateProof, BadProof> {
-        let version = self.version().ok_or(BadProof)?;
-        let reader = Reader(|key: &NodeKey| self.node(key));
-        let path = tree::path(&reader, key.digest(), version).map_err(|_| BadProof)?;
-        let proof = decode_path(&path).ok_or(BadProof)?;
-        let value = self.value(key);
-        proof.verify(&self.tip().state_root, key, value.as_deref())?;
-        Ok(proof)
+    pub fn prove(&self, key: &StateKey) -> StateProof {
+        self.tree().path(&key.digest())
     }
 }
 
@@ -67,7 +53,7 @@ impl StateProof {
             (None, Some((at, hash))) if *at != key && shares(&key, at, self.siblings.len()) => {
                 leaf_hash(at, hash)
             }
-            (None, None) => Digest::new(EMPTY),
+            (None, None) => EMPTY,
             _ => return Err(BadProof),
         };
         let mut hash = start;
@@ -86,42 +72,4 @@ impl StateProof {
 /// Whether two keys share their first `bits` bits.
 fn shares(a: &Digest, b: &Digest, bits: usize) -> bool {
     (0..bits).all(|depth| bit(a, depth) == bit(b, depth))
-}
-
-fn bit(key: &Digest, depth: usize) -> bool {
-    let byte = key.as_bytes().get(depth / 8).copied().unwrap_or_default();
-    byte & (0x80 >> (depth % 8)) != 0
-}
-
-fn leaf_hash(key: &Digest, value: &Digest) -> Digest {
-    keys::sha256(&[LEAF_TAG, key.as_bytes(), value.as_bytes()])
-}
-
-fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    keys::sha256(&[NODE_TAG, left.as_bytes(), right.as_bytes()])
-}
-
-/// Reads `jmt`'s own proof, which it shows only in borsh: an optional leaf (key, value hash), then
-/// the siblings with their children, so that their hashes are ours to compute.
-fn decode_path(mut borsh: &[u8]) -> Option<StateProof> {
-    let mut take = |count: usize| {
-        let (head, rest) = borsh.split_at_checked(count)?;
-        borsh = rest;
-        Some(head)
-    };
-    let digest = |bytes: &[u8]| Digest::try_from(bytes).ok();
-    let leaf = match take(1)? {
-        [0] => None,
-        _ => Some((digest(take(32)?)?, digest(take(32)?)?)),
-    };
-    let count = u32::from_le_bytes(take(4)?.try_into().ok()?);
-    let mut siblings = Vec::new();
-    for _ in 0..count {
-        siblings.push(match take(1)? {
-            [0] => Digest::new(EMPTY),
-            [1] => node_hash(&digest(take(32)?)?, &digest(take(32)?)?),
-            _ => leaf_hash(&digest(take(32)?)?, &digest(take(32)?)?),
-        });
-    }
-    Some(StateProof { leaf, siblings })
 }

@@ -228,7 +228,4 @@ pub enum Rejection {
         #[source]
         why: Refusal,
     },
-    /// The state tree failed, which is a fault of this node.
-    #[error("the state tree failed: {0}")]
-    Tree(String),
 }

@@ -1,190 +1,283 @@
-//! The Jellyfish Merkle tree in memory: nodes of the finalised version, batches of newer ones.
+//! The Jellyfish Merkle tree of the state, in memory: persistent, so that views share what they
+//! have in common.
 //!
-//! Values live beside the tree (their hashes are in its leaves). A node is named by its version
-//! and path, so nodes of different speculative blocks never meet: a block's reader sees only its
-//! own ancestors. Hashes cover no versions, so a tree rebuilt from rows has the same root.
+//! A subtree of no leaves is [`EMPTY`], a subtree of one leaf is that leaf, any other has a left and a
+//! right half by the next bit of the key's digest, most significant first (Gao, Hu, Wu: "Jellyfish Merkle
+//! Tree", 2021). So the shape, and with it the root, depends on the leaves alone: not on the order
+//! in which they came, nor on what was there before.
+//!
+//! Writing copies the paths that change and nothing else: the tree from before stays as it was for
+//! whoever holds it, and what nobody holds is freed.
 
+use super::StateKey;
+use super::proof::StateProof;
 use codec::Digest;
-use jmt::storage::{LeafNode, Node, NodeBatch, NodeKey, TreeReader};
-use jmt::{JellyfishMerkleTree, KeyHash, OwnedValue, SimpleHasher, Version};
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-/// SHA-256 from `keys` for `jmt`, which hashes mostly 77 and 80 bytes in pieces: those are gathered
-/// and hashed at once, which spares a streaming state for each node.
-pub(super) struct Hasher {
-    short: [u8; 96],
-    len: usize,
-    long: Option<keys::Sha256Hasher>,
-}
+const LEAF_TAG: &[u8] = b"JMT::LeafNode";
+const NODE_TAG: &[u8] = b"JMT::IntrnalNode";
+/// Hash of a subtree without leaves.
+pub(super) const EMPTY: Digest = Digest::new(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__");
 
-impl SimpleHasher for Hasher {
-    fn new() -> Self {
-        Self {
-            short: [0; 96],
-            len: 0,
-            long: None,
-        }
-    }
+/// An encoded value.
+pub(super) type Value = Arc<[u8]>;
 
-    fn update(&mut self, data: &[u8]) {
-        if let Some(long) = &mut self.long {
-            long.update(data);
-            return;
-        }
-        let end = self.len + data.len();
-        if let Some(rest) = self.short.get_mut(self.len..end) {
-            rest.copy_from_slice(data);
-            self.len = end;
-        } else {
-            let mut long = keys::Sha256Hasher::new();
-            long.update(&self.short[..self.len]);
-            long.update(data);
-            self.long = Some(long);
-        }
-    }
-
-    fn finalize(self) -> [u8; 32] {
-        match self.long {
-            Some(long) => long.finalize(),
-            None => keys::sha256(&[&self.short[..self.len]]).into_bytes(),
-        }
-    }
-}
-
-/// Nodes that are reachable from the finalised root, in borsh: `jmt` gives every inner node room for 16
-/// children, and most have three or four.
+/// A tree.
 #[derive(Clone, Default)]
-pub(super) struct Nodes(HashMap<NodeKey, Box<[u8]>>);
+pub(super) struct Tree(Link);
 
-impl Nodes {
-    pub(super) fn get(&self, key: &NodeKey) -> Option<Node> {
-        // INVARIANT: each was encoded by `fold`.
-        borsh::from_slice(self.0.get(key)?).ok()
+/// A value under its key.
+pub(super) struct Leaf {
+    digest: Digest,
+    hash: Digest,
+    pub(super) key: StateKey,
+    pub(super) value: Value,
+}
+
+/// What is to stand at a key: a value, or none.
+pub(super) struct Change {
+    digest: Digest,
+    leaf: Option<Arc<Leaf>>,
+}
+
+#[derive(Clone, Default)]
+enum Link {
+    #[default]
+    Empty,
+    Leaf(Arc<Leaf>),
+    Inner(Arc<Inner>),
+}
+
+struct Inner {
+    hash: Digest,
+    left: Link,
+    right: Link,
+}
+
+impl Change {
+    pub(super) fn new(key: &StateKey, value: Option<&Value>) -> Self {
+        let digest = key.digest();
+        let leaf = value.map(|value| {
+            Arc::new(Leaf {
+                digest,
+                hash: leaf_hash(&digest, &keys::sha256(&[value])),
+                key: key.clone(),
+                value: value.clone(),
+            })
+        });
+        Self { digest, leaf }
     }
 
-    /// Makes a newer version the finalised one: what it replaced is gone.
-    pub(super) fn fold(&mut self, update: Update) {
-        for (key, node) in update.nodes {
-            #[expect(clippy::expect_used, reason = "writing to memory")]
-            let bytes = borsh::to_vec(&node).expect("a node is encoded in memory");
-            self.0.insert(key, bytes.into_boxed_slice());
+    /// Whether it would change the tree.
+    pub(super) fn differs(&self, tree: &Tree) -> bool {
+        let before = tree.get(&self.digest).map(|leaf| leaf.hash);
+        before != self.leaf.as_ref().map(|leaf| leaf.hash)
+    }
+}
+
+impl Tree {
+    /// The root's hash.
+    pub(super) fn root(&self) -> Digest {
+        self.0.hash()
+    }
+
+    /// The leaf of the key with this digest.
+    pub(super) fn get(&self, digest: &Digest) -> Option<&Leaf> {
+        match self.0.descend(digest, |_| {}) {
+            Link::Leaf(leaf) if leaf.digest == *digest => Some(leaf),
+            _ => None,
         }
-        for key in &update.stale {
-            self.0.remove(key);
-        }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-/// What a block changes in the tree.
-#[derive(Clone)]
-pub(super) struct Update {
-    pub(super) version: Version,
-    pub(super) root: Digest,
-    /// New nodes.
-    pub(super) nodes: BTreeMap<NodeKey, Node>,
-    /// Nodes of ancestors that the new version no longer reaches.
-    pub(super) stale: Vec<NodeKey>,
-}
-
-/// Reads nodes for `jmt`: any source of nodes by key.
-pub(super) struct Reader<F>(pub(super) F);
-
-impl<F: Fn(&NodeKey) -> Option<Node>> TreeReader for Reader<F> {
-    fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<Node>> {
-        Ok((self.0)(key))
+    /// What proves the value at this digest, or that there is none.
+    pub(super) fn path(&self, digest: &Digest) -> StateProof {
+        let mut siblings = Vec::new();
+        let end = self.0.descend(digest, |sibling| siblings.push(sibling.hash()));
+        let leaf = match end {
+            Link::Leaf(leaf) => Some((leaf.digest, keys::sha256(&[&leaf.value]))),
+            _ => None,
+        };
+        siblings.reverse();
+        StateProof { leaf, siblings }
     }
 
-    fn get_value_option(&self, _: Version, _: KeyHash) -> anyhow::Result<Option<OwnedValue>> {
-        // Values live beside the tree; `jmt` asks only to hand them back.
-        Ok(Some(OwnedValue::new()))
+    /// The tree after these changes, at most one for each key.
+    pub(super) fn write(&self, mut changes: Vec<Change>) -> Self {
+        changes.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
+        Self(self.0.write(0, &changes))
     }
 
-    fn get_rightmost_leaf(&self) -> anyhow::Result<Option<(NodeKey, LeafNode)>> {
-        anyhow::bail!("no restoration")
-    }
-}
-
-/// The tree after writing `puts` and removing `removals`, which exist, in version `version`.
-///
-/// Removals take a second version, because `jmt` writes in bulk but removes one by one.
-pub(super) fn update(
-    nodes: &impl Fn(&NodeKey) -> Option<Node>,
-    (version, root): (Option<Version>, Digest),
-    puts: Vec<(Digest, Vec<u8>)>,
-    removals: Vec<Digest>,
-) -> anyhow::Result<Update> {
-    let mut update = Update {
-        version: version.unwrap_or_default(),
-        root,
-        nodes: BTreeMap::new(),
-        stale: Vec::new(),
-    };
-    let mut next = version.map_or(0, |version| version + 1);
-    if !puts.is_empty() {
-        let puts = puts
-            .into_iter()
-            .map(|(key, value)| (KeyHash(key.into_bytes()), value))
-            .collect();
-        let reader = Reader(nodes);
-        let tree = JellyfishMerkleTree::<_, Hasher>::new(&reader);
-        let (roots, batch) = tree.batch_put_value_sets(vec![puts], None, next)?;
-        update.absorb(next, &roots, batch.node_batch, batch.stale_node_index_batch);
-        next += 1;
-    }
-    if !removals.is_empty() {
-        let removals = removals
-            .into_iter()
-            .map(|key| (KeyHash(key.into_bytes()), None));
-        let written = std::mem::take(&mut update.nodes);
-        let reader = Reader(|key: &NodeKey| written.get(key).cloned().or_else(|| nodes(key)));
-        let tree = JellyfishMerkleTree::<_, Hasher>::new(&reader);
-        let (root, batch) = tree.put_value_set(removals, next)?;
-        update.nodes = written;
-        update.absorb(
-            next,
-            &[root],
-            batch.node_batch,
-            batch.stale_node_index_batch,
-        );
-    }
-    Ok(update)
-}
-
-/// `jmt`'s proof of a key, in borsh, the only form it shows.
-pub(super) fn path(
-    reader: &impl TreeReader,
-    key: Digest,
-    version: Version,
-) -> anyhow::Result<Vec<u8>> {
-    let tree = JellyfishMerkleTree::<_, Hasher>::new(reader);
-    let (_, proof) = tree.get_with_proof(KeyHash(key.into_bytes()), version)?;
-    Ok(borsh::to_vec(&proof)?)
-}
-
-impl Update {
-    fn absorb(
-        &mut self,
-        version: Version,
-        roots: &[jmt::RootHash],
-        batch: NodeBatch,
-        stale: jmt::storage::StaleNodeIndexBatch,
-    ) {
-        self.version = version;
-        if let Some(root) = roots.last() {
-            self.root = Digest::new(root.0);
-        }
-        for index in stale {
-            // A node written by this very update never reaches the finalised tree.
-            if self.nodes.remove(&index.node_key).is_none() {
-                self.stale.push(index.node_key);
+    /// Every leaf, by the digest of its key.
+    pub(super) fn leaves(&self) -> Vec<&Leaf> {
+        let (mut leaves, mut stack) = (Vec::new(), vec![&self.0]);
+        while let Some(link) = stack.pop() {
+            match link {
+                Link::Empty => {}
+                Link::Leaf(leaf) => leaves.push(&**leaf),
+                Link::Inner(inner) => stack.extend([&inner.right, &inner.left]),
             }
         }
-        let nodes = batch.nodes().iter();
-        self.nodes
-            .extend(nodes.map(|(key, node)| (key.clone(), node.clone())));
+        leaves
+    }
+}
+
+impl Link {
+    fn hash(&self) -> Digest {
+        match self {
+            Self::Empty => EMPTY,
+            Self::Leaf(leaf) => leaf.hash,
+            Self::Inner(inner) => inner.hash,
+        }
+    }
+
+    /// Where the path of a digest ends: at a leaf, its own or another's, or at an empty place.
+    fn descend<'a>(&'a self, digest: &Digest, mut beside: impl FnMut(&'a Self)) -> &'a Self {
+        let (mut link, mut depth) = (self, 0);
+        while let Self::Inner(inner) = link {
+            let (next, sibling) = if bit(digest, depth) {
+                (&inner.right, &inner.left)
+            } else {
+                (&inner.left, &inner.right)
+            };
+            beside(sibling);
+            link = next;
+            depth += 1;
+        }
+        link
+    }
+
+    /// This subtree, whose keys share their first `depth` bits, after changes to such keys, ascending.
+    fn write(&self, depth: usize, changes: &[Change]) -> Self {
+        match (self, changes) {
+            (_, []) => self.clone(),
+            (Self::Inner(inner), _) => {
+                let (left, right) = halves(changes, depth);
+                Self::join(
+                    inner.left.write(depth + 1, left),
+                    inner.right.write(depth + 1, right),
+                )
+            }
+            (Self::Empty, [change]) => change.link(),
+            (Self::Leaf(leaf), [change]) if leaf.digest == change.digest => change.link(),
+            (Self::Leaf(_), [change]) if change.leaf.is_none() => self.clone(),
+            _ => {
+                let (left, right) = halves(changes, depth);
+                let (mut ours, mut empty) = (self, &Self::Empty);
+                if matches!(self, Self::Leaf(leaf) if bit(&leaf.digest, depth)) {
+                    std::mem::swap(&mut ours, &mut empty);
+                }
+                Self::join(ours.write(depth + 1, left), empty.write(depth + 1, right))
+            }
+        }
+    }
+
+    fn join(left: Self, right: Self) -> Self {
+        match (left, right) {
+            (Self::Empty, Self::Empty) => Self::Empty,
+            (leaf @ Self::Leaf(_), Self::Empty) | (Self::Empty, leaf @ Self::Leaf(_)) => leaf,
+            (left, right) => Self::Inner(Arc::new(Inner {
+                hash: node_hash(&left.hash(), &right.hash()),
+                left,
+                right,
+            })),
+        }
+    }
+}
+
+impl Change {
+    fn link(&self) -> Link {
+        self.leaf.clone().map_or(Link::Empty, Link::Leaf)
+    }
+}
+
+/// Ascending changes whose keys share their first `depth` bits, by the next bit.
+fn halves(changes: &[Change], depth: usize) -> (&[Change], &[Change]) {
+    changes.split_at(changes.partition_point(|change| !bit(&change.digest, depth)))
+}
+
+/// The bit of a digest that decides at this depth, the most significant first.
+pub(super) fn bit(digest: &Digest, depth: usize) -> bool {
+    let byte = digest.as_bytes().get(depth / 8).copied();
+    byte.unwrap_or_default() & (0x80 >> (depth % 8)) != 0
+}
+
+pub(super) fn leaf_hash(key: &Digest, value: &Digest) -> Digest {
+    keys::sha256(&[LEAF_TAG, key.as_bytes(), value.as_bytes()])
+}
+
+pub(super) fn node_hash(left: &Digest, right: &Digest) -> Digest {
+    keys::sha256(&[NODE_TAG, left.as_bytes(), right.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codec::EntryId;
+    use jmt::mock::MockTreeStore;
+    use jmt::{JellyfishMerkleTree, KeyHash};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    /// SHA-256 under `jmt`'s own trait.
+    struct Sha256(Vec<u8>);
+
+    impl jmt::SimpleHasher for Sha256 {
+        fn new() -> Self {
+            Self(Vec::new())
+        }
+
+        fn update(&mut self, data: &[u8]) {
+            self.0.extend_from_slice(data);
+        }
+
+        fn finalize(self) -> [u8; 32] {
+            keys::sha256(&[&self.0]).into_bytes()
+        }
+    }
+
+    fn key(number: u8) -> StateKey {
+        StateKey::Proposal(EntryId::new([number; 32]))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        /// Whatever is written, overwritten and removed in whatever batches, the root is that of
+        /// another implementation, older trees stay as they were, and paths prove each key.
+        #[test]
+        fn the_roots_are_those_of_jmt(
+            batches in prop::collection::vec(
+                prop::collection::btree_map(any::<u8>(), prop::option::of(any::<u8>()), 0..40),
+                1..12,
+            ),
+        ) {
+            let store = MockTreeStore::default();
+            let theirs = JellyfishMerkleTree::<_, Sha256>::new(&store);
+            let (mut tree, mut values) = (Tree::default(), BTreeMap::new());
+            for (version, batch) in (0_u64..).zip(&batches) {
+                let before = (tree.clone(), tree.root());
+                let value = |byte: &u8| Value::from(vec![*byte]);
+                let changes = batch.iter().map(|(at, byte)| {
+                    Change::new(&key(*at), byte.as_ref().map(value).as_ref())
+                });
+                tree = tree.write(changes.collect());
+                let puts = batch.iter().map(|(at, byte)| {
+                    (KeyHash(key(*at).digest().into_bytes()), byte.map(|byte| vec![byte]))
+                });
+                let (root, written) = theirs.put_value_set(puts, version).unwrap();
+                store.write_tree_update_batch(written).unwrap();
+                prop_assert_eq!(tree.root().into_bytes(), root.0);
+                prop_assert_eq!(before.0.root(), before.1);
+                values.extend(batch.iter().map(|(at, byte)| (*at, *byte)));
+                let live = values.values().flatten().count();
+                prop_assert_eq!(tree.leaves().len(), live);
+                for at in 0..=u8::MAX {
+                    let found = tree.get(&key(at).digest()).map(|leaf| leaf.value.to_vec());
+                    let expected = values.get(&at).copied().flatten().map(|byte| vec![byte]);
+                    prop_assert_eq!(&found, &expected);
+                    let proof = tree.path(&key(at).digest());
+                    prop_assert!(proof.verify(&tree.root(), &key(at), expected.as_deref()).is_ok());
+                }
+            }
+        }
     }
 }

@@ -7,17 +7,17 @@
 //! while no view holds that base.
 
 use super::leaf::{Due, due};
-use super::tree::{self, Nodes, Update};
+use super::seen::Index;
+use super::tree::{Change, Tree, Value};
 use super::{
     Agenda, DeviceLeaf, InstitutionLeaf, KeyLeaf, PeriodLeaf, ProposalLeaf, ReleaseLeaf, Roster,
-    SeenLeaf, StateKey, StudyLeaf, SubjectLeaf, ValidatorHistory,
+    Seen, StateKey, StudyLeaf, SubjectLeaf, ValidatorHistory,
 };
 use crate::entry::KeyId;
 use crate::genesis::{Parameters, Validators};
 use crate::header::Header;
 use codec::{DeviceId, Digest, EntryId, InstitutionId, NetworkId, StudyId, SubjectId};
-use jmt::storage::{Node, NodeKey};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Finalised blocks that a state keeps apart from its base while views hold the base.
@@ -43,12 +43,12 @@ pub struct Executed {
     pub(super) parent: Tip,
     pub(super) changes: BTreeMap<StateKey, Option<Value>>,
     pub(super) due: BTreeSet<(Due, StateKey)>,
-    pub(super) update: Update,
+    /// The state after it.
+    pub(super) tree: Tree,
+    /// What it included, and until which height that is valid.
+    pub(super) seen: HashMap<EntryId, u64>,
     pub(super) next_validators: Option<Digest>,
 }
-
-/// An encoded value.
-pub(super) type Value = Arc<[u8]>;
 
 /// Where a chain of blocks stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +74,10 @@ pub struct Row {
 struct Base {
     network: NetworkId,
     tip: Tip,
-    version: Option<jmt::Version>,
-    values: BTreeMap<StateKey, Value>,
+    tree: Tree,
+    /// Some keys are here after their values changed: what is due is looked up.
     due: BTreeSet<(Due, StateKey)>,
-    nodes: Nodes,
+    seen: Index,
 }
 
 /// Why a block does not extend a state or view.
@@ -109,9 +109,6 @@ pub enum LoadError {
         /// Of the rows.
         found: Digest,
     },
-    /// The rows make no tree.
-    #[error("the rows of the state make no tree: {0}")]
-    Tree(String),
 }
 
 impl State {
@@ -126,12 +123,12 @@ impl State {
         let mut values = BTreeMap::new();
         for (key, value) in rows {
             let key: StateKey = codec::from_slice(&key).map_err(LoadError::Row)?;
-            due(&key, &value).map_err(LoadError::Row)?;
             if values.insert(key, Value::from(value)).is_some() {
                 return Err(LoadError::Repeated);
             }
         }
-        let state = Self::from_values(header.network, header.height, header.time_ms, values)?;
+        let state = Self::from_values(header.network, header.height, header.time_ms, &values)
+            .map_err(LoadError::Row)?;
         let found = state.view.tip().state_root;
         if found == header.state_root {
             Ok(state)
@@ -143,27 +140,22 @@ impl State {
         }
     }
 
-    /// A state with these values, all well-formed.
+    /// A state with these values.
     pub(super) fn from_values(
         network: NetworkId,
         height: u64,
         time_ms: u64,
-        values: BTreeMap<StateKey, Value>,
-    ) -> Result<Self, LoadError> {
-        let empty = Digest::new(*b"SPARSE_MERKLE_PLACEHOLDER_HASH__");
-        let puts = values
-            .iter()
-            .map(|(key, value)| (key.digest(), value.to_vec()))
-            .collect();
-        let update = tree::update(&|_: &NodeKey| None, (None, empty), puts, Vec::new())
-            .map_err(|error| LoadError::Tree(error.to_string()))?;
-        let mut nodes = Nodes::default();
-        let (version, root) = (update.version, update.root);
-        nodes.fold(update);
-        let mut dues = BTreeSet::new();
-        for (key, value) in &values {
-            if let Some(due) = due(key, value).map_err(LoadError::Row)? {
+        values: &BTreeMap<StateKey, Value>,
+    ) -> Result<Self, codec::Error> {
+        let puts = values.iter().map(|(key, value)| Change::new(key, Some(value)));
+        let tree = Tree::default().write(puts.collect());
+        let (mut dues, mut seen) = (BTreeSet::new(), Index::default());
+        for (key, value) in values {
+            if let Some(due) = due(key, value)? {
                 dues.insert((due, key.clone()));
+            }
+            if let StateKey::Seen(height) = key {
+                seen.insert(*height, value.clone());
             }
         }
         let base = Base {
@@ -171,12 +163,11 @@ impl State {
             tip: Tip {
                 height,
                 time_ms,
-                state_root: root,
+                state_root: tree.root(),
             },
-            version: (!values.is_empty()).then_some(version),
-            values,
+            tree,
             due: dues,
-            nodes,
+            seen,
         };
         Ok(Self {
             view: View {
@@ -213,44 +204,34 @@ impl State {
 
     /// Every row of the finalised state, ascending by key.
     pub fn rows(&self) -> Vec<Row> {
-        let mut values: BTreeMap<&StateKey, &Value> = self.view.base.values.iter().collect();
-        for (key, value) in self.view.overlays.iter().flat_map(|o| &o.changes) {
-            match value {
-                Some(value) => values.insert(key, value),
-                None => values.remove(key),
-            };
-        }
-        values
-            .into_iter()
-            .map(|(key, value)| Row {
-                key: key.row(),
-                value: Some(value.to_vec()),
-            })
-            .collect()
-    }
-
-    /// Values and tree nodes in memory, for metrics: both are bounded by the live values.
-    pub fn footprint(&self) -> (usize, usize) {
-        (self.view.base.values.len(), self.view.base.nodes.len())
+        let mut leaves = self.view.tree().leaves();
+        leaves.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let row = |leaf: &super::tree::Leaf| Row {
+            key: leaf.key.row(),
+            value: Some(leaf.value.to_vec()),
+        };
+        leaves.into_iter().map(row).collect()
     }
 }
 
 impl Base {
     fn fold(&mut self, executed: Executed) {
         for (key, value) in executed.changes {
-            let old = match value {
-                Some(value) => self.values.insert(key.clone(), value),
-                None => self.values.remove(&key),
-            };
-            // INVARIANT: values in the state are well-formed.
-            if let Some(Ok(Some(due))) = old.map(|old| due(&key, &old)) {
-                self.due.remove(&(due, key));
+            match (key, value) {
+                (StateKey::Seen(height), Some(value)) => self.seen.insert(height, value),
+                (StateKey::Seen(height), None) => self.seen.remove(height),
+                _ => {}
             }
         }
         self.due.extend(executed.due);
-        self.version = Some(executed.update.version);
         self.tip = executed.tip;
-        self.nodes.fold(executed.update);
+        self.tree = executed.tree;
+        let settled: Vec<_> = passed(&self.due, self.tip.height, self.tip.time_ms)
+            .cloned()
+            .collect();
+        for due in &settled {
+            self.due.remove(due);
+        }
     }
 }
 
@@ -367,8 +348,15 @@ impl View {
     }
 
     /// Whether and where an entry was included, while its validity has not passed.
-    pub fn entry_seen(&self, id: &EntryId) -> Option<SeenLeaf> {
-        self.read(&StateKey::EntrySeen(*id))
+    pub fn entry_seen(&self, id: &EntryId) -> Option<Seen> {
+        let ahead = self.overlays.iter().rev().find_map(|overlay| {
+            overlay.seen.get(id).map(|last_valid| Seen {
+                height: overlay.tip.height,
+                last_valid: *last_valid,
+            })
+        });
+        let seen = ahead.or_else(|| self.base.seen.get(id))?;
+        (seen.last_valid >= self.tip().height).then_some(seen)
     }
 
     /// A custodian's last disclosure period.
@@ -393,12 +381,14 @@ impl View {
 
     /// The encoded value at a key.
     pub fn value(&self, key: &StateKey) -> Option<Arc<[u8]>> {
-        for overlay in self.overlays.iter().rev() {
-            if let Some(value) = overlay.changes.get(key) {
-                return value.clone();
-            }
-        }
-        self.base.values.get(key).cloned()
+        let leaf = self.tree().get(&key.digest())?;
+        Some(leaf.value.clone())
+    }
+
+    pub(super) fn tree(&self) -> &Tree {
+        self.overlays
+            .last()
+            .map_or(&self.base.tree, |last| &last.tree)
     }
 
     pub(super) fn read<T: codec::Encode + codec::Decode>(&self, key: &StateKey) -> Option<T> {
@@ -419,12 +409,7 @@ impl View {
         let mut keys = BTreeSet::new();
         let overlays = self.overlays.iter().map(|overlay| &overlay.due);
         for index in std::iter::once(&self.base.due).chain(overlays) {
-            let first = StateKey::Parameters;
-            let heights = (Due::Height(0), first.clone())..(Due::Height(height), first.clone());
-            // Times are due from their very millisecond on.
-            let times =
-                (Due::Time(0), first.clone())..(Due::Time(time_ms.saturating_add(1)), first);
-            for (when, key) in index.range(heights).chain(index.range(times)) {
+            for (when, key) in passed(index, height, time_ms) {
                 let now = self.value(key).map(|value| due(key, &value));
                 if now == Some(Ok(Some(*when))) {
                     keys.insert(key.clone());
@@ -433,19 +418,19 @@ impl View {
         }
         keys
     }
+}
 
-    pub(super) fn version(&self) -> Option<jmt::Version> {
-        self.overlays
-            .last()
-            .map_or(self.base.version, |last| Some(last.update.version))
-    }
-
-    pub(super) fn node(&self, key: &NodeKey) -> Option<Node> {
-        let mut overlays = self.overlays.iter().rev();
-        overlays
-            .find_map(|overlay| overlay.update.nodes.get(key).cloned())
-            .or_else(|| self.base.nodes.get(key))
-    }
+/// What changes by itself in a block of this height and time.
+fn passed(
+    index: &BTreeSet<(Due, StateKey)>,
+    height: u64,
+    time_ms: u64,
+) -> impl Iterator<Item = &(Due, StateKey)> {
+    let first = StateKey::Parameters;
+    let heights = (Due::Height(0), first.clone())..(Due::Height(height), first.clone());
+    // Times are due from their very millisecond on.
+    let times = (Due::Time(0), first.clone())..(Due::Time(time_ms.saturating_add(1)), first);
+    index.range(heights).chain(index.range(times))
 }
 
 /// A value of the state, which is well-formed.

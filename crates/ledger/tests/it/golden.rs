@@ -256,9 +256,7 @@ pub(crate) fn proofs() -> Proofs {
         custodian,
         subject,
         leaf: view.subject(&custodian, &subject),
-        proof: view
-            .prove(&StateKey::Subject((custodian, subject)))
-            .unwrap(),
+        proof: view.prove(&StateKey::Subject((custodian, subject))),
         finality: chain.finality(height, height),
     };
     Proofs {
@@ -370,7 +368,7 @@ fn state_keys() -> Vec<u8> {
         StateKey::InstitutionKey(crate::support::key_id(&key("golden", 1))),
         StateKey::Proposal(entry),
         StateKey::Subject((institution, subject_id(1))),
-        StateKey::EntrySeen(entry),
+        StateKey::Seen(7),
         StateKey::Period(institution),
         StateKey::Device((institution, DeviceId::new([1; 16]))),
         StateKey::Study(StudyId::new([1; 16])),

@@ -117,7 +117,7 @@ fn let_in(proofs: &Proofs, entry: &SignedEntry) -> Receipt {
         log_path: vec![ledger::log::leaf_hash(&chain.headers[0].leaf())],
         block: None,
         signer: view.institution_by_key(&signer).unwrap(),
-        signer_proof: view.prove(&at).unwrap(),
+        signer_proof: view.prove(&at),
         finality: chain.finality(1, 1),
     };
     Receipt {

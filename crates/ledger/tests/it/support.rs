@@ -295,7 +295,7 @@ impl Chain {
             log_path: self.log_path(log_index, header.log_size),
             block: None,
             signer: view.institution_by_key(&entry.header().signer).unwrap(),
-            signer_proof: view.prove(&at).unwrap(),
+            signer_proof: view.prove(&at),
             finality: self.finality(header.height, header.height),
         }
     }
