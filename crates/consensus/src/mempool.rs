@@ -52,9 +52,10 @@ pub(crate) struct Mempool {
 
 #[derive(Default)]
 struct Inner {
-    // INVARIANT: `order` and `positions` hold the same entries; `bytes` is the sum of their sizes.
+    // INVARIANT: `order`, `positions` and `exact` hold the same entries; `bytes` is the sum of their sizes.
     order: BTreeMap<u64, Slot>,
     positions: HashMap<EntryId, u64>,
+    exact: HashMap<Bytes, u64>,
     bytes: usize,
     next: u64,
 }
@@ -91,7 +92,8 @@ impl Mempool {
         {
             return Ok(Offered::Known);
         }
-        let replaced_bytes = replaced.map_or(0, |old| old.pending.bytes.len());
+        let replaced = replaced.map(|old| old.pending.bytes.clone());
+        let replaced_bytes = replaced.as_ref().map_or(0, Bytes::len);
         let (entries, bytes) = if pending.ours {
             (self.limits.max_entries, self.limits.max_bytes)
         } else {
@@ -112,6 +114,10 @@ impl Mempool {
             inner.next = inner.next.saturating_add(1);
             inner.positions.insert(pending.id, position);
         }
+        if let Some(old) = replaced {
+            inner.exact.remove(&old);
+        }
+        inner.exact.insert(pending.bytes.clone(), position);
         let slot = Slot {
             pending: Arc::new(pending),
             sent_ms: now_ms,
@@ -128,6 +134,13 @@ impl Mempool {
     pub(crate) fn get(&self, id: &EntryId) -> Option<Arc<Pending>> {
         let inner = self.lock();
         let position = inner.positions.get(id)?;
+        Some(inner.order.get(position)?.pending.clone())
+    }
+
+    /// The pending entry of exactly these bytes.
+    pub(crate) fn get_exact(&self, bytes: &[u8]) -> Option<Arc<Pending>> {
+        let inner = self.lock();
+        let position = inner.exact.get(bytes)?;
         Some(inner.order.get(position)?.pending.clone())
     }
 
@@ -232,6 +245,7 @@ impl Inner {
         if let Some(position) = self.positions.remove(id)
             && let Some(slot) = self.order.remove(&position)
         {
+            self.exact.remove(&slot.pending.bytes);
             self.bytes = self.bytes.saturating_sub(slot.pending.bytes.len());
         }
     }
@@ -299,12 +313,15 @@ mod tests {
         assert_eq!(pool.offer(until(60), 0), Ok(Offered::Taken));
         assert_eq!(pool.offer(until(55), 0), Ok(Offered::Known));
         assert_eq!(pool.size().0, 2);
+        assert!(pool.get_exact(&until(60).bytes).is_some());
+        assert!(pool.get_exact(&until(50).bytes).is_none());
         let first = &pool.oldest(1, 1_000_000, |_| true)[0];
         assert_eq!(first.entry.header().last_valid, 60);
         pool.expire(60);
         assert_eq!(pool.size().0, 2);
         pool.expire(61);
         assert_eq!(pool.size().0, 1);
+        assert!(pool.get_exact(&until(60).bytes).is_none());
     }
 
     #[test]

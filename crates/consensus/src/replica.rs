@@ -178,13 +178,9 @@ impl<S: Store> Replica<S> {
         block
             .entries()
             .iter()
-            .map(|bytes| {
-                let entry = SignedEntry::decode(bytes).ok()?;
-                let pending = self.pool.get(&entry.entry_id());
-                Some(match pending {
-                    Some(pending) if pending.entry == entry => pending.entry.clone(),
-                    _ => entry,
-                })
+            .map(|bytes| match self.pool.get_exact(bytes) {
+                Some(pending) => Some(pending.entry.clone()),
+                None => SignedEntry::decode(bytes).ok(),
             })
             .collect()
     }

@@ -50,7 +50,7 @@ pub struct Limits {
     pub group_entries: usize,
     /// Events a slow subscriber may be behind before it is cut off.
     pub event_backlog: usize,
-    /// Heights for which a signed entry stays valid.
+    /// Heights for which a signed entry stays valid: for so long every validator remembers its id.
     pub validity_heights: u64,
 }
 
@@ -65,7 +65,7 @@ impl Default for Limits {
             batch_records: 4_096,
             group_entries: 256,
             event_backlog: 1_024,
-            validity_heights: 5_000,
+            validity_heights: 1_000,
         }
     }
 }

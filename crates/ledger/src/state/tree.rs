@@ -92,7 +92,9 @@ impl Tree {
     /// What proves the value at this digest, or that there is none.
     pub(super) fn path(&self, digest: &Digest) -> StateProof {
         let mut siblings = Vec::new();
-        let end = self.0.descend(digest, |sibling| siblings.push(sibling.hash()));
+        let end = self
+            .0
+            .descend(digest, |sibling| siblings.push(sibling.hash()));
         let leaf = match end {
             Link::Leaf(leaf) => Some((leaf.digest, keys::sha256(&[&leaf.value]))),
             _ => None,
@@ -103,7 +105,7 @@ impl Tree {
 
     /// The tree after these changes, at most one for each key.
     pub(super) fn write(&self, mut changes: Vec<Change>) -> Self {
-        changes.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
+        changes.sort_unstable_by_key(|change| change.digest);
         Self(self.0.write(0, &changes))
     }
 

@@ -147,7 +147,9 @@ impl State {
         time_ms: u64,
         values: &BTreeMap<StateKey, Value>,
     ) -> Result<Self, codec::Error> {
-        let puts = values.iter().map(|(key, value)| Change::new(key, Some(value)));
+        let puts = values
+            .iter()
+            .map(|(key, value)| Change::new(key, Some(value)));
         let tree = Tree::default().write(puts.collect());
         let (mut dues, mut seen) = (BTreeSet::new(), Index::default());
         for (key, value) in values {

@@ -100,8 +100,5 @@ fn report_block(chain: &Chain, what: &str, from: u64) {
     assert!(entries.iter().all(SignedEntry::is_verified));
     report(what, each(10, run));
     let load = each(1, || assert!(chain.reload().is_ok()));
-    report(
-        &format!("loading {} values", chain.rows.len()),
-        load,
-    );
+    report(&format!("loading {} values", chain.rows.len()), load);
 }

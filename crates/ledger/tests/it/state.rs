@@ -126,7 +126,11 @@ fn a_view_stays_as_it_was() {
         chain.push(&[chain.subject_open(0, n, true)]);
         assert_eq!(old.subject(&custodian, &subject_id(n)), None);
         let value = old.value(&at).unwrap();
-        assert!(old.prove(&at).verify(&old.tip().state_root, &at, Some(&value)).is_ok());
+        assert!(
+            old.prove(&at)
+                .verify(&old.tip().state_root, &at, Some(&value))
+                .is_ok()
+        );
     }
     let tip = chain.state.view();
     assert!(tip.subject(&custodian, &subject_id(89)).is_some());

@@ -34,6 +34,8 @@ const SUBJECTS: usize = 4_000;
 const FILLING: f64 = 20_000.0;
 /// How many entries are made at a time: they are in memory until they are final.
 const PORTION: usize = 30_000;
+/// Subjects opened to see what one costs in memory.
+const OPENED: usize = 120_000;
 /// Blocks in a day of which nothing happens but the disclosure periods of every minute.
 const IDLE_BLOCKS: u64 = 8_640;
 const MINUTES: u64 = 1_440;
@@ -157,7 +159,7 @@ fn steady(
         // Signed between the portions, and not in the figures.
         while done < options.rate * 60 {
             let portion = PORTION.min(options.rate * 60 - done);
-            pass(sites, author.mix(portion, tip(sites))?, per_second)?;
+            pass(sites, author.changes(portion, tip(sites))?, per_second)?;
             done += portion;
         }
         tell(&format!(
@@ -168,6 +170,26 @@ fn steady(
         ));
         memory(table, &format!("memory after minute {minute} of load"));
     }
+    if options.minutes > 0 {
+        compartments(sites, author, table)?;
+    }
+    Ok(())
+}
+
+/// What the state grows by: each open compartment is in the memory of each validator.
+fn compartments(sites: &[Site], author: &mut Author<'_>, table: &mut Table) -> Result<()> {
+    tell("opening subjects");
+    let before = memory_mib().unwrap_or(0.0);
+    for _ in 0..OPENED / PORTION {
+        pass(sites, author.opens(PORTION, tip(sites))?, FILLING)?;
+    }
+    let opened = f64::from(u32::try_from(OPENED * sites.len())?);
+    let grown = (memory_mib().unwrap_or(0.0) - before) * 1_048_576.0;
+    table.note(
+        "memory for each compartment opened after that, and validator",
+        grown / opened,
+        "bytes",
+    );
     Ok(())
 }
 

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 /// Commitments in a record batch.
 const BATCH: usize = 1_024;
 /// How long entries are valid, in heights: what a node gives its own.
-const VALIDITY_HEIGHTS: u64 = 5_000;
+const VALIDITY_HEIGHTS: u64 = 1_000;
 /// How long entries in flight may take to become final once the last is submitted.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a submitter waits when the pool is full.
@@ -102,6 +102,19 @@ impl<'a> Author<'a> {
         })?;
         self.subjects.extend(opened);
         Ok(load)
+    }
+
+    /// As the mix, with consent changes in the place of openings: what is open stays as many.
+    pub(super) fn changes(&mut self, count: usize, tip: u64) -> Result<Load> {
+        ensure!(!self.subjects.is_empty(), "no subject is open");
+        let mut place = 0_usize;
+        self.load(count, tip, |author, at, until| {
+            place += 1;
+            match place % 10 {
+                0 => author.batch(at, until),
+                _ => author.update(until),
+            }
+        })
     }
 
     /// Record batches alone.
