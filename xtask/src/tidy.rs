@@ -98,7 +98,6 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tokio-rustls", &["peers"]),
     ("axum", &["api"]),
     ("fjall", &["store-fjall"]),
-    ("jmt", &["ledger"]),
 ];
 
 /// What a pure crate must not write.

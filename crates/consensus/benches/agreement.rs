@@ -19,6 +19,7 @@ use bytes::Bytes;
 use codec::{EntryId, InstitutionId};
 use commonware_runtime::{Clock, Metrics, Runner, Supervisor, tokio};
 use consensus::engine::{self, Pacing, Settings};
+use consensus::evidence::Faults;
 use consensus::network::Lookup;
 use consensus::null::NullApplication;
 use consensus::{Config, Handle, start};
@@ -193,6 +194,7 @@ fn bare_engine(validators: u8, entries: usize) {
                     idle_block: Duration::from_secs(10),
                     leader_timeout: Duration::from_secs(1),
                 },
+                faults: Faults::default(),
             };
             let context = context.child("engine").with_attribute("index", index);
             engine::start(

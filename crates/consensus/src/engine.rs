@@ -131,6 +131,8 @@ pub struct Settings {
     pub partition: String,
     /// When blocks are made.
     pub pacing: Pacing,
+    /// Where misbehaviour is kept.
+    pub faults: Faults,
 }
 
 /// A running engine.
@@ -139,8 +141,6 @@ pub struct Engine<E, N: Network<E>> {
     pub task: Handle<()>,
     /// The channel for pending entries, unused by the engine.
     pub gossip: Link<E, N>,
-    /// Misbehaviour seen.
-    pub faults: Faults,
     /// How far peers have come.
     pub horizon: Horizon,
 }
@@ -307,7 +307,6 @@ pub async fn assemble<E: Runtime, N: Network<E>>(
     let (reporter, deliveries) = Deliveries::channel();
     keeper.start(reporter, buffer, resolver);
 
-    let faults = Faults::default();
     let horizon = Horizon::default();
     let inline = Inline::new(
         context.child("inline"),
@@ -322,7 +321,7 @@ pub async fn assemble<E: Runtime, N: Network<E>>(
         marshal,
         epocher,
         schemes,
-        faults: faults.clone(),
+        faults: settings.faults,
         horizon: horizon.clone(),
         namespace: Arc::new(namespace(Domain::Evidence, &settings.network)),
         peers: opened.peers,
@@ -337,7 +336,6 @@ pub async fn assemble<E: Runtime, N: Network<E>>(
     Ok(Engine {
         task,
         gossip: opened.gossip,
-        faults,
         horizon,
     })
 }

@@ -7,10 +7,11 @@ use commonware_utils::channel::mpsc;
 use ledger::Genesis;
 use store::Store;
 
-use crate::application::Application;
+use crate::application::{Application, Halt};
 use crate::block::{MAX_BYTES, MAX_ENTRIES};
 use crate::clock::now_ms;
 use crate::engine::{self, Pacing, Runtime, Settings, StartError, Wired};
+use crate::evidence::Faults;
 use crate::gossip;
 use crate::handle::Handle;
 use crate::ledger_application::{LedgerApplication, Making};
@@ -99,6 +100,9 @@ where
         max_entries: config.mempool_max_entries,
         max_bytes: config.mempool_max_bytes,
     }));
+    let faults = Faults::load(&store)
+        .await
+        .map_err(|error| StartError::Ledger(Halt::Unreadable(error.into())))?;
     let settings = Settings {
         network: config.genesis.network_id(),
         seed: config.seed,
@@ -108,6 +112,7 @@ where
             idle_block: Duration::from_millis(config.idle_block_ms),
             leader_timeout: Duration::from_millis(config.leader_timeout_ms),
         },
+        faults: faults.clone(),
     };
     let replica = Replica::open(
         store,
@@ -129,13 +134,16 @@ where
         },
     ));
     let talk = context.child("gossip");
+    let keeping = context.child("evidence");
     let engine = engine::start(context, network, between(application), settings).await?;
+    let evidence = faults.clone().store_all(replica.store.clone());
+    keeping.spawn(|_| evidence);
     let (outbox, waiting) = mpsc::unbounded_channel();
     gossip::start(talk, engine.gossip, waiting, pool, replica.clone());
     Ok(Handle {
         replica,
         outbox,
-        faults: engine.faults,
+        faults,
         horizon: engine.horizon,
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use commonware_runtime::{Runner, Spawner, Supervisor, deterministic};
 use consensus::engine::{self, Pacing, Settings};
+use consensus::evidence::Faults;
 use consensus::null::NullApplication;
 
 use crate::cluster::{Cluster, millis};
@@ -35,6 +36,7 @@ fn the_bare_engine_crosses_epochs() {
                     idle_block: Duration::from_secs(10),
                     leader_timeout: Duration::from_secs(1),
                 },
+                faults: Faults::default(),
             };
             let links = cluster.network(index);
             let node = context.child("validator").with_attribute("index", index);

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use commonware_runtime::{Clock as _, Runner as _, Supervisor as _, tokio as runtime};
 use consensus::{
     engine::{self, Pacing, Settings},
+    evidence::Faults,
     null::{NullApplication, Passed},
 };
 use futures::channel::oneshot;
@@ -68,6 +69,7 @@ fn run<T: Send>(
             idle_block: Duration::from_secs(10),
             leader_timeout: Duration::from_secs(1),
         },
+        faults: Faults::default(),
     };
     runner(home).start(|context| async move {
         let clock = context.child("clock");
