@@ -57,7 +57,8 @@ pub(crate) struct Custodian<S: Store> {
     /// After a restore: subjects whose consent states kept here are not the ledger's.
     pub(crate) behind: AtomicU64,
     /// How many requests of other institutions are worked on.
-    pub(crate) shares: crate::share::Places,
+    /// Requests of others that are being answered; those of nobody known share the places of one.
+    pub(crate) shares: crate::share::Places<Option<InstitutionId>>,
     /// Entries that were handed to consensus by this process and are not final.
     pub(crate) submitted: Mutex<BTreeSet<EntryId>>,
     /// Commitments of batches that are on their way, for events; lost with the process.

@@ -57,10 +57,14 @@ impl End for Handle {
 /// Bounds of the connections.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// At most so many connections of others at a time.
+    /// At most so many connections of other institutions at a time.
     pub connections: usize,
     /// Of those, at most so many of one institution.
     pub each: usize,
+    /// At most so many handshakes at a time: of whom they are is not known yet.
+    pub strangers: usize,
+    /// Of those, at most so many from one address.
+    pub strangers_each: usize,
     /// The longest a handshake may take.
     pub handshake: Duration,
     /// The longest a peer may keep silent between two requests.
@@ -76,6 +80,8 @@ impl Default for Bounds {
         Self {
             connections: 256,
             each: 64,
+            strangers: 128,
+            strangers_each: 32,
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             exchange: Duration::from_secs(30),

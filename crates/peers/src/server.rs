@@ -2,7 +2,8 @@
 
 use crate::frame::{self, Status};
 use crate::{Bounds, End, tls};
-use node::share::{Places, REQUEST_MAX_BYTES, ShareQuery};
+use codec::InstitutionId;
+use node::share::{Place, Places, REQUEST_MAX_BYTES, ShareQuery};
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -12,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// Between two tries when the system gives no further connection (out of file descriptors).
 const RETRY: Duration = Duration::from_millis(200);
@@ -33,17 +34,26 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(());
     let mut open = JoinSet::new();
     let places = Places::new(bounds.connections, bounds.each);
+    let strangers = Places::new(bounds.strangers, bounds.strangers_each);
+    // What is beyond is closed at once, for lack of a place.
+    let most = bounds.connections.saturating_add(bounds.strangers);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = open.join_next() => {}
-            accepted = listener.accept(), if open.len() < bounds.connections.max(1) => match accepted {
-                Ok((stream, _)) => {
+            accepted = listener.accept(), if open.len() <= most => match accepted {
+                Ok((stream, from)) => {
+                    let Some(stranger) = strangers.take(from.ip()) else {
+                        tracing::debug!("an address opens too many connections");
+                        continue;
+                    };
                     let (acceptor, end) = (acceptor.clone(), end.clone());
                     let (bounds, stopping) = (bounds.clone(), stopping.clone());
                     let places = places.clone();
                     open.spawn(async move {
-                        let connection = connection(stream, acceptor, end, places, bounds, stopping);
+                        let greeted = greet(stream, acceptor, &end, places, &bounds).await;
+                        drop(stranger);
+                        let connection = async { serve_one(greeted?, end, bounds, stopping).await };
                         if let Err(error) = connection.await {
                             tracing::debug!(%error, "a connection of another institution ended");
                         }
@@ -68,22 +78,34 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(
+/// A connection and the place that its institution takes with it.
+type Greeted = (TlsStream<TcpStream>, Place<InstitutionId>);
+
+/// The handshake: until it is over nobody knows whose the connection is.
+async fn greet(
     stream: TcpStream,
     acceptor: TlsAcceptor,
+    end: &Arc<dyn End>,
+    places: Places<InstitutionId>,
+    bounds: &Bounds,
+) -> io::Result<Greeted> {
+    stream.set_nodelay(true)?;
+    let stream = timeout(bounds.handshake, acceptor.accept(stream)).await??;
+    let whose = || tls::peer(&**end, stream.get_ref().1.peer_certificates());
+    let whose = whose().ok_or(io::ErrorKind::PermissionDenied)?;
+    let place = places.take(whose).ok_or_else(|| {
+        tracing::debug!(institution = %whose, "it has too many connections");
+        io::ErrorKind::QuotaExceeded
+    })?;
+    Ok((stream, place))
+}
+
+async fn serve_one(
+    (mut stream, _place): Greeted,
     end: Arc<dyn End>,
-    places: Places,
     bounds: Bounds,
     mut stopping: watch::Receiver<()>,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut stream = timeout(bounds.handshake, acceptor.accept(stream)).await??;
-    let whose = || tls::peer(&*end, stream.get_ref().1.peer_certificates());
-    let whose = whose().ok_or(io::ErrorKind::PermissionDenied)?;
-    let Some(_place) = places.take(Some(whose)) else {
-        tracing::debug!(institution = %whose, "it has too many connections");
-        return Ok(());
-    };
     loop {
         let next = tokio::select! {
             next = timeout(bounds.idle, frame::read(&mut stream, REQUEST_MAX_BYTES)) => next??,

@@ -262,7 +262,8 @@ async fn keys_rotate_without_downtime_and_the_retired_are_out() {
 async fn noise_and_silence_cost_a_place_for_a_while_only() {
     let ledger = Ledger::of(&[(A, 1), (B, 2)]);
     let bounds = Bounds {
-        connections: 2,
+        connections: 1,
+        strangers: 2,
         handshake: Duration::from_millis(200),
         ..Bounds::default()
     };
@@ -272,9 +273,17 @@ async fn noise_and_silence_cost_a_place_for_a_while_only() {
         silent.push(TcpStream::connect(a.address).await.unwrap());
     }
     let asking = client(&Institution::new(B, 2, &ledger), &[(A, a.address)]);
+    // Cut off: the end comes.
+    for stream in &mut silent {
+        assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
+    }
     assert!(asking.exchange(A, b"after").await.is_ok());
+    // Nor do they cost a place of the institutions, however many they are.
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(a.address).await.unwrap());
+    }
+    assert!(asking.exchange(A, b"meanwhile").await.is_ok());
     for mut stream in silent {
-        // Cut off: whatever is written, the end comes.
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.ok();
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.ok();
