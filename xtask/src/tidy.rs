@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "json",
     "keys",
     "ledger",
+    "ontology",
     "phenopacket",
 ];
 
@@ -75,6 +76,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fhir", &["codec", "json"]),
     ("phenopacket", &["codec", "json"]),
     ("json", &["codec"]),
+    ("ontology", &[]),
     ("ledger", &["codec", "keys"]),
     ("keys", &["codec"]),
     ("codec", &[]),
