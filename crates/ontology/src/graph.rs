@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Lists of many rows in one vector.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lists<T> {
     ends: Vec<u32>,
     items: Vec<T>,
