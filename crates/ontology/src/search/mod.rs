@@ -16,7 +16,7 @@ mod vocabulary;
 use crate::{
     graph::Lists,
     id::{HpoId, TermIx},
-    ontology::Ontology,
+    ontology::{Ontology, Resolved},
     parse::obo::SynonymKind,
     tables::{StoredSynonym, position},
 };
@@ -28,7 +28,7 @@ pub const MAX_HITS: usize = 200;
 /// How much of a query is read, in characters.
 const MAX_QUERY: usize = 160;
 /// How many words of a query are read.
-const MAX_WORDS: usize = 10;
+const MAX_WORDS: usize = 16;
 /// Words that people use and HPO does not list, one `words<TAB>id<TAB>label` a line.
 const EVERYDAY: &str = include_str!("../../data/everyday-words.tsv");
 
@@ -124,19 +124,26 @@ impl Ontology {
         else {
             return Vec::new();
         };
+        let hit = |term| Hit {
+            term,
+            text: self.term(term).label(),
+            kind: HitKind::Id,
+            corrected: false,
+            score: 1.0,
+        };
         if digits.len() == 7 {
-            let hit = |term| Hit {
-                term,
-                text: self.term(term).label(),
-                kind: HitKind::Id,
-                corrected: false,
-                score: 1.0,
+            // Of a former id with several successors, all: a person chooses.
+            let resolved = self.resolve(HpoId(number));
+            let choices = match resolved {
+                Resolved::Replaced { by, .. } => by,
+                Resolved::Obsolete { consider, .. } => consider,
+                _ => &[],
             };
-            return self
-                .resolve(HpoId(number))
-                .term()
-                .map(hit)
+            let one = resolved.term().filter(|_| choices.is_empty());
+            return one
                 .into_iter()
+                .chain(choices.iter().copied())
+                .map(hit)
                 .take(limit)
                 .collect();
         }
@@ -151,13 +158,7 @@ impl Ontology {
             .take_while(|(t, _)| t.number < (number + 1) * span)
             .take(limit)
             .map(|(_, at)| TermIx(position(at)))
-            .map(|term| Hit {
-                term,
-                text: self.term(term).label(),
-                kind: HitKind::Id,
-                corrected: false,
-                score: 1.0,
-            })
+            .map(hit)
             .collect()
     }
 }
@@ -232,7 +233,12 @@ impl Search {
 
     fn find<'a>(&self, ontology: &'a Ontology, query: &str, limit: usize) -> Vec<Hit<'a>> {
         let folded = fold(query);
-        let typed: Vec<&str> = words(&folded).take(MAX_WORDS).collect();
+        let mut typed: Vec<&str> = Vec::new();
+        for word in words(&folded).take(MAX_WORDS) {
+            if !typed.contains(&word) {
+                typed.push(word);
+            }
+        }
         let open = !query.ends_with(char::is_whitespace);
         let mut answers = vec![Answer::default(); self.entries.len()];
         let mut touched = Vec::new();
