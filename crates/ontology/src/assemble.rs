@@ -76,6 +76,8 @@ impl Assembly {
 
     fn finish(mut self) -> Tables {
         self.tables.texts = self.texts.finish();
+        self.tables.sources.sort_by_key(|s| s.kind);
+        self.tables.notices.sort_by_key(|n| (n.source, n.line));
         self.tables
     }
 
@@ -92,6 +94,8 @@ impl Assembly {
             kind,
             name: self.texts.number(source.name),
             version: self.texts.number(version),
+            licence: self.texts.number(kind.attribution().licence),
+            notice: self.texts.number(kind.attribution().notice),
             size_bytes: source.bytes.len() as u64,
             lines: position(lines + usize::from(unended)),
             digest: xxh3_128(source.bytes),
@@ -488,7 +492,6 @@ impl Assembly {
             self.tables.diseases[at].orphanet = same;
         }
         self.tables.mondo = labels.into_iter().collect();
-        self.tables.sources.sort_by_key(|s| s.kind);
         Ok(())
     }
 

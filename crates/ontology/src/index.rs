@@ -70,6 +70,8 @@ pub(crate) fn encode(tables: &Tables) -> Vec<u8> {
         w.byte(s.kind as u8);
         w.number(s.name);
         w.number(s.version);
+        w.number(s.licence);
+        w.number(s.notice);
         w.number(s.size_bytes);
         w.number(s.lines);
         w.raw(&s.digest.to_le_bytes());
@@ -158,6 +160,8 @@ fn body_of(r: &mut Reader<'_>) -> Read<Tables> {
             kind: source_kind(r.byte()?)?,
             name: r.below(text_count)?,
             version: r.below(text_count)?,
+            licence: r.below(text_count)?,
+            notice: r.below(text_count)?,
             size_bytes: r.long()?,
             lines: r.number()?,
             digest: u128::from_le_bytes(r.array()?),

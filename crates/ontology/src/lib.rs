@@ -67,7 +67,7 @@ impl Ontology {
     /// Reads the original files into memory, without an index file in between.
     pub fn from_sources(sources: &Sources<'_>) -> Result<Self, ImportError> {
         let tables = assemble::assemble(sources)?;
-        Self::new(tables).map_err(|missing| sources.hp_obo.error(0, Problem::Missing(missing)))
+        Self::new(tables).map_err(|problem| sources.hp_obo.error(0, problem))
     }
 
     /// The index file of this ontology: the same sources give the same bytes.

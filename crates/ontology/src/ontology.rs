@@ -15,6 +15,7 @@ use crate::{
         Annotation, OmimReference, OrphanetFeature, OrphanetInheritance, OrphanetOnset, Prevalence,
     },
     search::Search,
+    source::Problem,
     tables::{SourceKind, Tables, position},
 };
 use std::fmt;
@@ -120,6 +121,10 @@ pub struct Version<'a> {
     pub file: &'a str,
     /// Its version; empty where neither the file nor the importer stated one.
     pub version: &'a str,
+    /// Its licence.
+    pub licence: &'a str,
+    /// What its licence asks to be passed on with the data, and so with this index.
+    pub notice: &'a str,
     /// Its size, unpacked.
     pub size_bytes: u64,
     /// Its number of lines.
@@ -141,12 +146,12 @@ pub struct Notice<'a> {
 
 impl Ontology {
     /// Derives what is not stored. Positions in the tables have been checked.
-    pub(crate) fn new(tables: Tables) -> Result<Self, &'static str> {
-        let graph = Graph::new(&tables.terms).map_err(|_| "order among the terms")?;
+    pub(crate) fn new(tables: Tables) -> Result<Self, Problem> {
+        let graph = Graph::new(&tables.terms)?;
         let root = |number| {
             tables
                 .term(HpoId(number))
-                .ok_or("term for one of the roots of HPO")
+                .ok_or(Problem::Missing("term for one of the roots of HPO"))
         };
         let roots = Roots {
             phenotypic_abnormality: root(118)?,
@@ -407,6 +412,8 @@ impl Ontology {
             kind: source.kind,
             file: self.text(source.name),
             version: self.text(source.version),
+            licence: self.text(source.licence),
+            notice: self.text(source.notice),
             size_bytes: source.size_bytes,
             lines: source.lines,
             digest: source.digest,

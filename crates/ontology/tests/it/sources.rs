@@ -324,6 +324,30 @@ fn files_that_are_not_text_or_empty_or_too_wide_are_refused() {
     }
 }
 
+/// A chain of terms has as many pairs of term and ancestor as half the square of its length.
+#[test]
+fn a_graph_that_would_fill_the_memory_is_refused() {
+    use std::fmt::Write as _;
+    let mut small = Small::new();
+    let mut chain = String::new();
+    for number in 2_000_000..2_006_000 {
+        let above = if number == 2_000_000 { 118 } else { number - 1 };
+        writeln!(
+            chain,
+            "\n[Term]\nid: HP:{number}\nname: x\nis_a: HP:{above:07}"
+        )
+        .expect("a string");
+    }
+    small.files[0].1.extend(chain.into_bytes());
+    let error = small.compile().expect_err("18 million pairs");
+    assert!(
+        error
+            .to_string()
+            .contains("pairs of a term and its ancestor"),
+        "{error}"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
