@@ -4,7 +4,7 @@ use ontology::{ImportError, Source, Sources, compile};
 
 #[derive(Clone)]
 pub(crate) struct Small {
-    /// Name and lines of each file, in the order of [`Small::compile`].
+    /// Name and content of each file, in the order of `SourceKind`.
     pub(crate) files: [(&'static str, Vec<u8>); 7],
 }
 
@@ -111,19 +111,10 @@ impl Small {
     }
 
     pub(crate) fn compile(&self) -> Result<Vec<u8>, ImportError> {
-        let source = |at: usize| Source {
-            name: self.files[at].0,
+        compile(&Sources::from_fn(|kind| Source {
+            name: self.files[kind as usize].0,
             version: "",
-            bytes: &self.files[at].1,
-        };
-        compile(&Sources {
-            hp_obo: source(0),
-            hpoa: source(1),
-            genes_to_phenotype: source(2),
-            orphanet: source(3),
-            mondo_omim: source(4),
-            mondo_orphanet: source(5),
-            loinc: source(6),
-        })
+            bytes: &self.files[kind as usize].1,
+        }))
     }
 }
