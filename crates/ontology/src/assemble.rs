@@ -90,9 +90,12 @@ impl Assembly {
         };
         let lines = source.bytes.iter().filter(|&&b| b == b'\n').count();
         let unended = source.bytes.last().is_some_and(|&b| b != b'\n');
+        // The same content gives the same index, wherever the file lay and however it was packed.
+        let name = source.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let name = name.strip_suffix(".zst").unwrap_or(name);
         self.tables.sources.push(StoredSource {
             kind,
-            name: self.texts.number(source.name),
+            name: self.texts.number(name),
             version: self.texts.number(version),
             licence: self.texts.number(kind.attribution().licence),
             notice: self.texts.number(kind.attribution().notice),

@@ -42,8 +42,13 @@ fn newer_files_make_an_index_and_wrong_ones_are_refused_with_file_and_line() {
     fs::write(&loinc, format!("{header}{line}")).unwrap();
     let arguments = import(&[("--loinc", &loinc), ("--out", &out)]);
     let made = run(&arguments).succeeded().out;
-    assert!(made.contains("19034 terms") && made.contains(" 1 laboratory results"), "{made}");
-    let mut about: Vec<OsString> = ["about", "--data", "--json", "--index"].map(Into::into).into();
+    assert!(
+        made.contains("19034 terms") && made.contains(" 1 laboratory results"),
+        "{made}"
+    );
+    let mut about: Vec<OsString> = ["about", "--data", "--json", "--index"]
+        .map(Into::into)
+        .into();
     about.push(out.clone().into());
     let json: Value = serde_json::from_str(&run(&about).succeeded().out).unwrap();
     assert_eq!(json["data"]["laboratory_results"], 1);
@@ -51,10 +56,17 @@ fn newer_files_make_an_index_and_wrong_ones_are_refused_with_file_and_line() {
     let sentence = run(&arguments).refused();
     assert!(sentence.contains("exists"), "{sentence}");
 
-    fs::write(&loinc, format!("{header}{line}704-8\tQn\tL\tHP:0001250\t.\t.\t.\n")).unwrap();
+    fs::write(
+        &loinc,
+        format!("{header}{line}704-8\tQn\tL\tHP:0001250\t.\t.\t.\n"),
+    )
+    .unwrap();
     let other = folder.path().join("other");
     let sentence = run(import(&[("--loinc", &loinc), ("--out", &other)])).refused();
-    assert!(sentence.contains("loinc.tsv:3: loincId is '704-8'"), "{sentence}");
+    assert!(
+        sentence.contains("loinc.tsv:3: loincId is '704-8'"),
+        "{sentence}"
+    );
     assert!(!other.exists());
 
     let damaged = fs::read(&out).unwrap();

@@ -15,6 +15,14 @@ fn the_same_sources_give_the_same_bytes() {
 }
 
 #[test]
+fn where_a_file_lay_does_not_matter() {
+    let mut moved = Small::new();
+    moved.files[0].0 = "/some/where/hp.obo.zst";
+    let expect = Small::new().compile().expect("small files");
+    assert!(moved.compile().expect("the same content") == expect);
+}
+
+#[test]
 fn golden_bytes_of_a_small_index() {
     let index = Small::new().compile().expect("small files");
     // The format: if this changes, FORMAT has to.
