@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "json",
     "keys",
     "ledger",
+    "ontology",
     "phenopacket",
 ];
 
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "keys",
             "ledger",
             "node",
+            "ontology",
             "peers",
             "phenopacket",
             "store",
@@ -75,6 +77,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fhir", &["codec", "json"]),
     ("phenopacket", &["codec", "json"]),
     ("json", &["codec"]),
+    ("ontology", &[]),
     ("ledger", &["codec", "keys"]),
     ("keys", &["codec"]),
     ("codec", &[]),
