@@ -351,7 +351,12 @@ fn rejoin(
         "",
         Bound::AtLeast(5_000.0),
     );
-    memory(table, "memory of this process, five nodes");
+    // Five nodes, and a ledger that was filled as fast as they could: no figure of the load's.
+    table.note(
+        "memory of this process, five nodes",
+        memory_mib().unwrap_or(0.0),
+        "MiB",
+    );
     wiped.kill()?;
     sites.into_iter().try_for_each(Site::kill)
 }
