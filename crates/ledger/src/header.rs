@@ -74,9 +74,15 @@ pub enum Timing {
 }
 
 /// Judges a block's time by its parent's time and the verifier's clock.
+///
+/// The earliest time that can follow is always acceptable: when clocks were ahead and are set right, no
+/// proposer could do better, and waiting would only hold the ledger up.
 pub fn timing(parent_ms: u64, time_ms: u64, clock_ms: u64) -> Timing {
     if time_ms <= parent_ms {
         return Timing::Never;
+    }
+    if time_ms == parent_ms.saturating_add(1) {
+        return Timing::Now;
     }
     match time_ms.saturating_sub(clock_ms.saturating_add(AHEAD_LIMIT_MS)) {
         0 => Timing::Now,

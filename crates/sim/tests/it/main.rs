@@ -3,9 +3,14 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::panic::catch_unwind;
+use std::time::{Duration, UNIX_EPOCH};
 
+use commonware_runtime::{Runner as _, deterministic};
 use sim::attackers::Attack;
+use sim::check::greatest;
 use sim::{LEAST_BLOCKS, LEAST_MS, Plan, Report, run_with};
+use sim_world::dice::Dice;
+use sim_world::world::World;
 
 fn attacked(seed: u64, attack: Attack) -> Report {
     let plan = Plan {
@@ -66,6 +71,34 @@ fn a_flooder_does_not_stop_the_others() {
 #[test]
 fn an_old_disk_changes_no_history() {
     attacked(4, Attack::StaleRejoiner);
+}
+
+/// Every clock was an hour ahead and is right after a restart: the ledger's time lies far ahead, and goes on.
+#[test]
+fn clocks_that_are_set_right_hold_nothing_up() {
+    let config = deterministic::Config::new()
+        .with_seed(7)
+        .with_start_time(UNIX_EPOCH + Duration::from_secs(1_750_000_000))
+        .with_timeout(Some(Duration::from_secs(600)));
+    deterministic::Runner::new(config).start(|context| async {
+        let mut world = World::found(context, false, Dice::new(7)).await;
+        for member in 0..world.members.len() {
+            world.start(member).await;
+        }
+        world.sleep_ms(5_000).await;
+        let before = greatest(&world).await;
+        assert!(before > 0);
+        for member in 0..world.members.len() {
+            world.crash(member).await;
+            world.members[member].body.set_clock(-3_600_000);
+        }
+        for member in 0..world.members.len() {
+            world.start(member).await;
+        }
+        world.sleep_ms(20_000).await;
+        let after = greatest(&world).await;
+        assert!(after > before + 10, "{before} blocks, then {after}");
+    });
 }
 
 /// A simulation that cannot fail proves nothing.
