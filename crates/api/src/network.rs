@@ -14,8 +14,8 @@ use axum::{
 use node::{
     Caller, EntryId, InstitutionId,
     governance::{
-        Application, MemberView, NetworkChange, NetworkEntry, NetworkPropose, NetworkVote, OwnKey,
-        ParameterChange, ProposalView,
+        Application, MalformedClaim, MemberView, NetworkChange, NetworkEntry, NetworkPropose,
+        NetworkVote, OwnKey, ParameterChange, ProposalView,
     },
     subject::Wait,
 };
@@ -32,6 +32,9 @@ pub(crate) struct Network {
     epoch_last: u64,
     /// The key by which peers know this node.
     node_key: String,
+    /// The claim of this node's validator's key, with which any member can propose that it validates for
+    /// its institution.
+    validator_claim: String,
     /// Approvals that a proposal needs.
     approvals_needed: usize,
     parameters: Parameters,
@@ -90,11 +93,12 @@ pub(crate) struct Propose {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(rename = "NetworkChange")]
 pub(crate) enum Change {
-    /// A member validates, under this key: 64 hexadecimal digits.
+    /// A member validates, under the key of this claim: 192 hexadecimal digits, the key and its signature,
+    /// which the member's node shows as `validator_claim`.
     Validator {
         #[schemars(with = "String")]
         institution: InstitutionId,
-        key: String,
+        claim: String,
     },
     /// A member validates no longer.
     RemoveValidator {
@@ -162,6 +166,7 @@ pub(crate) async fn show(State(edge): State<Edge>, Who(caller): Who) -> Result<R
         epoch: view.epoch,
         epoch_last: view.epoch_last,
         node_key: view.node.to_string(),
+        validator_claim: view.claim.to_string(),
         approvals_needed: view.approvals_needed,
         parameters: Parameters {
             epoch_blocks: rules.epoch_blocks,
@@ -249,18 +254,17 @@ pub(crate) async fn vote(
 impl Change {
     fn read(self) -> Result<NetworkChange, Problem> {
         Ok(match self {
-            Self::Validator {
-                institution,
-                key: text,
-            } => NetworkChange::Validator {
-                institution,
-                key: Some(text.parse().map_err(|_| {
-                    Problem::bad_request("the validator's key is not 64 hexadecimal digits")
-                })?),
-            },
+            Self::Validator { institution, claim } => {
+                NetworkChange::Validator {
+                    institution,
+                    claim: Some(claim.parse().map_err(|error: MalformedClaim| {
+                        Problem::bad_request(error.to_string())
+                    })?),
+                }
+            }
             Self::RemoveValidator { institution } => NetworkChange::Validator {
                 institution,
-                key: None,
+                claim: None,
             },
             Self::Validate {} => NetworkChange::Validate,
             Self::Retire { institution } => NetworkChange::Retire(institution),

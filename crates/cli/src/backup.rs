@@ -142,7 +142,8 @@ pub(crate) fn restore(options: &RestoreOptions) -> Result<()> {
     })?;
     println!("Restored {institution} in {}.", options.data.display());
     println!(
-        "It has a new validator key and refuses decisions until it has caught up with the ledger."
+        "It has a new validator key and refuses decisions until it has caught up with the ledger. If it \
+         validates, any member proposes the claim that `ithaca govern status` shows at this node."
     );
     Ok(())
 }

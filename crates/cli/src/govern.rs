@@ -7,8 +7,8 @@ use crate::http::{Call, JSON, text};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use codec::{EntryId, InstitutionId};
-use keys::PublicKey;
 use keys::Zeroizing;
+use node::governance::ValidatorClaim;
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -79,13 +79,13 @@ pub(crate) enum Change {
         #[arg(long)]
         institution: InstitutionId,
     },
-    /// A member validates, under the key of its node.
+    /// A member validates, under the key that its node claims.
     Validator {
         #[arg(long)]
         institution: InstitutionId,
-        /// 64 hexadecimal digits.
+        /// 192 hexadecimal digits, as `ithaca govern status` shows them at the member's node.
         #[arg(long)]
-        key: PublicKey,
+        claim: ValidatorClaim,
     },
     /// This institution's node validates.
     Validate,
@@ -188,8 +188,8 @@ fn body(change: &Change) -> Result<Body> {
             return Ok(Body::Application(file(application, "the application")?));
         }
         Change::Retire { institution } => json!({"retire": {"institution": institution}}),
-        Change::Validator { institution, key } => {
-            json!({"validator": {"institution": institution, "key": key.to_string()}})
+        Change::Validator { institution, claim } => {
+            json!({"validator": {"institution": institution, "claim": claim.to_string()}})
         }
         Change::Validate => json!({"validate": {}}),
         Change::RemoveValidator { institution } => {
@@ -293,6 +293,7 @@ fn status(shown: &Value) -> String {
             list(&shown["members"]).len()
         ),
         format!("this node's key {}", text(&shown["node_key"])),
+        format!("its claim to validate {}", text(&shown["validator_claim"])),
     ];
     let rules = shown["parameters"].as_object();
     let rules = rules.into_iter().flatten();

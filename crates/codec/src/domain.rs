@@ -52,6 +52,8 @@ domains! {
     Proposal = "proposal",
     /// ML-DSA signature over a governance entry.
     GovernancePqSignature = "governance-pq-signature",
+    /// Validator's signature by which it claims its place for an institution.
+    ValidatorClaim = "validator-claim",
     /// Cosignature on a checkpoint.
     CheckpointCosignature = "checkpoint-cosignature",
     /// Consensus engine's certificate namespace.

@@ -14,8 +14,8 @@ mod subject;
 
 pub use custody::{DeviceEnrol, DeviceRevoke, DisclosurePeriod, RecordBatch};
 pub use governance::{
-    Candidate, Change, InstitutionPropose, InstitutionVote, ProposeTerms, Rotation, SetValidator,
-    VoteTerms, candidate_sign, governance_sign,
+    Candidate, Change, InstitutionPropose, InstitutionVote, MalformedClaim, ProposeTerms, Rotation,
+    SetValidator, ValidatorClaim, VoteTerms, candidate_sign, governance_sign,
 };
 pub(crate) use governance::{candidate_verify, governance_verify};
 pub use research::{StudyOpen, StudyRelease};

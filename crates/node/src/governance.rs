@@ -2,9 +2,10 @@
 //!
 //! A change passes at an epoch's end when two thirds of the members approve it, and takes effect with the
 //! next epoch; of the validators one changes an epoch. A restored or replaced validator comes back by a
-//! proposal that names its new key; its own institution's vote counts as any other. Every entry carries
-//! an ML-DSA signature beside the Ed25519 one, and new keys sign the proposal that brings them: those of
-//! a candidate at home ([`Application`]), this institution's own here ([`keys`]).
+//! proposal that brings its new key's claim; its own institution's vote counts as any other. Every entry
+//! carries an ML-DSA signature beside the Ed25519 one, and new keys sign the proposal that brings them:
+//! those of a candidate at home ([`Application`]), this institution's own here ([`keys`]). A validator's
+//! key signs its claim ([`ValidatorClaim`]), which its node shows and any member can propose.
 //!
 //! What the ledger would refuse is refused at once, with its reason.
 
@@ -12,6 +13,7 @@ mod application;
 pub(crate) mod keys;
 
 pub use application::{Applicant, Application, apply};
+pub use ledger::entry::{MalformedClaim, ValidatorClaim};
 
 use crate::caller::Caller;
 use crate::custodian::Custodian;
@@ -37,14 +39,14 @@ pub enum NetworkChange {
     Admit(Box<Application>),
     /// A member leaves; it must not be a validator.
     Retire(InstitutionId),
-    /// A member's validator is added, gets another key, or (without one) leaves.
+    /// A member's validator is added, gets another key, or (without a claim) leaves.
     Validator {
         /// The member.
         institution: InstitutionId,
-        /// Its key in the consensus engine.
-        key: Option<PublicKey>,
+        /// Its key in the consensus engine, as its node claims it.
+        claim: Option<ValidatorClaim>,
     },
-    /// This institution's node becomes a validator, under the key by which its peers know it.
+    /// This institution's node becomes a validator, under its own claim.
     Validate,
     /// Keys of this institution are replaced by new ones, which are made here.
     Rotate(BTreeSet<OwnKey>),
@@ -131,6 +133,9 @@ pub struct NetworkView {
     pub parameters: Parameters,
     /// The key by which peers know this node.
     pub node: PublicKey,
+    /// The claim of this node's validator's key, which any member can propose. Its key is `node`, or its
+    /// successor where that was replaced and the node not yet started again.
+    pub claim: ValidatorClaim,
     /// The members, by id.
     pub members: Vec<MemberView>,
     /// Approvals that a proposal needs.
@@ -185,8 +190,8 @@ impl<S: Store> Custodian<S> {
         let change = match change {
             NetworkChange::Admit(application) => return self.admit(*application, wait).await,
             NetworkChange::Rotate(which) => return self.rotate(&which, open_epochs, wait).await,
-            NetworkChange::Validator { institution, key } => set(institution, key),
-            NetworkChange::Validate => set(self.id, Some(self.validator)),
+            NetworkChange::Validator { institution, claim } => set(institution, claim),
+            NetworkChange::Validate => set(self.id, Some(self.validator_claim())),
             NetworkChange::Retire(institution) => Change::Retire(institution),
             NetworkChange::Parameters(new) => {
                 Change::SetParameters(new.over(self.ledger.state_view().parameters()))
@@ -240,6 +245,7 @@ impl<S: Store> Custodian<S> {
                 .saturating_sub(1),
             parameters,
             node: self.validator,
+            claim: self.validator_claim(),
             members: members.collect(),
             approvals_needed: (roster.len() * 2).div_ceil(3),
             proposals: proposals(&view),
@@ -389,7 +395,10 @@ fn change_says(view: &View, proposer: &InstitutionId, change: &Change) -> String
         Change::SetValidator(SetValidator { institution, key }) => {
             let name = named(view, institution);
             match key {
-                Some(key) => format!("{name} ({institution}) validates under the key {key}"),
+                Some(claim) => {
+                    let key = claim.key;
+                    format!("{name} ({institution}) validates under the key {key}")
+                }
                 None => format!("{name} ({institution}) validates no longer"),
             }
         }

@@ -49,7 +49,7 @@ pub fn start(world: &World, mut dice: Dice) -> Task<()> {
         let joins = (newcomer, NetworkChange::Validate);
         let leaves = NetworkChange::Validator {
             institution: leaves,
-            key: None,
+            claim: None,
         };
         for (by, change) in [joins, (newcomer, leaves)] {
             let ms = assembly.dice.between(500, 8_000);

@@ -272,7 +272,7 @@ impl Cluster {
         fs::remove_dir_all(&backup)?;
         fs::write(data.join("node.toml"), config)?;
         fs::write(data.join("tokens.json"), tokens)?;
-        let key = self.new_key(at)?;
+        let (key, claim) = self.new_key(at)?;
         ensure!(key != old, "the restored node has its old validator key");
         for peer in (0..COUNT).filter(|peer| *peer != at) {
             // One after the other: the three that are left are just enough.
@@ -290,25 +290,28 @@ impl Cluster {
         self.wait(PATIENCE, "the restored node to serve", |cluster| {
             Ok(cluster.seen(at).filter(|seen| seen.ready).map(drop))
         })?;
-        self.vote_in(at, &id, &key)
+        self.vote_in(at, &id, &key, &claim)
     }
 
-    /// Starts a node whose key nobody knows yet; the key.
-    fn new_key(&mut self, at: usize) -> Result<String> {
+    /// Starts a node whose key nobody knows yet; the key, and its claim to validate.
+    fn new_key(&mut self, at: usize) -> Result<(String, String)> {
         let server = Server::start_unready(&self.institutions[at], self.http[at])?;
         self.servers[at] = Some(server);
         self.wait(PATIENCE, "the restored node to answer", |cluster| {
             if cluster.has_ended(at)? {
                 bail!("the restored node ended; see stderr.log");
             }
-            let shown = cluster.shown(at, "/v1/network").ok();
-            Ok(shown.and_then(|shown| shown["node_key"].as_str().map(str::to_owned)))
+            let Ok(shown) = cluster.shown(at, "/v1/network") else {
+                return Ok(None);
+            };
+            let text = |name: &str| shown[name].as_str().map(str::to_owned);
+            Ok(text("node_key").zip(text("validator_claim")))
         })
     }
 
-    fn vote_in(&mut self, at: usize, id: &str, key: &str) -> Result<()> {
+    fn vote_in(&mut self, at: usize, id: &str, key: &str, claim: &str) -> Result<()> {
         let other = |step: usize| (at + step) % COUNT;
-        let change = json!({"validator": {"institution": id, "key": key}});
+        let change = json!({"validator": {"institution": id, "claim": claim}});
         let body = json!({"change": change, "open_epochs": 20});
         let proposed = self.operate(other(1), "POST", "/v1/network/proposals", &body)?;
         ensure!(

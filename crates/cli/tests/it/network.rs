@@ -309,7 +309,29 @@ fn an_institution_joins_validates_and_changes_its_keys() {
         let now = epoch(by);
         voter.wait_for("the same epoch", || (epoch(voter) >= now).then_some(()));
     };
-    decided(&second, &first, "validate");
+    // Its own claim makes it a validator, whoever proposes it; another's does not.
+    let claim = |server: &Server<'_>| {
+        let shown = govern(server, "status").succeeded().out;
+        let (_, rest) = shown.split_once("its claim to validate ").unwrap();
+        rest.lines().next().unwrap().to_owned()
+    };
+    let member = fs::read_to_string(argos.data().join("institution")).unwrap();
+    let validator = |claim: &str| {
+        let member = member.trim();
+        format!("validator --institution {member} --claim {claim}")
+    };
+    let forged = [&claim(&second)[..64], &claim(&first)[64..]].concat();
+    let wrong = govern(&first, &format!("propose {}", validator(&forged))).refused();
+    assert!(wrong.contains("not signed by its key"), "{wrong}");
+    let unread = govern(&first, &format!("propose {}", validator("12")));
+    assert_eq!(unread.code, 2, "{unread:?}");
+    assert!(
+        unread.err.contains("192 lowercase hexadecimal digits"),
+        "{unread:?}"
+    );
+    decided(&first, &second, &validator(&claim(&second)));
+    let again = govern(&second, "propose validate").refused();
+    assert!(again.contains("nothing would change"), "{again}");
     decided(&second, &first, "rotate signing governance sealing");
     decided(&first, &second, "parameters --recover-delay-ms 60000");
     let shown = govern(&second, "status").succeeded().out;

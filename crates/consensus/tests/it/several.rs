@@ -7,12 +7,12 @@ use commonware_runtime::{Clock, Runner, deterministic};
 use commonware_utils::probability;
 use ledger::Entry;
 use ledger::entry::{
-    Change, InstitutionPropose, InstitutionVote, ProposeTerms, SetValidator, VoteTerms,
-    governance_sign,
+    Change, InstitutionPropose, InstitutionVote, ProposeTerms, SetValidator, ValidatorClaim,
+    VoteTerms, governance_sign,
 };
 
 use crate::cluster::{Cluster, Context, Node, millis};
-use crate::fixture::{Fixture, public};
+use crate::fixture::Fixture;
 use crate::memory::Memory;
 
 struct Network {
@@ -241,11 +241,13 @@ fn members_vote_a_fifth_validator_in() {
         let mut five = Network::start(&context, Fixture::new(5, 4, 20)).await;
         let fixture = &five.cluster.fixture;
         let network = fixture.genesis.network_id();
+        let fifth = &fixture.members[4];
+        let key = keys::SigningKey::from_seed(fifth.validator.clone());
         let terms = ProposeTerms {
             institution: fixture.members[0].id,
             change: Change::SetValidator(SetValidator {
-                institution: fixture.members[4].id,
-                key: Some(public(&fixture.members[4].validator)),
+                institution: fifth.id,
+                key: Some(ValidatorClaim::sign(&network, &fifth.id, &key)),
             }),
             expires_epoch: 3,
         };

@@ -2,14 +2,18 @@
 //!
 //! A change passes at an epoch's end when at least two thirds of the members approve it; it takes
 //! effect with the next epoch. Each entry carries an ML-DSA-44 signature beside the Ed25519 one,
-//! and a change that brings new keys also carries signatures of those keys.
+//! and a change that brings new keys also carries signatures of those keys: an institution's over
+//! the proposal, a validator's over its place, so that any member can propose it.
 
 use super::{entry_id, inner_message, inner_sign, inner_verify, tags};
 use crate::genesis::{Institution, Parameters};
-use codec::{Domain, EntryId, InstitutionId, NetworkId, choice, record};
+use codec::{Digest, Domain, EntryId, InstitutionId, NetworkId, choice, record};
 use keys::{
-    HybridPublicKey, PqPublicKey, PqSignature, PqSigningKey, PublicKey, Signature, SigningKey,
+    BadSignature, HybridPublicKey, PqPublicKey, PqSignature, PqSigningKey, PublicKey, Signature,
+    SigningKey,
 };
+use std::fmt;
+use std::str::FromStr;
 
 record! {
     /// Proposes a change; counts as the proposer's approval. Its entry id names the proposal.
@@ -74,10 +78,35 @@ record! {
     pub struct SetValidator {
         /// The member.
         1 => pub institution: InstitutionId,
-        /// Its key in the consensus engine; none removes it.
-        2 => pub key: Option<PublicKey>,
+        /// Its key in the consensus engine, and that key's consent; none removes the member.
+        2 => pub key: Option<ValidatorClaim>,
     }
 }
+
+record! {
+    /// A validator's key, with its signature that it validates for one institution of one network.
+    ///
+    /// Whoever holds the key makes the claim, and any member can propose it: a restored node's new
+    /// key is proposed by the others. It names no proposal and no time, so after its key was removed
+    /// or replaced it can be proposed again; two thirds of the members decide on it as they did the
+    /// first time.
+    ///
+    /// As text: 192 lowercase hexadecimal digits, the key's and then the signature's.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ValidatorClaim {
+        /// The key in the consensus engine.
+        1 => pub key: PublicKey,
+        /// By that key, over the network, the institution and the key.
+        2 => pub signature: Signature,
+    }
+}
+
+/// A text that is not a [`ValidatorClaim`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a validator's claim is 192 lowercase hexadecimal digits, the key and its signature, as its node shows it"
+)]
+pub struct MalformedClaim;
 
 record! {
     /// Proof that the holder of new keys takes part.
@@ -128,8 +157,53 @@ impl VoteTerms {
     }
 }
 
+impl ValidatorClaim {
+    /// The claim of this key to validate for an institution.
+    pub fn sign(network: &NetworkId, institution: &InstitutionId, key: &SigningKey) -> Self {
+        let public = key.public();
+        Self {
+            key: public,
+            signature: key.sign(claim_message(network, institution, &public).as_bytes()),
+        }
+    }
+
+    /// Checks that the key claims to validate for this institution in this network.
+    ///
+    /// # Errors
+    /// [`BadSignature`], also if the claim is for another institution or another network.
+    pub fn verify(
+        &self,
+        network: &NetworkId,
+        institution: &InstitutionId,
+    ) -> Result<(), BadSignature> {
+        let message = claim_message(network, institution, &self.key);
+        self.key.verify(message.as_bytes(), &self.signature)
+    }
+}
+
+impl fmt::Display for ValidatorClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.key, self.signature)
+    }
+}
+
+impl FromStr for ValidatorClaim {
+    type Err = MalformedClaim;
+
+    fn from_str(text: &str) -> Result<Self, MalformedClaim> {
+        let (key, signature) = text
+            .split_at_checked(PublicKey::LEN * 2)
+            .ok_or(MalformedClaim)?;
+        Ok(Self {
+            key: key.parse().map_err(|_| MalformedClaim)?,
+            signature: signature.parse().map_err(|_| MalformedClaim)?,
+        })
+    }
+}
+
 impl Change {
-    /// The keys whose holder must sign too.
+    /// The keys whose holder must sign the proposal too. A validator's key does not: it signed its
+    /// [`ValidatorClaim`].
     pub fn candidate_keys(&self) -> Option<(&PublicKey, &PqPublicKey)> {
         match self {
             Self::Admit(institution) => Some((&institution.signing, &institution.governance)),
@@ -150,6 +224,13 @@ pub fn candidate_sign(id: &EntryId, signing: &SigningKey, governance: &PqSigning
         signature: inner_sign(Domain::Proposal, id, signing),
         governance_signature: governance_sign(id, governance),
     }
+}
+
+fn claim_message(network: &NetworkId, institution: &InstitutionId, key: &PublicKey) -> Digest {
+    keys::digest(
+        Domain::ValidatorClaim,
+        &[network.as_bytes(), institution.as_bytes(), key.as_bytes()],
+    )
 }
 
 pub(crate) fn governance_verify(id: &EntryId, key: &PqPublicKey, signature: &PqSignature) -> bool {

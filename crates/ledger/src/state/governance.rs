@@ -227,16 +227,17 @@ fn check_rotation(
 fn check_validator(work: &Work<'_>, set: &SetValidator) -> Result<(), ChangeFault> {
     member(work, &set.institution)?;
     let now = latest_validators(work);
-    if now.by_institution().get(&set.institution) == set.key.as_ref() {
-        return Err(match set.key {
+    let key = set.key.map(|claim| claim.key);
+    if now.by_institution().get(&set.institution) == key.as_ref() {
+        return Err(match key {
             Some(_) => ChangeFault::Nothing,
             None => ChangeFault::NotValidator,
         });
     }
-    if set.key.is_some_and(|key| !key.is_point()) {
+    if key.is_some_and(|key| !key.is_point()) {
         return Err(ChangeFault::NotAKey);
     }
-    let next = now.with(set.institution, set.key);
+    let next = now.with(set.institution, key);
     if next.is_empty() {
         return Err(ChangeFault::Last);
     }
@@ -247,7 +248,12 @@ fn check_validator(work: &Work<'_>, set: &SetValidator) -> Result<(), ChangeFaul
     let ids = next.by_institution().keys();
     let kinds = ids.map(|id| (*id, roster.members.get(id).copied()));
     let kinds = kinds.filter_map(|(id, kind)| kind.map(|kind| (id, kind)));
-    few_operators(&kinds.collect())
+    few_operators(&kinds.collect())?;
+    let network = work.view.network();
+    set.key.map_or(Ok(()), |claim| {
+        let verdict = claim.verify(&network, &set.institution);
+        verdict.map_err(|_| ChangeFault::Claim)
+    })
 }
 
 fn check_parameters(old: &Parameters, new: &Parameters) -> Result<(), ChangeFault> {
@@ -350,7 +356,8 @@ fn rotate(work: &mut Work<'_>, id: &InstitutionId, rotation: Rotation) {
 
 fn set_validator(work: &mut Work<'_>, epoch: u64, set: &SetValidator) {
     let mut history: ValidatorHistory = work.whole(&StateKey::Validators);
-    let next = latest_validators(work).with(set.institution, set.key);
+    let key = set.key.map(|claim| claim.key);
+    let next = latest_validators(work).with(set.institution, key);
     history.since.insert(epoch, next);
     work.put(StateKey::Validators, &history);
 }

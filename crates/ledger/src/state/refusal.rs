@@ -177,6 +177,11 @@ pub enum ChangeFault {
     /// No signature verifies under the key.
     #[error("the key is not an Ed25519 public key")]
     NotAKey,
+    /// The validator's key did not sign that it validates for the institution in this network.
+    #[error(
+        "the claim is not signed by its key for this institution and network: take it from the node that is to validate"
+    )]
+    Claim,
     /// Operators would hold too much.
     #[error("operators would hold a third or more of the votes or of the validators")]
     Operators,

@@ -8,8 +8,8 @@ use ledger::disclosure::DisclosureProof;
 use ledger::entry::{
     Change, DeviceEnrol, DeviceRevoke, DisclosurePeriod, InstitutionPropose, InstitutionVote,
     OpenTerms, ProposeTerms, RecordBatch, RecoverTerms, SetValidator, StudyOpen, StudyRelease,
-    SubjectClose, SubjectOpen, SubjectRecover, SubjectUpdate, UpdateTerms, VoteTerms,
-    candidate_sign, governance_sign,
+    SubjectClose, SubjectOpen, SubjectRecover, SubjectUpdate, UpdateTerms, ValidatorClaim,
+    VoteTerms, candidate_sign, governance_sign,
 };
 use ledger::log::Checkpoint;
 use ledger::opening::ConsentOpening;
@@ -76,6 +76,22 @@ fn governance_entries(chain: &Chain, proposal: codec::EntryId) -> Vec<SignedEntr
         candidate: Some(candidate_sign(&id, &fifth.signing, &fifth.governance)),
         terms,
     };
+    let institution = chain.members[3].id;
+    let claim = ValidatorClaim::sign(&chain.network, &institution, &key("validator", 1));
+    let terms = ProposeTerms {
+        institution: chain.members[0].id,
+        change: Change::SetValidator(SetValidator {
+            institution,
+            key: Some(claim),
+        }),
+        expires_epoch: 3,
+    };
+    let id = terms.id(&chain.network);
+    let validator = InstitutionPropose {
+        governance_signature: governance_sign(&id, &chain.members[0].governance),
+        candidate: None,
+        terms,
+    };
     let terms = VoteTerms {
         institution: chain.members[1].id,
         proposal,
@@ -88,6 +104,7 @@ fn governance_entries(chain: &Chain, proposal: codec::EntryId) -> Vec<SignedEntr
     };
     vec![
         chain.sign(0, &Entry::InstitutionPropose(Box::new(propose))),
+        chain.sign(0, &Entry::InstitutionPropose(Box::new(validator))),
         chain.sign(1, &Entry::InstitutionVote(Box::new(vote))),
     ]
 }

@@ -1,10 +1,10 @@
 //! Members decide about members, keys, validators and parameters.
 
 use crate::support::{Chain, Member, Signatures, hospitals, key, key_id, parameters};
-use codec::EntryId;
+use codec::{EntryId, InstitutionId, NetworkId};
 use ledger::entry::{
-    Change, InstitutionPropose, InstitutionVote, ProposeTerms, Rotation, SetValidator, VoteTerms,
-    candidate_sign, governance_sign,
+    Change, InstitutionPropose, InstitutionVote, MalformedClaim, ProposeTerms, Rotation,
+    SetValidator, ValidatorClaim, VoteTerms, candidate_sign, governance_sign,
 };
 use ledger::state::{ChangeFault, admissible};
 use ledger::{Anchor, Entry, Kind, Parameters, Refusal, SignedEntry};
@@ -69,10 +69,15 @@ fn fault(chain: &Chain, change: Change) -> ChangeFault {
 }
 
 fn validator(chain: &Chain, member: usize, key: Option<u64>) -> Change {
+    let institution = chain.members[member].id;
     Change::SetValidator(SetValidator {
-        institution: chain.members[member].id,
-        key: key.map(|n| crate::support::key("validator", n).public()),
+        institution,
+        key: key.map(|n| claim(chain, &institution, n)),
     })
+}
+
+fn claim(chain: &Chain, institution: &InstitutionId, n: u64) -> ValidatorClaim {
+    ValidatorClaim::sign(&chain.network, institution, &key("validator", n))
 }
 
 #[test]
@@ -317,6 +322,94 @@ fn one_validator_change_an_epoch() {
 }
 
 #[test]
+fn a_validators_key_claims_its_place_itself() {
+    let mut chain = Chain::new();
+    let [owner, other] = [1, 2].map(|member: usize| chain.members[member].id);
+    let set = |claim| {
+        Change::SetValidator(SetValidator {
+            institution: owner,
+            key: Some(claim),
+        })
+    };
+    let good = claim(&chain, &owner, 1);
+    // Nobody asked the holder of the key: another key's signature stands for it, or a changed one.
+    let stranger = claim(&chain, &owner, 2);
+    let forged = ValidatorClaim {
+        key: good.key,
+        ..stranger
+    };
+    let mut bytes = *good.signature.as_bytes();
+    bytes[40] ^= 1;
+    let changed = ValidatorClaim {
+        signature: keys::Signature::from_bytes(bytes),
+        ..good
+    };
+    // The holder asked for something else.
+    let elsewhere = claim(&chain, &other, 1);
+    let network = NetworkId::new([9; 32]);
+    let foreign = ValidatorClaim::sign(&network, &owner, &key("validator", 1));
+    for wrong in [forged, changed, elsewhere, foreign] {
+        assert_eq!(fault(&chain, set(wrong)), ChangeFault::Claim);
+    }
+    assert!(elsewhere.verify(&chain.network, &other).is_ok());
+    assert!(foreign.verify(&network, &owner).is_ok());
+    let refused = chain.push_at(chain.tip().time_ms + 1, &[propose(&chain, 0, set(forged))]);
+    assert!(refused.is_err(), "nor in another's block");
+
+    // The same claim serves whoever proposes it, and again after the key was removed: by vote.
+    for by in [0, 3] {
+        let proposal = propose(&chain, by, set(good));
+        chain.push(std::slice::from_ref(&proposal));
+        let votes = (0..4).filter(|voter| *voter != by);
+        let votes: Vec<_> = votes
+            .map(|voter| vote(&chain, voter, proposal.entry_id(), true))
+            .collect();
+        chain.push(&votes);
+        chain.advance_to(chain.height() + 4);
+        let validators = |chain: &Chain| {
+            let view = chain.state.view();
+            let epoch = chain.genesis.parameters.epoch(chain.height());
+            view.validators(epoch).unwrap().by_institution().clone()
+        };
+        assert_eq!(validators(&chain).get(&owner), Some(&good.key));
+        assert_eq!(fault(&chain, set(good)), ChangeFault::Nothing);
+        pass_validator(&mut chain, 1, None, 3);
+        chain.advance_to(chain.height() + 4);
+        assert_eq!(validators(&chain).get(&owner), None);
+    }
+    assert!(chain.reload().is_ok());
+}
+
+#[test]
+fn a_claim_is_one_line_of_text() {
+    let chain = Chain::new();
+    let claim = claim(&chain, &chain.members[1].id, 1);
+    let text = claim.to_string();
+    assert_eq!(text.len(), 192);
+    assert_eq!(text, format!("{}{}", claim.key, claim.signature));
+    assert_eq!(text.parse(), Ok(claim));
+    assert_eq!(codec::from_slice(&codec::to_vec(&claim)), Ok(claim));
+    let key_alone = claim.key.to_string();
+    for wrong in [
+        "",
+        &key_alone,
+        &text[1..],
+        &text[..191],
+        &format!("{text}0"),
+        &format!(" {}", &text[1..]),
+        &text.replace(|digit: char| digit.is_ascii_lowercase(), "g"),
+        &text.to_uppercase(),
+        // A character of two bytes across the border of key and signature.
+        &format!("{}é{}", &text[..63], &text[65..]),
+    ] {
+        let error = wrong.parse::<ValidatorClaim>();
+        assert_eq!(error, Err(MalformedClaim), "{wrong}");
+    }
+    let says = MalformedClaim.to_string();
+    assert!(says.contains("192 lowercase hexadecimal digits"), "{says}");
+}
+
+#[test]
 fn an_anchor_follows_the_validators() {
     let mut chain = Chain::new();
     pass_validator(&mut chain, 1, None, 3);
@@ -375,7 +468,7 @@ fn changes_that_cannot_be_made_are_refused() {
     );
     let stranger = Change::SetValidator(SetValidator {
         institution: operator.id,
-        key: Some(key("validator", 1).public()),
+        key: Some(claim(&chain, &operator.id, 1)),
     });
     assert_eq!(fault(&chain, stranger), ChangeFault::NotMember);
     assert_eq!(
@@ -384,12 +477,19 @@ fn changes_that_cannot_be_made_are_refused() {
     );
     let shared = Change::SetValidator(SetValidator {
         institution: id(3),
-        key: Some(chain.members[0].validator.public()),
+        key: Some(ValidatorClaim::sign(
+            &chain.network,
+            &id(3),
+            &chain.members[0].validator,
+        )),
     });
     assert_eq!(fault(&chain, shared), ChangeFault::KeyUsed);
     let not_a_key = Change::SetValidator(SetValidator {
         institution: id(3),
-        key: Some(keys::PublicKey::from_bytes([2; 32])),
+        key: Some(ValidatorClaim {
+            key: keys::PublicKey::from_bytes([2; 32]),
+            ..claim(&chain, &id(3), 1)
+        }),
     });
     assert_eq!(fault(&chain, not_a_key), ChangeFault::NotAKey);
     for wrong in [

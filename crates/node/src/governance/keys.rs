@@ -18,7 +18,7 @@ use crate::subject::Wait;
 use codec::id::EntryId;
 use codec::{choice, record};
 use keys::{HybridSecretKey, PqSigningKey, PublicKey, Secret, SigningKey, Zeroizing};
-use ledger::entry::{Change, Rotation, SetValidator, candidate_sign};
+use ledger::entry::{Change, Rotation, SetValidator, ValidatorClaim, candidate_sign};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -114,11 +114,9 @@ impl<S: Store> Custodian<S> {
         }
         let identity = self.renewed(which);
         let change = if validator {
-            let key = consensus::engine::public_key(&identity.validator_seed);
-            let institution = self.id;
             Change::SetValidator(SetValidator {
-                institution,
-                key: Some(key.ok_or(Error::Internal("a fresh seed makes no key"))?),
+                institution: self.id,
+                key: Some(self.claim_of(&identity)),
             })
         } else {
             Change::Rotate(Box::new(rotation(&identity)))
@@ -181,6 +179,16 @@ impl<S: Store> Custodian<S> {
     fn validator_key(&self) -> Result<PublicKey, Error> {
         let seed = self.vault.keychain().identity().validator_seed;
         consensus::engine::public_key(&seed).ok_or(Error::Internal("the seed makes no key"))
+    }
+
+    /// The claim of the validator's key that this node has now, whichever the engine was started with.
+    pub(super) fn validator_claim(&self) -> ValidatorClaim {
+        self.claim_of(&self.vault.keychain().identity())
+    }
+
+    fn claim_of(&self, identity: &Identity) -> ValidatorClaim {
+        let key = SigningKey::from_seed(identity.validator_seed.clone());
+        ValidatorClaim::sign(&self.network, &self.id, &key)
     }
 
     /// Whether the ledger knows other keys of this institution than it has: it was restored from a backup that

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use ledger::{Kind, Parameters};
 use node::governance::{
     Application, MemberView, NetworkChange, NetworkEntry, NetworkPropose, NetworkView, NetworkVote,
-    OwnKey, ParameterChange,
+    OwnKey, ParameterChange, ValidatorClaim,
 };
 use node::subject::Wait;
 use node::{EntryId, Error, RecordId, Role, SubjectId};
@@ -284,6 +284,26 @@ fn validators_change_and_receipts_of_every_epoch_hold_by_the_genesis() {
         };
         keep(&network, "case-1").await;
 
+        // Nobody makes a validator of a key that did not ask for it, or asked for another institution.
+        let shown = network.shown(4).await;
+        assert_eq!(shown.claim.key, shown.node);
+        let forged = ValidatorClaim {
+            key: shown.claim.key,
+            ..network.shown(0).await.claim
+        };
+        for (index, claim) in [(4, forged), (3, shown.claim)] {
+            let change = NetworkChange::Validator {
+                institution: network.id(index),
+                claim: Some(claim),
+            };
+            let error = network.propose(0, change).await.unwrap_err();
+            assert_eq!(error.kind(), node::Kind::Invalid, "{error}");
+            assert!(
+                error.to_string().contains("not signed by its key"),
+                "{error}"
+            );
+        }
+
         // The fifth joins, by its own proposal.
         network.decide(4, NetworkChange::Validate, &[0, 1, 2]).await;
         assert_eq!(validates(&network, 4).await, Some(network.members[4].peer));
@@ -292,7 +312,7 @@ fn validators_change_and_receipts_of_every_epoch_hold_by_the_genesis() {
         // Its vote is needed when one of the old ones leaves and another dies.
         let remove = NetworkChange::Validator {
             institution: network.id(3),
-            key: None,
+            claim: None,
         };
         network.decide(1, remove, &[0, 2, 4]).await;
         assert_eq!(validates(&network, 3).await, None);
@@ -318,6 +338,10 @@ fn validators_change_and_receipts_of_every_epoch_hold_by_the_genesis() {
             network.sleep_ms(500).await;
         }
         assert!(!status(&network).await.validator);
+        // What it claims from now on is its new key's, even before the start.
+        let shown = network.shown(1).await;
+        assert_eq!(shown.node, old);
+        assert_eq!(validates(&network, 1).await, Some(shown.claim.key));
         network.restart(1).await;
         assert_ne!(network.members[1].peer, old);
         assert_eq!(validates(&network, 1).await, Some(network.members[1].peer));

@@ -250,11 +250,14 @@ impl Network {
     /// The other members make a member's present key a validator's.
     pub(crate) async fn vote_in(&self, index: usize) {
         let institution = self.members[index].card.institution.id;
+        let operator = self.staff(index, Role::Operator);
+        let own = self.handle(index).network_show(operator).await.unwrap();
+        assert_eq!(own.claim.key, self.members[index].peer);
         let proposal = self.handle(0).network_propose(NetworkPropose {
             caller: self.staff(0, Role::Operator),
             change: NetworkChange::Validator {
                 institution,
-                key: Some(self.members[index].peer),
+                claim: Some(own.claim),
             },
             open_epochs: 10,
             wait: final_wait(),

@@ -102,6 +102,13 @@ fn bodies_that_are_no_request() {
                     .bearer(&house.staff.desk)
                     .json(&json!({"keys": keys, "witness": witness}))
             };
+            let own = house.institution.to_string();
+            let validates = |claim: &str| {
+                let change = json!({"validator": {"institution": own, "claim": claim}});
+                Call::post("/v1/network/proposals")
+                    .bearer(&house.staff.operator)
+                    .json(&json!({"change": change}))
+            };
             let other = house.elsewhere.to_string();
             let draft = |path: String| Call::post(path).bearer(&house.staff.desk).cbor(MARKER.as_bytes());
             let many = json!({"restricted": true, "pad": MARKER.repeat(JSON_BYTES)}).to_string();
@@ -119,6 +126,9 @@ fn bodies_that_are_no_request() {
                 ("a key that is none", recover(json!([{"slot": 0, "key": MARKER}]), &other), 400, "bad-request"),
                 ("a slot twice", recover(json!([{"slot": 0, "key": new}, {"slot": 0, "key": new}]), &other), 400, "bad-request"),
                 ("no such witness", recover(json!([{"slot": 0, "key": new}]), MARKER), 400, "bad-request"),
+                ("a claim that is none", validates(MARKER), 400, "bad-request"),
+                ("a key without its signature", validates(&new), 400, "bad-request"),
+                ("a claim that its key did not sign", validates(&"5".repeat(192)), 422, "invalid"),
                 ("no recovery to countersign", draft("/v1/recoveries/endorse".to_owned()), 422, "invalid"),
                 ("no recovery", draft(family.path("/recovery")), 422, "invalid"),
                 ("no CBOR", signed(MARKER.as_bytes()), 422, "invalid"),
