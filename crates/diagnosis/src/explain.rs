@@ -1,7 +1,7 @@
 //! Why a candidate stands where it stands: what speaks for it, against it, and what is missing.
 
 use crate::{
-    features::{Patient, exclusion_cost},
+    features::exclusion_cost,
     math::ln,
     model::UNEXPLAINED,
     session::Session,
@@ -119,13 +119,8 @@ impl Session<'_> {
                 });
             }
         }
-        let patient = Patient {
-            model,
-            query,
-            findings: self.findings(),
-        };
         for &(term, frequency) in &profile.annotated {
-            let similarity = patient.similarity(term);
+            let similarity = query.similarity[term as usize];
             if frequency >= MISSING_FROM && similarity < 0.5 {
                 out.missing.push(Missing {
                     term: model.terms[term as usize],

@@ -111,39 +111,33 @@ struct Forward {
     best: [f32; 3],
     resnik: f32,
     lin: f32,
-    exact: f32,
     foreign: f32,
     phenodigm: f32,
 }
 
 impl Patient<'_> {
-    /// The features of one disease. `frequency` is scratch space; `best_sibling` is the greatest
-    /// stage-1 score of the diseases that share a gene with it, if any.
+    /// The features of one disease. `frequency` is how often it shows each term of the patient's
+    /// closure, `excluded` each excluded term; `best_sibling` is the greatest stage-1 score of the diseases that share a gene with
+    /// it, if any.
     pub(crate) fn features(
         &self,
         view: View<'_>,
         best_sibling: Option<f32>,
-        frequency: &mut Vec<f32>,
+        frequency: &[f32],
+        excluded: &[f32],
     ) -> [f32; Feature::COUNT] {
         let query = self.query;
         let count = query.observed.len().max(1) as f32;
-        frequency.clear();
-        frequency.resize(query.closure.len(), 0.0);
         let (mut shared, mut product) = (0.0_f32, 0.0_f32);
-        for &(term, f) in &view.profile.closure {
-            let place = query.place_of[term as usize];
-            if place != u16::MAX {
-                let ic = self.model.information[term as usize];
-                frequency[usize::from(place)] = f;
-                shared += ic;
-                product += f * ic * ic;
-            }
+        for (&f, &ic) in frequency.iter().zip(&query.information_at) {
+            shared += if f > 0.0 { ic } else { 0.0 };
+            product += f * ic * ic;
         }
-        let forward = self.forward(view.profile, frequency, shared);
-        let unexplained = self.unexplained(view.profile);
+        let forward = self.forward(frequency, shared);
+        let (unexplained, exact) = self.annotated(view.profile);
         let few = FEW / (FEW + count);
         let cosine = product / (query.length * view.summary.length).max(1e-6);
-        let exact = forward.exact / count;
+        let exact = exact / count;
         let annotations = ln(1.0 + view.profile.annotated.len() as f32);
         let papers = ln(1.0 + view.profile.papers as f32);
         let (onset, by_age) = self.onset(view.entry);
@@ -158,7 +152,9 @@ impl Patient<'_> {
             Feature::UnexplainedShare,
             unexplained / view.summary.all_unexplained.min(-0.1),
         );
-        set(Feature::Excluded, self.excluded(view.profile));
+        // INVARIANT: never positive, and each exclusion can only lower it.
+        let cost = excluded.iter().map(|&f| exclusion_cost(f)).sum();
+        set(Feature::Excluded, cost);
         set(Feature::Resnik, forward.resnik / count);
         set(Feature::Lin, forward.lin / count);
         set(Feature::Exact, exact);
@@ -183,7 +179,7 @@ impl Patient<'_> {
         x
     }
 
-    fn forward(&self, profile: &Profile, frequency: &[f32], shared: f32) -> Forward {
+    fn forward(&self, frequency: &[f32], shared: f32) -> Forward {
         let query = self.query;
         let shared_share = shared / query.information.max(1e-6);
         let mut out = Forward {
@@ -206,7 +202,6 @@ impl Patient<'_> {
             insert(&mut out.best, score);
             out.resnik += resnik;
             out.lin += resnik / self.model.information[term as usize].max(0.1);
-            out.exact += f32::from(u8::from(profile.annotates(term)));
             out.foreign += f32::from(u8::from(resnik < FOREIGN_UNDER));
             out.phenodigm += (resnik * shared_share).sqrt();
         }
@@ -216,29 +211,27 @@ impl Patient<'_> {
         out
     }
 
-    /// Sum over annotated features of `ln(1 - frequency * (1 - similarity) * UNEXPLAINED)`.
-    fn unexplained(&self, profile: &Profile) -> f32 {
-        let (mut sum, mut product) = (0.0_f32, 1.0_f32);
+    /// Sum over annotated features of `ln(1 - frequency * (1 - similarity) * UNEXPLAINED)`, and how
+    /// many of them were observed.
+    fn annotated(&self, profile: &Profile) -> (f32, f32) {
+        let query = self.query;
+        let (mut sum, mut product, mut exact) = (0.0_f32, 1.0_f32, 0.0_f32);
         for &(term, frequency) in &profile.annotated {
-            product *= 1.0 - UNEXPLAINED * frequency * (1.0 - self.similarity(term));
+            let similarity = query.similarity[term as usize];
+            product *= 1.0 - UNEXPLAINED * frequency * (1.0 - similarity);
             if product < 1e-20 {
                 sum += ln(product);
                 product = 1.0;
             }
+            if similarity >= 1.0 {
+                let place = usize::from(query.place_of[term as usize]);
+                exact += match query.observed_at.get(place) {
+                    Some(true) => 1.0,
+                    _ => 0.0,
+                };
+            }
         }
-        sum + ln(product)
-    }
-
-    /// How much of a disease's feature the patient shows, 0 to 1.
-    pub(crate) fn similarity(&self, term: u32) -> f32 {
-        let ic = self.model.information[term as usize].max(0.1);
-        (self.query.shared[term as usize] / ic).min(1.0)
-    }
-
-    /// INVARIANT: never positive, and each exclusion can only lower it.
-    fn excluded(&self, profile: &Profile) -> f32 {
-        let cost = |&term: &u32| exclusion_cost(profile.frequency(term));
-        self.query.excluded.iter().map(cost).sum()
+        (sum + ln(product), exact)
     }
 
     fn onset(&self, entry: &Entry) -> (f32, f32) {

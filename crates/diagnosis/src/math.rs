@@ -1,16 +1,14 @@
 //! Arithmetic that gives the same bits everywhere: the platform's `logf` does not.
 
-/// Natural logarithm of a positive, normal `x`, to about 1e-7 relative (Cephes `logf`).
+/// Natural logarithm of a positive, normal `x`, to about 1e-6 (Cephes `logf`), without a branch.
+#[inline]
 pub(crate) fn ln(x: f32) -> f32 {
     debug_assert!(x > 0.0);
-    let bits = x.to_bits();
-    let mut exponent = i64::from(bits >> 23) - 126;
-    let mut m = f32::from_bits((bits & 0x007f_ffff) | 0x3f00_0000);
-    if m < std::f32::consts::FRAC_1_SQRT_2 {
-        exponent -= 1;
-        m += m;
-    }
-    m -= 1.0;
+    // Mantissa between the roots of one half and of two, and its exponent.
+    const ROOT_HALF: u32 = 0x3f35_04f3;
+    let offset = x.to_bits().wrapping_sub(ROOT_HALF);
+    let exponent = offset.cast_signed() >> 23;
+    let m = f32::from_bits((offset & 0x007f_ffff) + ROOT_HALF) - 1.0;
     let z = m * m;
     let mut y = 7.037_683_6e-2_f32;
     for c in [
@@ -32,13 +30,12 @@ pub(crate) fn ln(x: f32) -> f32 {
 /// A score in whole numbers of 1/65,536, so that sums do not depend on their order.
 pub(crate) const ONE: f32 = 65_536.0;
 
-/// Rounds to whole numbers of 1/65,536.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "scores lie within a few hundred"
-)]
+/// Rounds to whole numbers of 1/65,536; `x` lies between -63 and 63.
+#[inline]
 pub(crate) fn fixed(x: f32) -> i32 {
-    (x * ONE).round() as i32
+    // One and a half times 2^23: added to it, a float is rounded to a whole number in its low bits.
+    const MAGIC: f32 = 12_582_912.0;
+    (x * ONE + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed()
 }
 
 /// Shares from scores: `exp(scale * (s - max))`, summing to 1.
@@ -62,6 +59,13 @@ mod tests {
         while x < 1e6 {
             assert!((ln(x) - x.ln()).abs() < 2e-6, "{x}");
             x *= 1.0137;
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_the_nearest() {
+        for (x, expect) in [(0.0, 0), (1.0, 65_536), (-4.5, -294_912), (9.75, 638_976)] {
+            assert_eq!(fixed(x), expect);
         }
     }
 

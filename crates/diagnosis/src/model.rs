@@ -6,6 +6,7 @@ use crate::{
     findings::OnsetClass,
     math::ln,
     profile::{Draft, Profile},
+    stage::General,
     weights::Weights,
 };
 use ontology::{
@@ -77,12 +78,13 @@ pub struct Model {
     pub(crate) terms: Vec<TermIx>,
     pub(crate) ancestors: Rows<(u32, u8)>,
     pub(crate) parents: Rows<u32>,
-    /// Terms with parents before children.
+    /// Terms that any disease shows, parents before children.
     pub(crate) order: Vec<u32>,
     pub(crate) background: Vec<f32>,
     pub(crate) information: Vec<f32>,
     /// Per term: the diseases that show it, and how often.
     pub(crate) shown_by: Rows<(u16, f32)>,
+    pub(crate) general: General,
     pub(crate) entries: Vec<Entry>,
     slots: BTreeMap<DiseaseIx, u16>,
     /// LOINC codes whose abnormal result is the term.
@@ -138,21 +140,22 @@ impl Model {
             .zip(&entries)
             .map(|(slot, entry)| (entry.disease, slot))
             .collect();
+        let ancestors = Rows::new(terms.iter().map(|&t| {
+            let above = ontology.ancestors(t).iter();
+            above.map(|&(a, distance)| (a.index() as u32, distance))
+        }));
+        let shown_by = Rows::new(lists.into_iter());
         Self {
-            ancestors: Rows::new(terms.iter().map(|&t| {
-                ontology
-                    .ancestors(t)
-                    .iter()
-                    .map(|&(a, distance)| (a.index() as u32, distance))
-            })),
+            general: General::new(&ancestors, &shown_by, &background, entries.len()),
+            ancestors,
             parents: Rows::new(terms.iter().map(|&t| {
                 let parents = ontology.term(t).parents().iter();
                 parents.map(|p| p.index() as u32)
             })),
-            order: parents_first(ontology, &terms),
+            order: parents_first(ontology, &terms, &shown_by),
             background,
             information,
-            shown_by: Rows::new(lists.into_iter()),
+            shown_by,
             entries,
             slots,
             laboratory: laboratory(ontology),
@@ -351,9 +354,14 @@ fn siblings(entries: &mut [Entry]) {
     }
 }
 
-fn parents_first(ontology: &Ontology, terms: &[TermIx]) -> Vec<u32> {
+fn parents_first(
+    ontology: &Ontology,
+    terms: &[TermIx],
+    shown_by: &Rows<(u16, f32)>,
+) -> Vec<u32> {
     let mut depth: Vec<(usize, u32)> = terms
         .iter()
+        .filter(|term| !shown_by.row(term.index()).is_empty())
         .map(|&term| {
             // A term has more ancestors than any of its ancestors.
             (ontology.ancestors(term).len(), term.index() as u32)

@@ -8,14 +8,14 @@ use crate::{
     math::{ONE, shares},
     model::{Model, Summary},
     profile::Profile,
-    stage::{Query, Sums},
+    stage::{Frequencies, Query, Sums},
     weights::WeightSet,
 };
 use ontology::{DiseaseIx, Ontology, TermIx};
 use std::collections::BTreeMap;
 
 /// How many diseases stage 1 passes on.
-const CANDIDATES: usize = 200;
+const CANDIDATES: usize = 160;
 /// How many more of those whose genes are under suspicion.
 const GENE_CANDIDATES: usize = 100;
 
@@ -206,10 +206,18 @@ impl<'m> Session<'m> {
             query: &query,
             findings: &self.findings,
         };
-        let mut scratch = Vec::new();
+        let mut shown = Frequencies::new(self.model, &query.closure, &slots);
+        let mut excluded = Frequencies::new(self.model, &query.excluded, &slots);
+        for (at, slot) in slots.iter().enumerate() {
+            if let Some((profile, _)) = self.aside.get(slot) {
+                shown.replace(at, &query.closure, profile);
+                excluded.replace(at, &query.excluded, profile);
+            }
+        }
         let out = slots
             .iter()
-            .map(|&slot| {
+            .enumerate()
+            .map(|(at, &slot)| {
                 let siblings = &self.model.entries[usize::from(slot)].siblings;
                 let best = siblings
                     .iter()
@@ -217,7 +225,9 @@ impl<'m> Session<'m> {
                     .map(|&s| self.sums.sums[usize::from(s)])
                     .max()
                     .map(|sum| sum as f32 / ONE);
-                (slot, patient.features(self.view(slot), best, &mut scratch))
+                let view = self.view(slot);
+                let x = patient.features(view, best, shown.row(at), excluded.row(at));
+                (slot, x)
             })
             .collect();
         (out, query)
