@@ -35,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "keys",
             "ledger",
             "node",
+            "ontology",
             "peers",
             "phenopacket",
             "store",

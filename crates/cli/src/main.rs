@@ -7,6 +7,7 @@
     reason = "the program's edge: it may look at the clock"
 )]
 
+mod about;
 mod audit;
 mod backup;
 mod bench;
@@ -19,6 +20,7 @@ mod fsck;
 mod govern;
 mod http;
 mod network;
+mod ontologies;
 mod passphrase;
 mod running;
 mod share;
@@ -78,6 +80,13 @@ enum Command {
     Fsck(fsck::Options),
     /// For an auditor: executes a ledger again from the genesis on, and prints a range of its blocks.
     Audit(audit::Options),
+    /// Tells what this program is, and what data it knows: versions, licences, notices.
+    About(about::Options),
+    /// Makes an index of newer files of HPO, Orphanet, Mondo or LOINC.
+    Ontology {
+        #[command(subcommand)]
+        command: ontologies::Command,
+    },
     /// Measures, each figure beside a reference of the same run.
     Bench {
         #[command(subcommand)]
@@ -101,6 +110,8 @@ fn main() -> ExitCode {
         Command::Restore(options) => backup::restore(&options),
         Command::Fsck(options) => fsck::run(&options),
         Command::Audit(options) => audit::run(&options),
+        Command::About(options) => about::run(&options),
+        Command::Ontology { command } => ontologies::run(&command),
         Command::Bench { command } => bench::run(&command),
     };
     match done {

@@ -76,6 +76,8 @@ impl Assembly {
 
     fn finish(mut self) -> Tables {
         self.tables.texts = self.texts.finish();
+        self.tables.sources.sort_by_key(|s| s.kind);
+        self.tables.notices.sort_by_key(|n| (n.source, n.line));
         self.tables
     }
 
@@ -88,10 +90,15 @@ impl Assembly {
         };
         let lines = source.bytes.iter().filter(|&&b| b == b'\n').count();
         let unended = source.bytes.last().is_some_and(|&b| b != b'\n');
+        // The same content gives the same index, wherever the file lay and however it was packed.
+        let name = source.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let name = name.strip_suffix(".zst").unwrap_or(name);
         self.tables.sources.push(StoredSource {
             kind,
-            name: self.texts.number(source.name),
+            name: self.texts.number(name),
             version: self.texts.number(version),
+            licence: self.texts.number(kind.attribution().licence),
+            notice: self.texts.number(kind.attribution().notice),
             size_bytes: source.bytes.len() as u64,
             lines: position(lines + usize::from(unended)),
             digest: xxh3_128(source.bytes),
@@ -488,7 +495,6 @@ impl Assembly {
             self.tables.diseases[at].orphanet = same;
         }
         self.tables.mondo = labels.into_iter().collect();
-        self.tables.sources.sort_by_key(|s| s.kind);
         Ok(())
     }
 

@@ -1,12 +1,16 @@
 //! The graph of live terms: children, ancestors and descendants with shortest distances.
 
 use crate::{
-    id::TermIx,
+    id::{HpoId, TermIx},
+    source::Problem,
     tables::{StoredTerm, position},
 };
 
+/// The most pairs of a term and its ancestor; HPO has under 300,000.
+const MAX_PAIRS: usize = 16_000_000;
+
 /// Lists of many rows in one vector.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lists<T> {
     ends: Vec<u32>,
     items: Vec<T>,
@@ -94,8 +98,10 @@ fn children(terms: &[StoredTerm]) -> Lists<TermIx> {
 
 impl Graph {
     /// Distances beyond 254 count as 254 (the deepest path of HPO has under 20 steps).
-    pub(crate) fn new(terms: &[StoredTerm]) -> Result<Self, TermIx> {
-        let order = order(terms)?;
+    pub(crate) fn new(terms: &[StoredTerm]) -> Result<Self, Problem> {
+        let order = order(terms)
+            .map_err(|at| Problem::Cycle(HpoId(terms[at.index()].number).to_string()))?;
+        let mut pairs = 0;
         let mut rows: Vec<Vec<(TermIx, u8)>> = vec![Vec::new(); terms.len()];
         let mut nearest: Vec<u8> = vec![u8::MAX; terms.len()];
         for &term in &order {
@@ -110,6 +116,14 @@ impl Graph {
                 }
             }
             found.sort_unstable();
+            pairs += found.len() + 1;
+            if pairs > MAX_PAIRS {
+                let what = "pairs of a term and its ancestor";
+                return Err(Problem::TooMuch {
+                    what,
+                    limit: MAX_PAIRS,
+                });
+            }
             let row = &mut rows[term.index()];
             row.reserve_exact(found.len() + 1);
             row.push((term, 0));

@@ -14,19 +14,22 @@ use crate::{
     profile::{
         Annotation, OmimReference, OrphanetFeature, OrphanetInheritance, OrphanetOnset, Prevalence,
     },
+    search::Search,
+    source::Problem,
     tables::{SourceKind, Tables, position},
 };
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
 /// HPO, its disease annotations, genes, Orphanet, Mondo and LOINC mappings, ready to be asked.
 pub struct Ontology {
     pub(crate) tables: Tables,
     graph: Graph,
     roots: Roots,
+    pub(crate) search: Search,
     diseases_of_gene: Lists<DiseaseIx>,
     diseases_of_disorder: Lists<DiseaseIx>,
-    references: HashMap<u32, ReferenceIx>,
-    text_numbers: Vec<u32>,
+    /// By their text.
+    references: Vec<ReferenceIx>,
 }
 
 /// The terms under which a term means a feature, a modifier, an onset, and so on.
@@ -118,6 +121,10 @@ pub struct Version<'a> {
     pub file: &'a str,
     /// Its version; empty where neither the file nor the importer stated one.
     pub version: &'a str,
+    /// Its licence.
+    pub licence: &'a str,
+    /// What its licence asks to be passed on with the data, and so with this index.
+    pub notice: &'a str,
     /// Its size, unpacked.
     pub size_bytes: u64,
     /// Its number of lines.
@@ -139,12 +146,12 @@ pub struct Notice<'a> {
 
 impl Ontology {
     /// Derives what is not stored. Positions in the tables have been checked.
-    pub(crate) fn new(tables: Tables) -> Result<Self, &'static str> {
-        let graph = Graph::new(&tables.terms).map_err(|_| "a term that is its own ancestor")?;
+    pub(crate) fn new(tables: Tables) -> Result<Self, Problem> {
+        let graph = Graph::new(&tables.terms)?;
         let root = |number| {
             tables
                 .term(HpoId(number))
-                .ok_or("no term for one of the roots of HPO")
+                .ok_or(Problem::Missing("term for one of the roots of HPO"))
         };
         let roots = Roots {
             phenotypic_abnormality: root(118)?,
@@ -168,21 +175,21 @@ impl Ontology {
                     .map(move |o| (o.index(), DiseaseIx(position(at))))
             })
         });
-        let references = tables.references.iter().enumerate();
-        let references = references
-            .map(|(at, &text)| (text, ReferenceIx(position(at))))
+        let mut references: Vec<_> = (0..position(tables.references.len()))
+            .map(ReferenceIx)
             .collect();
-        let mut text_numbers: Vec<u32> = (0..position(tables.texts.ends.len())).collect();
-        text_numbers.sort_unstable_by_key(|&number| tables.texts.get(number));
-        Ok(Self {
+        references.sort_unstable_by_key(|r| tables.texts.get(tables.references[r.index()]));
+        let mut ontology = Self {
+            search: Search::default(),
             graph,
             roots,
             diseases_of_gene,
             diseases_of_disorder,
             references,
-            text_numbers,
             tables,
-        })
+        };
+        ontology.search = Search::new(&ontology);
+        Ok(ontology)
     }
 
     fn text(&self, number: u32) -> &str {
@@ -370,10 +377,10 @@ impl Ontology {
     /// The cited source that is written so.
     pub fn find_reference(&self, text: &str) -> Option<ReferenceIx> {
         let at = self
-            .text_numbers
-            .binary_search_by(|&number| self.text(number).cmp(text))
+            .references
+            .binary_search_by(|&r| self.reference(r).cmp(text))
             .ok()?;
-        self.references.get(&self.text_numbers[at]).copied()
+        Some(self.references[at])
     }
 
     /// What a laboratory result says, if the mapping knows the test and the interpretation.
@@ -405,6 +412,8 @@ impl Ontology {
             kind: source.kind,
             file: self.text(source.name),
             version: self.text(source.version),
+            licence: self.text(source.licence),
+            notice: self.text(source.notice),
             size_bytes: source.size_bytes,
             lines: source.lines,
             digest: source.digest,

@@ -86,6 +86,11 @@ impl SourceKind {
     pub fn attribution(self) -> &'static Attribution {
         &ATTRIBUTIONS[self as usize]
     }
+
+    /// What its maker calls the file.
+    pub const fn file_name(self) -> &'static str {
+        PACKED[self as usize].name
+    }
 }
 
 struct Packed {
@@ -146,19 +151,16 @@ impl Shipped {
 
     /// As [`crate::compile`] takes them.
     pub fn sources(&self) -> Sources<'_> {
-        let source = |kind: SourceKind| Source {
-            name: PACKED[kind as usize].name,
-            version: PACKED[kind as usize].version,
+        Sources::from_fn(|kind| self.source(kind))
+    }
+
+    /// One of them.
+    pub fn source(&self, kind: SourceKind) -> Source<'_> {
+        let packed = &PACKED[kind as usize];
+        Source {
+            name: packed.name,
+            version: packed.version,
             bytes: &self.files[kind as usize],
-        };
-        Sources {
-            hp_obo: source(SourceKind::Hpo),
-            hpoa: source(SourceKind::Annotations),
-            genes_to_phenotype: source(SourceKind::Genes),
-            orphanet: source(SourceKind::Orphanet),
-            mondo_omim: source(SourceKind::MondoOmim),
-            mondo_orphanet: source(SourceKind::MondoOrphanet),
-            loinc: source(SourceKind::Loinc),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The original files as they come in: bounded, UTF-8, line by line, with errors that name file
 //! and line.
 
+use crate::tables::SourceKind;
 use std::str::FromStr;
 
 /// The largest accepted source file, in bytes.
@@ -38,6 +39,21 @@ pub struct Sources<'a> {
     pub mondo_orphanet: Source<'a>,
     /// `loinc2hpo-annotations.tsv`.
     pub loinc: Source<'a>,
+}
+
+impl<'a> Sources<'a> {
+    /// Each source by its kind.
+    pub fn from_fn(of: impl Fn(SourceKind) -> Source<'a>) -> Self {
+        Self {
+            hp_obo: of(SourceKind::Hpo),
+            hpoa: of(SourceKind::Annotations),
+            genes_to_phenotype: of(SourceKind::Genes),
+            orphanet: of(SourceKind::Orphanet),
+            mondo_omim: of(SourceKind::MondoOmim),
+            mondo_orphanet: of(SourceKind::MondoOrphanet),
+            loinc: of(SourceKind::Loinc),
+        }
+    }
 }
 
 /// A source file that was refused.

@@ -106,6 +106,8 @@ pub(crate) struct StoredSource {
     pub(crate) kind: SourceKind,
     pub(crate) name: u32,
     pub(crate) version: u32,
+    pub(crate) licence: u32,
+    pub(crate) notice: u32,
     pub(crate) size_bytes: u64,
     pub(crate) lines: u32,
     pub(crate) digest: u128,

@@ -12,6 +12,7 @@ mod demo;
 mod full;
 mod inspection;
 mod institution;
+mod knowledge;
 mod mistakes;
 mod network;
 mod proofs;

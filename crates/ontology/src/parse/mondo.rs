@@ -1,7 +1,7 @@
 //! Mondo's mappings in SSSOM: exact matches of Mondo ids with ids of another database.
 
 use crate::{
-    id::{DiseaseId, MondoId},
+    id::{DiseaseId, MondoId, OrphaCode, plain},
     source::{ImportError, Problem, Source, field},
 };
 
@@ -57,9 +57,10 @@ fn row<'a>(line: u32, columns: [&'a str; 6]) -> Result<Row<'a>, Problem> {
     }
     let expected = "OMIM: or Orphanet: and a number";
     let object = match object.strip_prefix("Orphanet:") {
-        Some(number) => field("object_id", &format!("ORPHA:{number}"), expected)?,
-        None => field("object_id", object, expected)?,
-    };
+        Some(number) => plain(number).map(|n| DiseaseId::from(OrphaCode(n))),
+        None => object.parse().ok(),
+    }
+    .ok_or_else(|| Problem::value("object_id", object, expected))?;
     Ok(Row {
         line,
         mondo: field("subject_id", mondo, "MONDO: and seven digits")?,

@@ -312,6 +312,24 @@ fn orphanet_stays_itself_and_is_linked_through_mondo() {
 }
 
 #[test]
+fn a_quarter_of_the_omim_diseases_have_frequencies_of_orphanet_too() {
+    let omim = ONTOLOGY
+        .diseases()
+        .map(|ix| ONTOLOGY.disease(ix))
+        .filter(|d| d.id().database() == Database::Omim);
+    let same = omim
+        .filter(|d| !d.orphanet().is_empty())
+        .collect::<Vec<_>>();
+    let has_features = |d: &&Disease<'_>| {
+        d.orphanet()
+            .iter()
+            .any(|&o| !ONTOLOGY.orphanet(o).features().is_empty())
+    };
+    assert_eq!(same.len(), 3_272);
+    assert_eq!(same.iter().filter(has_features).count(), 2_148);
+}
+
+#[test]
 fn laboratory_results_say_terms_or_their_absence() {
     let code: LoincCode = "704-7".parse().expect("a LOINC code");
     let check = |outcome, expect: Option<(&str, bool)>| {
@@ -339,8 +357,10 @@ fn versions_licences_and_what_was_left_out_are_told() {
     );
     for kind in SourceKind::ALL {
         assert_eq!(kind.attribution().kind, kind);
+        assert_eq!(versions[kind as usize].notice, kind.attribution().notice);
     }
-    let loinc = SourceKind::Loinc.attribution().notice;
+    // The notices travel in the index itself.
+    let loinc = versions[6].notice;
     assert!(
         loinc.contains("Regenstrief Institute") && loinc.contains("https://loinc.org/license/")
     );
