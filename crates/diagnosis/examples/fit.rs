@@ -1,7 +1,7 @@
 //! Fits and measures the engine: what `cargo xtask fit-diagnosis` runs.
 //!
-//! `fit --cases FILE [--out FILE] [--bench] [--replay]`: without `--out` nothing is written. FILE is
-//! JSON lines, as they are or with a name that ends in `.zst`.
+//! `fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay]`: without `--out` nothing
+//! is written. FILE is JSON lines, as they are or with a name that ends in `.zst`.
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -19,9 +19,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         args.get(at + 1)
     };
     let has = |name: &str| args.iter().any(|a| a == name);
-    let path = value("--cases").ok_or("usage: fit --cases FILE [--out FILE] [--bench] [--replay]")?;
+    let path = value("--cases").ok_or(
+        "usage: fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay]",
+    )?;
     let bytes = fs::read(path).map_err(|e| {
-        format!("{path}: {e}: the development cases are not part of the repository; name where they are")
+        format!(
+            "{path}: {e}: the development cases are not part of the repository; name where they are"
+        )
     })?;
     let bytes = match path.ends_with(".zst") {
         true => zstd::decode_all(bytes.as_slice())?,
@@ -31,16 +35,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ontology = Ontology::from_sources(&Shipped::unpack().sources())?;
     println!("ontology: {:?}", start.elapsed());
     let cases = measure::read_cases(&ontology, std::str::from_utf8(&bytes)?)?;
+    let left_out: Vec<String> = value("--without")
+        .map(|names| names.split(',').map(str::to_owned).collect())
+        .unwrap_or_default();
     let stored = CaseCounts::default();
     let start = Instant::now();
     let weights = match value("--weights") {
         Some(path) => Weights::read(&fs::read(path)?)?,
         None => {
             let model = Model::new(&ontology, Weights::unfitted(), &stored);
-            println!("model: {} diseases, {:?}", model.disease_count(), start.elapsed());
+            println!(
+                "model: {} diseases, {:?}",
+                model.disease_count(),
+                start.elapsed()
+            );
             let hash = xxhash_rust::xxh3::xxh3_64(&bytes);
-            let weights = fit::fit(&ontology, &model, &cases, &format!("{hash:016x}"));
-            println!("fitted on {} cases in {:?}", weights.fitted_on.cases_used, start.elapsed());
+            let weights = fit::fit(
+                &ontology,
+                &model,
+                &cases,
+                &format!("{hash:016x}"),
+                &left_out,
+            );
+            println!(
+                "fitted on {} cases in {:?}",
+                weights.fitted_on.cases_used,
+                start.elapsed()
+            );
             weights
         }
     };
@@ -59,8 +80,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let bench = measure::bench(&model, &cases, &clock);
         for (name, s) in bench.strata.iter().chain(&bench.resnik) {
             println!(
-                "{name:14} n {:5} missing {:5} top1 {:.3} top3 {:.3} top5 {:.3} top10 {:.3} mrr {:.3} ece {:.3}",
-                s.n, s.missing, s.top1, s.top3, s.top5, s.top10, s.mrr, s.ece
+                "{name:14} n {:5} missing {:5} top1 {:.3} top3 {:.3} top5 {:.3} top10 {:.3} mrr {:.3} ece {:.3} (by chance {:.3})",
+                s.n, s.missing, s.top1, s.top3, s.top5, s.top10, s.mrr, s.ece, s.ece_by_chance
             );
         }
         println!("{:?}", bench.latency_us);

@@ -1,8 +1,6 @@
 //! The answer.
 
-use crate::{
-    explain::Explanation, findings::Findings, next::NextFinding, panel::PanelGene,
-};
+use crate::{explain::Explanation, findings::Findings, next::NextFinding, panel::PanelGene};
 use ontology::DiseaseIx;
 
 /// One candidate of a ranking.

@@ -61,13 +61,17 @@ pub enum Note {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refused {
     /// More findings than [`MAX_FINDINGS`].
-    #[error("{given} findings were given, at most {MAX_FINDINGS} are taken: send those that matter")]
+    #[error(
+        "{given} findings were given, at most {MAX_FINDINGS} are taken: send those that matter"
+    )]
     TooManyFindings {
         /// How many.
         given: usize,
     },
     /// More genes than [`MAX_GENES`].
-    #[error("{given} genes were given, at most {MAX_GENES} are taken: send those with rare variants")]
+    #[error(
+        "{given} genes were given, at most {MAX_GENES} are taken: send those with rare variants"
+    )]
     TooManyGenes {
         /// How many.
         given: usize,
@@ -94,10 +98,7 @@ pub struct Findings {
 
 impl Findings {
     /// Checks an input. What could not be taken as it came is said in the notes.
-    pub fn read(
-        ontology: &Ontology,
-        input: &Presentation,
-    ) -> Result<(Self, Vec<Note>), Refused> {
+    pub fn read(ontology: &Ontology, input: &Presentation) -> Result<(Self, Vec<Note>), Refused> {
         let given = [&input.observed, &input.excluded, &input.tentative]
             .map(Vec::len)
             .into_iter()

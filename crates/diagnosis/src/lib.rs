@@ -49,4 +49,4 @@ pub use profile::{Counts, Profile};
 pub use reanalysis::{Change, Standing};
 pub use resnik::Resnik;
 pub use session::Session;
-pub use weights::{FittedOn, NotWeights, Weights, WeightSet};
+pub use weights::{FittedOn, NotWeights, WeightSet, Weights};

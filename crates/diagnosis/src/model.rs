@@ -354,11 +354,7 @@ fn siblings(entries: &mut [Entry]) {
     }
 }
 
-fn parents_first(
-    ontology: &Ontology,
-    terms: &[TermIx],
-    shown_by: &Rows<(u16, f32)>,
-) -> Vec<u32> {
+fn parents_first(ontology: &Ontology, terms: &[TermIx], shown_by: &Rows<(u16, f32)>) -> Vec<u32> {
     let mut depth: Vec<(usize, u32)> = terms
         .iter()
         .filter(|term| !shown_by.row(term.index()).is_empty())

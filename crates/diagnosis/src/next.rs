@@ -4,14 +4,8 @@
 //! `H(P(t)) - sum over d of P(d) H(P(t | d))`, in bits, where `P(t | d)` is the disease's frequency
 //! and the background for whatever lies outside the candidates.
 
-use crate::{
-    differential::Ranking,
-    findings::Findings,
-    model::Model,
-    stage::Query,
-};
+use crate::{differential::Ranking, findings::Findings, model::Model, stage::Query};
 use ontology::{DiseaseIx, LoincCode, Ontology, TermIx};
-use std::collections::BTreeMap;
 
 /// How a finding is come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,7 +153,9 @@ fn suggestion(
     let mut separates: Vec<(f64, u16)> = candidates
         .iter()
         .map(|&(slot, posterior)| {
-            let frequency = model.entries[usize::from(slot)].profile.frequency(gain.term);
+            let frequency = model.entries[usize::from(slot)]
+                .profile
+                .frequency(gain.term);
             (posterior * f64::from(frequency), slot)
         })
         .filter(|(mass, _)| *mass > 0.0)
@@ -190,25 +186,27 @@ fn suggestion(
 
 /// Every term that a candidate annotates and about which nothing is known yet.
 fn gains(model: &Model, query: &Query, candidates: &[(u16, f64)]) -> Vec<Gain> {
-    #[derive(Default)]
+    #[derive(Clone, Copy, Default)]
     struct Sum {
         mass: f64,
         yes: f64,
         doubt: f64,
-        annotated: bool,
     }
-    let mut sums: BTreeMap<u32, Sum> = BTreeMap::new();
+    let mut sums = vec![Sum::default(); model.terms.len()];
+    let mut annotated = Vec::new();
     for &(slot, posterior) in candidates {
         let profile = &model.entries[usize::from(slot)].profile;
         for &(term, frequency) in &profile.closure {
             let p = f64::from(frequency).min(CERTAIN);
-            let sum = sums.entry(term).or_default();
+            let sum = &mut sums[term as usize];
             sum.mass += posterior;
             sum.yes += posterior * p;
             sum.doubt += posterior * entropy(p);
-            sum.annotated |= profile.annotates(term);
         }
+        annotated.extend(profile.annotated.iter().map(|(term, _)| *term));
     }
+    annotated.sort_unstable();
+    annotated.dedup();
     let known = |term: u32| {
         query.place_of[term as usize] != u16::MAX
             || model
@@ -217,9 +215,11 @@ fn gains(model: &Model, query: &Query, candidates: &[(u16, f64)]) -> Vec<Gain> {
                 .iter()
                 .any(|(ancestor, _)| query.excluded.contains(ancestor))
     };
-    sums.into_iter()
-        .filter(|(term, sum)| sum.annotated && !known(*term))
-        .map(|(term, sum)| {
+    annotated
+        .into_iter()
+        .filter(|term| !known(*term))
+        .map(|term| {
+            let sum = sums[term as usize];
             let background = f64::from(model.background[term as usize]).min(CERTAIN);
             let elsewhere = (1.0 - sum.mass).max(0.0);
             let probability = sum.yes + elsewhere * background;

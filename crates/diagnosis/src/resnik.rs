@@ -45,7 +45,8 @@ impl<'m> Resnik<'m> {
             sum / terms.len().max(1) as f32
         });
         let both = forward.iter().zip(back);
-        both.map(|(forward, back)| (forward / count + back) / 2.0).collect()
+        both.map(|(forward, back)| (forward / count + back) / 2.0)
+            .collect()
     }
 
     /// The best rank of any of `diseases`, from 1; equal scores share the average of their ranks.

@@ -15,7 +15,7 @@ use ontology::{DiseaseIx, Ontology, TermIx};
 use std::collections::BTreeMap;
 
 /// How many diseases stage 1 passes on.
-const CANDIDATES: usize = 160;
+const CANDIDATES: usize = 120;
 /// How many more of those whose genes are under suspicion.
 const GENE_CANDIDATES: usize = 100;
 
@@ -102,8 +102,12 @@ impl<'m> Session<'m> {
     /// The candidates in order, with their probabilities. Empty without an observed finding.
     #[must_use]
     pub fn rank(&self) -> Ranking {
+        self.rank_and_query().0
+    }
+
+    fn rank_and_query(&self) -> (Ranking, Query) {
         let weights = self.weights.vector();
-        let (candidates, _) = self.candidates();
+        let (candidates, query) = self.candidates();
         let mut scored: Vec<(f64, u16)> = candidates
             .iter()
             .map(|(slot, x)| (dot(&weights, x), *slot))
@@ -114,28 +118,27 @@ impl<'m> Session<'m> {
         // The order of ties: by position of the disease.
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let scores: Vec<f64> = scored.iter().map(|s| s.0).collect();
-        let inside = 1.0 - self.weights.outside;
+        let shares = shares(&scores, 1.0);
+        let outside = shares
+            .first()
+            .map_or(1.0, |&first| self.weights.outside(first));
         let ranked = scored
             .iter()
-            .zip(shares(&scores, 1.0))
+            .zip(shares)
             .map(|(&(score, slot), share)| Ranked {
                 disease: self.model.entries[usize::from(slot)].disease,
                 score,
-                posterior: inside * share,
+                posterior: (1.0 - outside) * share,
             })
             .collect();
-        Ranking {
-            ranked,
-            outside: self.weights.outside,
-        }
+        (Ranking { ranked, outside }, query)
     }
 
     /// The whole answer: the best `limit` candidates with their evidence, whether to abstain, what
     /// to look for next and which genes to read.
     #[must_use]
     pub fn differential(&self, limit: usize) -> Differential {
-        let ranking = self.rank();
-        let query = self.query();
+        let (ranking, query) = self.rank_and_query();
         let candidates = ranking
             .ranked
             .iter()

@@ -12,8 +12,18 @@ pub struct WeightSet {
     weights: Vec<(String, f64)>,
     /// What the sum is multiplied with before it becomes a probability.
     pub temperature: f64,
-    /// Probability that it is none of the candidates.
+    /// Log odds that it is none of the candidates, where the first has half of their probability.
     pub outside: f64,
+    /// How much these log odds fall with each unit of the first's own (never negative).
+    pub outside_slope: f64,
+}
+
+/// The calibration of a set of weights, as in [`WeightSet`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Calibration {
+    pub(crate) temperature: f64,
+    pub(crate) outside: f64,
+    pub(crate) outside_slope: f64,
 }
 
 /// What the weights were fitted on.
@@ -76,6 +86,11 @@ pub enum NotWeights {
     },
 }
 
+/// Six places: what is written is what was fitted with, to the bit.
+fn rounded(x: f64) -> f64 {
+    (x * 1e6).round() / 1e6
+}
+
 /// Version of the weights file.
 pub(crate) const FILE_VERSION: u32 = 1;
 
@@ -83,16 +98,24 @@ pub(crate) const FILE_VERSION: u32 = 1;
 const SHIPPED: &str = include_str!("../data/weights.json");
 
 impl WeightSet {
-    pub(crate) fn new(weights: &[f64], temperature: f64, outside: f64) -> Self {
+    pub(crate) fn new(weights: &[f64], calibration: Calibration) -> Self {
         Self {
             weights: FEATURES
                 .iter()
                 .zip(weights)
-                .map(|(feature, &weight)| (feature.name().to_owned(), weight))
+                .map(|(feature, &weight)| (feature.name().to_owned(), rounded(weight)))
                 .collect(),
-            temperature,
-            outside,
+            temperature: rounded(calibration.temperature),
+            outside: rounded(calibration.outside),
+            outside_slope: rounded(calibration.outside_slope),
         }
+    }
+
+    /// Probability that it is none of the candidates, where the first has `share` of theirs.
+    pub(crate) fn outside(&self, share: f64) -> f64 {
+        let share = share.clamp(1e-6, 1.0 - 1e-6);
+        let odds = self.outside - self.outside_slope * (share / (1.0 - share)).ln();
+        1.0 / (1.0 + (-odds).exp())
     }
 
     /// Weights in the order of [`FEATURES`].
@@ -118,7 +141,7 @@ impl WeightSet {
                 return Err(bad(name));
             }
         }
-        if !(self.temperature > 0.0 && (0.0..1.0).contains(&self.outside)) {
+        if !(self.temperature > 0.0 && self.outside.is_finite() && self.outside_slope >= 0.0) {
             return Err(bad("(calibration)"));
         }
         Ok(())
@@ -137,7 +160,14 @@ impl Weights {
         Self {
             version: FILE_VERSION,
             fitted_on: FittedOn::default(),
-            full: WeightSet::new(&[0.0; Feature::COUNT], 1.0, 0.0),
+            full: WeightSet::new(
+                &[0.0; Feature::COUNT],
+                Calibration {
+                    temperature: 1.0,
+                    outside: 0.0,
+                    outside_slope: 0.0,
+                },
+            ),
             folds: Vec::new(),
             fold_of: std::collections::BTreeMap::new(),
         }

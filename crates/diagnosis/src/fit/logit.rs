@@ -48,34 +48,49 @@ pub(super) fn scale(examples: &[&Example]) -> [f64; N] {
     out
 }
 
-/// Weights on the features as they are. The weight of exclusions is kept at its least, or above.
-pub(super) fn fit(examples: &[&Example], scale: &[f64; N], penalty: f64) -> [f64; N] {
+/// Weights on the features as they are; those `left_out` get none. The weight of exclusions is kept
+/// at its least, or above.
+pub(super) fn fit(
+    examples: &[&Example],
+    scale: &[f64; N],
+    penalty: f64,
+    left_out: &[String],
+) -> [f64; N] {
     let excluded = Feature::Excluded as usize;
     debug_assert_eq!(FEATURES[excluded], Feature::Excluded);
     let least = EXCLUDED_AT_LEAST * scale[excluded];
     let mut weights = [0.0; N];
-    weights[excluded] = least;
-    let mut held = false;
+    let mut held = [false; N];
+    for (held, feature) in held.iter_mut().zip(FEATURES) {
+        *held = left_out.iter().any(|name| name == feature.name());
+    }
+    if !held[excluded] {
+        weights[excluded] = least;
+    }
     for _ in 0..STEPS {
         let (mut gradient, mut hessian) = slope(examples, scale, &weights, penalty);
-        if held {
-            gradient[excluded] = 0.0;
+        for at in (0..N).filter(|&at| held[at]) {
+            gradient[at] = 0.0;
             for k in 0..N {
-                hessian[excluded][k] = 0.0;
-                hessian[k][excluded] = 0.0;
+                hessian[at][k] = 0.0;
+                hessian[k][at] = 0.0;
             }
-            hessian[excluded][excluded] = 1.0;
+            hessian[at][at] = 1.0;
         }
         solve(&mut hessian, &mut gradient);
         let longest = gradient.iter().fold(0.0_f64, |m, step| m.max(step.abs()));
-        let shorten = if longest > LONGEST { LONGEST / longest } else { 1.0 };
+        let shorten = if longest > LONGEST {
+            LONGEST / longest
+        } else {
+            1.0
+        };
         for (weight, step) in weights.iter_mut().zip(&gradient) {
             *weight += shorten * step;
         }
         // INVARIANT: exclusions never count positively.
-        if weights[excluded] < least {
+        if weights[excluded] < least && !held[excluded] {
             weights[excluded] = least;
-            held = true;
+            held[excluded] = true;
         }
         if longest < 1e-4 {
             break;
@@ -107,7 +122,12 @@ fn slope(
     }
     for example in examples.iter().filter(|e| !e.truth.is_empty()) {
         let p = shares(&example.scores(&raw), 1.0);
-        let right: f64 = example.truth.iter().map(|&at| p[at]).sum::<f64>().max(1e-12);
+        let right: f64 = example
+            .truth
+            .iter()
+            .map(|&at| p[at])
+            .sum::<f64>()
+            .max(1e-12);
         let (mut mean, mut wanted) = ([0.0; N], [0.0; N]);
         let mut second: Box<Matrix> = Box::new([[0.0; N]; N]);
         for (at, (x, &p)) in example.features.iter().zip(&p).enumerate() {

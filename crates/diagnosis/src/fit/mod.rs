@@ -12,7 +12,7 @@ use crate::{
     measure::{Case, Corpus, Part},
     model::Model,
     session::Session,
-    weights::{FILE_VERSION, FittedOn, WeightSet, Weights},
+    weights::{Calibration, FILE_VERSION, FittedOn, WeightSet, Weights},
 };
 use logit::Example;
 use ontology::Ontology;
@@ -28,12 +28,19 @@ const PER_DISEASE: usize = 12;
 const CITED: f64 = 0.15;
 /// Weight of a case about a structural variant.
 const STRUCTURAL: f64 = 0.5;
-/// A disease with total weight `w` over 1 counts as `w^(1 - TAMING)`.
-const TAMING: f64 = 0.6;
+/// A disease whose cases weigh `w` together, more than 1, counts as `w^(1 - TAMING)`.
+const TAMING: f64 = 0.4;
 
-/// Fits the weights. Deterministic. `case_file` names the bytes the cases were read from.
+/// Fits the weights. Deterministic. `case_file` names the bytes the cases were read from; features
+/// named in `left_out` get no weight, to see what they are worth.
 #[must_use]
-pub fn fit(ontology: &Ontology, model: &Model, cases: &[Case], case_file: &str) -> Weights {
+pub fn fit(
+    ontology: &Ontology,
+    model: &Model,
+    cases: &[Case],
+    case_file: &str,
+    left_out: &[String],
+) -> Weights {
     let groups = groups(cases);
     let (examples, used) = examples(model, cases, &groups);
     let every: Vec<&Example> = examples.iter().collect();
@@ -41,10 +48,10 @@ pub fn fit(ontology: &Ontology, model: &Model, cases: &[Case], case_file: &str) 
     let sets: Vec<[f64; Feature::COUNT]> = (0..FOLDS)
         .map(|fold| {
             let others: Vec<&Example> = examples.iter().filter(|e| e.fold != fold).collect();
-            logit::fit(&others, &scale, PENALTY)
+            logit::fit(&others, &scale, PENALTY, left_out)
         })
         .collect();
-    let full = logit::fit(&every, &scale, PENALTY);
+    let full = logit::fit(&every, &scale, PENALTY, left_out);
     let unseen: Vec<Unseen> = examples
         .iter()
         .filter(|e| e.calibrates)
@@ -56,8 +63,7 @@ pub fn fit(ontology: &Ontology, model: &Model, cases: &[Case], case_file: &str) 
         })
         .collect();
     let calibrated = |weights: &[f64; Feature::COUNT], without: Option<usize>| {
-        let (temperature, outside) = calibrate(&unseen, without);
-        WeightSet::new(weights, temperature, outside)
+        WeightSet::new(weights, calibrate(&unseen, without))
     };
     let diseases: std::collections::BTreeSet<&String> = groups.values().collect();
     Weights {
@@ -186,14 +192,9 @@ struct Unseen {
     truth: Vec<usize>,
 }
 
-/// Temperature and probability of "none of them" with the least log loss on unseen cases.
-fn calibrate(unseen: &[Unseen], without: Option<usize>) -> (f64, f64) {
+/// The calibration with the least log loss on unseen cases.
+fn calibrate(unseen: &[Unseen], without: Option<usize>) -> Calibration {
     let used = || unseen.iter().filter(|u| Some(u.fold) != without);
-    let total: f64 = used().map(|u| u.weight).sum();
-    let lost: f64 = used()
-        .filter(|u| u.truth.is_empty())
-        .map(|u| u.weight)
-        .sum();
     let loss = |temperature: f64| -> f64 {
         used()
             .filter(|u| !u.truth.is_empty())
@@ -214,5 +215,42 @@ fn calibrate(unseen: &[Unseen], without: Option<usize>) -> (f64, f64) {
             low += third;
         }
     }
-    (f64::midpoint(low, high), lost / total.max(1e-9))
+    let temperature = f64::midpoint(low, high);
+    let points: Vec<(f64, f64, f64)> = used()
+        .map(|u| {
+            let first = shares(&u.scores, temperature)
+                .into_iter()
+                .fold(0.0, f64::max);
+            let first = first.clamp(1e-6, 1.0 - 1e-6);
+            let lost = if u.truth.is_empty() { 1.0 } else { 0.0 };
+            ((first / (1.0 - first)).ln(), lost, u.weight)
+        })
+        .collect();
+    let (outside, slope) = logistic(&points);
+    Calibration {
+        temperature,
+        outside,
+        outside_slope: (-slope).max(0.0),
+    }
+}
+
+/// Logistic regression of `(x, y, weight)` with a slight penalty: intercept and slope, by Newton.
+fn logistic(points: &[(f64, f64, f64)]) -> (f64, f64) {
+    let (mut a, mut b) = (0.0, 0.0);
+    for _ in 0..25 {
+        let (mut ga, mut gb, mut aa, mut ab, mut bb) = (-0.01 * a, -0.01 * b, 0.01, 0.0, 0.01);
+        for &(x, y, weight) in points {
+            let p = 1.0 / (1.0 + f64::exp(-(a + b * x)));
+            let (error, curve) = (weight * (y - p), weight * p * (1.0 - p));
+            ga += error;
+            gb += error * x;
+            aa += curve;
+            ab += curve * x;
+            bb += curve * x * x;
+        }
+        let determinant = aa * bb - ab * ab;
+        a += ((bb * ga - ab * gb) / determinant).clamp(-2.0, 2.0);
+        b += ((aa * gb - ab * ga) / determinant).clamp(-2.0, 2.0);
+    }
+    (a, b)
 }

@@ -112,6 +112,8 @@ pub struct Stratum {
     pub mrr: f64,
     /// Expected calibration error of the first candidate's probability, ten bins of equal width.
     pub ece: f64,
+    /// What `ece` would be on as many cases if every probability were exactly right: chance alone.
+    pub ece_by_chance: f64,
 }
 
 const BINS: usize = 10;
@@ -126,7 +128,8 @@ impl Stratum {
         }
         let each_once = part == Part::UncitedMacro;
         let (mut total, mut missing, mut within, mut mrr) = (0.0, 0, [0.0; 4], 0.0);
-        let mut bins = [(0.0_f64, 0.0_f64); BINS];
+        // Per bin: what was said, what was so, and the variance of the latter if it was well said.
+        let mut bins = [(0.0_f64, 0.0_f64, 0.0_f64); BINS];
         for &at in chosen {
             let tally = &tallies[at];
             let weight = match each_once {
@@ -144,17 +147,28 @@ impl Stratum {
             let bin = &mut bins[bin(tally.confidence)];
             bin.0 += weight * tally.confidence;
             bin.1 += if tally.right { weight } else { 0.0 };
+            bin.2 += weight * weight * tally.confidence * (1.0 - tally.confidence);
         }
         let share = |sum: f64| if total > 0.0 { sum / total } else { 0.0 };
         Self {
-            n: if each_once { of_disease.len() } else { chosen.len() },
+            n: if each_once {
+                of_disease.len()
+            } else {
+                chosen.len()
+            },
             missing,
             top1: share(within[0]),
             top3: share(within[1]),
             top5: share(within[2]),
             top10: share(within[3]),
             mrr: share(mrr),
-            ece: share(bins.iter().map(|(said, was)| (said - was).abs()).sum()),
+            ece: share(bins.iter().map(|(said, was, _)| (said - was).abs()).sum()),
+            // Mean absolute deviation of a normal: its deviation times the root of 2 / pi.
+            ece_by_chance: share(
+                bins.iter()
+                    .map(|bin| (bin.2 * std::f64::consts::FRAC_2_PI).sqrt())
+                    .sum(),
+            ),
         }
     }
 }

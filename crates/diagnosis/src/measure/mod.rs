@@ -83,7 +83,13 @@ fn tallies(
     let all: Vec<Tally> = cases
         .iter()
         .zip(&needed)
-        .map(|(case, needed)| if *needed { rank(case) } else { Tally::default() })
+        .map(|(case, needed)| {
+            if *needed {
+                rank(case)
+            } else {
+                Tally::default()
+            }
+        })
         .collect();
     let stratum = |(part, chosen): &(Part, Vec<usize>)| {
         (part.name(), Stratum::of(*part, cases, chosen, &all))
