@@ -36,7 +36,7 @@ usage: cargo xtask <command>
   sim [--seeds A..B] [--jobs N] [--troubles] [--release]
                                the whole network under seeds: faults, attackers, crashes; ends with the first
                                seed that fails, which alone reproduces it
-  fit-diagnosis [--cases FILE] [--without FEATURE,...] [--replay] [--dry]
+  fit-diagnosis --cases FILE [--without FEATURE,...] [--replay] [--dry]
                                fit the weights of the diagnosis engine on the development cases (not part of the
                                repository), measure them by cross-validation; --dry writes nothing";
 
@@ -148,9 +148,6 @@ fn answers(tool: &Path) -> bool {
         .output()
         .is_ok_and(|output| output.status.success())
 }
-
-/// Where the development cases are expected; `--cases` names another place.
-const CASES: &str = "/work/shared/data/cases/dev.jsonl.zst";
 
 /// Fits and measures the diagnosis engine: its own program, so that this one stays cheap to build.
 fn fit_diagnosis(args: &[String]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Fits and measures the engine: what `cargo xtask fit-diagnosis` runs.
 //!
-//! `fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay]`: without `--out` nothing
+//! `fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay] [--stored]`: without `--out` nothing
 //! is written. FILE is JSON lines, as they are or with a name that ends in `.zst`.
 #![expect(
     clippy::print_stdout,
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let has = |name: &str| args.iter().any(|a| a == name);
     let path = value("--cases").ok_or(
-        "usage: fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay]",
+        "usage: fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay] [--stored]",
     )?;
     let bytes = fs::read(path).map_err(|e| {
         format!(
@@ -85,6 +85,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
         }
         println!("{:?}", bench.latency_us);
+    }
+    if has("--stored") {
+        println!("{:#?}", measure::stored(&ontology, &model, &cases));
     }
     if has("--replay") {
         println!("{:?}", measure::replay(&model, &cases));

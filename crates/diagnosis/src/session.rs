@@ -16,6 +16,10 @@ use std::collections::BTreeMap;
 
 /// How many diseases stage 1 passes on.
 const CANDIDATES: usize = 120;
+/// Never fewer, however many findings there are.
+const CANDIDATES_AT_LEAST: usize = 60;
+/// Findings up to which all [`CANDIDATES`] go on. With more, stage 1 knows better, and each costs more.
+const FINDINGS_FOR_ALL: usize = 12;
 /// How many more of those whose genes are under suspicion.
 const GENE_CANDIDATES: usize = 100;
 
@@ -199,7 +203,8 @@ impl<'m> Session<'m> {
         if query.observed.is_empty() {
             return (Vec::new(), query);
         }
-        let mut slots = self.sums.best(CANDIDATES);
+        let fewer = CANDIDATES * FINDINGS_FOR_ALL / query.observed.len();
+        let mut slots = self.sums.best(fewer.clamp(CANDIDATES_AT_LEAST, CANDIDATES));
         slots.extend(self.aside.keys());
         slots.extend(self.gene_slots());
         slots.sort_unstable();

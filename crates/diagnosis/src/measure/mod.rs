@@ -9,11 +9,13 @@
 mod accuracy;
 mod case;
 mod replay;
+mod stored;
 mod time;
 
 pub use accuracy::{Part, Stratum, Tally};
 pub use case::{Case, CaseError, Corpus, read_cases};
 pub use replay::{Replay, replay};
+pub use stored::{Stored, stored};
 pub use time::{Latency, latency};
 
 use crate::{model::Model, resnik::Resnik, session::Session};
@@ -100,7 +102,14 @@ fn tallies(
 /// One case through the engine.
 fn ranked(model: &Model, case: &Case) -> Tally {
     let weights = model.weights().unseen(&case.diseases);
-    let session = Session::new(model, case.findings.clone()).with_weights(weights);
+    tally(
+        model,
+        case,
+        &Session::new(model, case.findings.clone()).with_weights(weights),
+    )
+}
+
+fn tally(model: &Model, case: &Case, session: &Session<'_>) -> Tally {
     let ranking = session.rank();
     let first = ranking.ranked.first();
     let known = case.known.iter().any(|&disease| model.ranks(disease));
