@@ -36,7 +36,7 @@ usage: cargo xtask <command>
   sim [--seeds A..B] [--jobs N] [--troubles] [--release]
                                the whole network under seeds: faults, attackers, crashes; ends with the first
                                seed that fails, which alone reproduces it
-  fit-diagnosis --cases FILE [--without FEATURE,...] [--replay] [--dry]
+  fit-diagnosis --cases FILE [--without FEATURE,...] [--replay] [--stored] [--reanalysis] [--dry]
                                fit the weights of the diagnosis engine on the development cases (not part of the
                                repository), measure them by cross-validation; --dry writes nothing";
 
@@ -151,11 +151,10 @@ fn answers(tool: &Path) -> bool {
 
 /// Fits and measures the diagnosis engine: its own program, so that this one stays cheap to build.
 fn fit_diagnosis(args: &[String]) -> Result<()> {
-    let cases = flag(args, "--cases")?.unwrap_or(CASES);
+    let absent = "the development cases are not part of the repository: say where they are with --cases FILE";
+    let cases = flag(args, "--cases")?.context(absent)?;
     if !Path::new(cases).exists() {
-        bail!(
-            "no cases at {cases}: they are not part of the repository; say where they are with --cases FILE"
-        );
+        bail!("no cases at {cases}; {absent}");
     }
     let mut call = vec!["run", "--release", "--locked", "-p", "ithaca-diagnosis"];
     call.extend(["--example", "fit", "--", "--bench", "--cases", cases]);
@@ -165,8 +164,10 @@ fn fit_diagnosis(args: &[String]) -> Result<()> {
     if let Some(features) = flag(args, "--without")? {
         call.extend(["--without", features]);
     }
-    if args.iter().any(|a| a == "--replay") {
-        call.push("--replay");
+    for option in ["--replay", "--stored", "--reanalysis"] {
+        if args.iter().any(|a| a == option) {
+            call.push(option);
+        }
     }
     cargo(&call)
 }

@@ -1,6 +1,6 @@
 //! Fits and measures the engine: what `cargo xtask fit-diagnosis` runs.
 //!
-//! `fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay] [--stored]`: without `--out` nothing
+//! `fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay] [--stored] [--reanalysis]`: without `--out` nothing
 //! is written. FILE is JSON lines, as they are or with a name that ends in `.zst`.
 #![expect(
     clippy::print_stdout,
@@ -8,7 +8,7 @@
     reason = "a command-line tool that reads the real clock"
 )]
 
-use diagnosis::{CaseCounts, Model, Weights, fit, measure};
+use diagnosis::{CaseCounts, Model, Session, Standing, Weights, fit, measure};
 use ontology::{Ontology, Shipped};
 use std::{env, error::Error, fs, time::Instant};
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let has = |name: &str| args.iter().any(|a| a == name);
     let path = value("--cases").ok_or(
-        "usage: fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay] [--stored]",
+        "usage: fit --cases FILE [--out FILE] [--without FEATURE,...] [--bench] [--replay] [--stored] [--reanalysis]",
     )?;
     let bytes = fs::read(path).map_err(|e| {
         format!(
@@ -85,6 +85,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
         }
         println!("{:?}", bench.latency_us);
+    }
+    if has("--reanalysis") {
+        let start = Instant::now();
+        let many = cases.iter().cycle().take(10_000);
+        let standings: Vec<Standing> = many
+            .map(|case| Standing::of(&Session::new(&model, case.findings.clone()).rank()))
+            .collect();
+        println!("{} answers again in {:?}", standings.len(), start.elapsed());
     }
     if has("--stored") {
         println!("{:#?}", measure::stored(&ontology, &model, &cases));

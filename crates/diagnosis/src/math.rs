@@ -10,7 +10,7 @@ pub(crate) fn ln(x: f32) -> f32 {
     let exponent = offset.cast_signed() >> 23;
     let m = f32::from_bits((offset & 0x007f_ffff) + ROOT_HALF) - 1.0;
     let z = m * m;
-    let mut y = 7.037_683_6e-2_f32;
+    let mut y = 7.037_684e-2_f32;
     for c in [
         -1.151_461e-1,
         1.167_699_9e-1,
@@ -19,7 +19,7 @@ pub(crate) fn ln(x: f32) -> f32 {
         -1.666_805_8e-1,
         2.000_071_5e-1,
         -2.499_999_4e-1,
-        3.333_333_1e-1,
+        3.333_333e-1,
     ] {
         y = y * m + c;
     }

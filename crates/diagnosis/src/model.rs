@@ -15,6 +15,11 @@ use ontology::{
 };
 use std::collections::BTreeMap;
 
+/// A term's position in 32 bits: HPO has some twenty thousand.
+pub(crate) fn number(term: TermIx) -> u32 {
+    u32::try_from(term.index()).unwrap_or(u32::MAX)
+}
+
 /// Rows of values of any length behind each other.
 #[derive(Debug, Default)]
 pub(crate) struct Rows<T> {
@@ -78,8 +83,9 @@ pub struct Model {
     pub(crate) terms: Vec<TermIx>,
     pub(crate) ancestors: Rows<(u32, u8)>,
     pub(crate) parents: Rows<u32>,
-    /// Terms that any disease shows, parents before children.
-    pub(crate) order: Vec<u32>,
+    /// Terms that any disease shows, parents before children: the term and two of its parents, or
+    /// itself in their place; terms with more parents come several times in a row.
+    pub(crate) order: Vec<[u32; 3]>,
     pub(crate) background: Vec<f32>,
     pub(crate) information: Vec<f32>,
     /// Per term: the diseases that show it, and how often.
@@ -142,7 +148,7 @@ impl Model {
             .collect();
         let ancestors = Rows::new(terms.iter().map(|&t| {
             let above = ontology.ancestors(t).iter();
-            above.map(|&(a, distance)| (a.index() as u32, distance))
+            above.map(|&(a, distance)| (number(a), distance))
         }));
         let shown_by = Rows::new(lists.into_iter());
         Self {
@@ -150,9 +156,9 @@ impl Model {
             ancestors,
             parents: Rows::new(terms.iter().map(|&t| {
                 let parents = ontology.term(t).parents().iter();
-                parents.map(|p| p.index() as u32)
+                parents.map(|&p| number(p))
             })),
-            order: parents_first(ontology, &terms, &shown_by),
+            order: lineage(ontology, &terms, &shown_by),
             background,
             information,
             shown_by,
@@ -354,17 +360,30 @@ fn siblings(entries: &mut [Entry]) {
     }
 }
 
-fn parents_first(ontology: &Ontology, terms: &[TermIx], shown_by: &Rows<(u16, f32)>) -> Vec<u32> {
-    let mut depth: Vec<(usize, u32)> = terms
+fn lineage(ontology: &Ontology, terms: &[TermIx], shown_by: &Rows<(u16, f32)>) -> Vec<[u32; 3]> {
+    let mut depth: Vec<(usize, TermIx)> = terms
         .iter()
         .filter(|term| !shown_by.row(term.index()).is_empty())
-        .map(|&term| {
-            // A term has more ancestors than any of its ancestors.
-            (ontology.ancestors(term).len(), term.index() as u32)
-        })
+        // A term has more ancestors than any of its ancestors.
+        .map(|&term| (ontology.ancestors(term).len(), term))
         .collect();
     depth.sort_unstable();
-    depth.into_iter().map(|(_, term)| term).collect()
+    let mut out = Vec::with_capacity(depth.len());
+    for (_, term) in depth {
+        let parents = ontology.term(term).parents();
+        let own = number(term);
+        if parents.is_empty() {
+            out.push([own, own, own]);
+        }
+        for pair in parents.chunks(2) {
+            out.push([
+                own,
+                number(pair[0]),
+                pair.get(1).map_or(own, |&p| number(p)),
+            ]);
+        }
+    }
+    out
 }
 
 /// LOINC codes kept for one term.
@@ -376,7 +395,7 @@ fn laboratory(ontology: &Ontology) -> BTreeMap<u32, Vec<LoincCode>> {
         if finding.negated {
             continue;
         }
-        let codes = out.entry(finding.term.index() as u32).or_default();
+        let codes = out.entry(number(finding.term)).or_default();
         if codes.len() < MAX_CODES && !codes.contains(&finding.code) {
             codes.push(finding.code);
         }

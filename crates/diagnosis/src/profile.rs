@@ -1,5 +1,6 @@
 //! What a disease looks like: how often each feature is seen, from every source at hand.
 
+use crate::model::number;
 use ontology::{Aspect, Disease, Frequency, FrequencyClass, Ontology, OrphanetFrequency, TermIx};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +74,7 @@ impl<'a> Draft<'a> {
             papers.extend(annotation.references(self.ontology).iter().copied());
             let entry = seen.entry(annotation.term).or_default();
             if annotation.excluded {
-                absent.insert(annotation.term.index() as u32);
+                absent.insert(number(annotation.term));
                 let examined = match annotation.frequency {
                     Frequency::Count { examined, .. } => examined as f32,
                     _ => 1.0,
@@ -88,7 +89,7 @@ impl<'a> Draft<'a> {
             for feature in self.ontology.orphanet(orphanet).features() {
                 let share = orphanet_share(feature.frequency);
                 if share == 0.0 {
-                    absent.insert(feature.term.index() as u32);
+                    absent.insert(number(feature.term));
                 }
                 seen.entry(feature.term).or_default().add(Some(Counts {
                     affected: share * CLASS_PATIENTS,
@@ -103,7 +104,7 @@ impl<'a> Draft<'a> {
             .iter()
             .filter(|&&r| self.ontology.reference(r).starts_with("PMID:"))
             .count();
-        self.finish(&seen, absent, papers as u32)
+        self.finish(&seen, absent, u32::try_from(papers).unwrap_or(u32::MAX))
     }
 
     fn finish(
@@ -118,11 +119,11 @@ impl<'a> Draft<'a> {
             let Some(frequency) = seen.frequency() else {
                 continue;
             };
-            annotated.push((term.index() as u32, frequency));
+            annotated.push((number(term), frequency));
             for &(ancestor, _) in self.ontology.ancestors(term) {
                 let place = &mut self.scratch[ancestor.index()];
                 if *place == 0.0 {
-                    touched.push(ancestor.index() as u32);
+                    touched.push(number(ancestor));
                 }
                 *place = place.max(frequency);
             }
@@ -152,12 +153,6 @@ impl Profile {
         self.closure
             .binary_search_by_key(&term, |entry| entry.0)
             .map_or(0.0, |at| self.closure[at].1)
-    }
-
-    pub(crate) fn annotates(&self, term: u32) -> bool {
-        self.annotated
-            .binary_search_by_key(&term, |entry| entry.0)
-            .is_ok()
     }
 }
 

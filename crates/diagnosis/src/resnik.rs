@@ -1,7 +1,10 @@
 //! A reference to stand beside: Resnik similarity, symmetric best-match average, all diseases.
 //! Köhler et al., AJHG 2009, equation 2, without its p-values.
 
-use crate::{model::Model, stage::Query};
+use crate::{
+    model::{Model, number},
+    stage::Query,
+};
 use ontology::{DiseaseIx, TermIx};
 
 /// Ranks a model's diseases by similarity alone.
@@ -20,7 +23,7 @@ impl<'m> Resnik<'m> {
     /// Similarity of every disease, in the model's order, in nats.
     #[must_use]
     pub fn scores(&self, observed: &[TermIx]) -> Vec<f32> {
-        let observed: Vec<u32> = observed.iter().map(|term| term.index() as u32).collect();
+        let observed: Vec<u32> = observed.iter().map(|&term| number(term)).collect();
         let model = self.model;
         let query = Query::new(model, &observed, &[]);
         let mut forward = vec![0.0_f32; model.entries.len()];

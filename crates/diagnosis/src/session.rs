@@ -6,7 +6,7 @@ use crate::{
     features::{Feature, Patient, View},
     findings::{Findings, MAX_FINDINGS, Refused},
     math::{ONE, shares},
-    model::{Model, Summary},
+    model::{Model, Summary, number},
     profile::Profile,
     stage::{Frequencies, Query, Sums},
     weights::WeightSet,
@@ -39,8 +39,8 @@ impl<'m> Session<'m> {
     #[must_use]
     pub fn new(model: &'m Model, findings: Findings) -> Self {
         let mut sums = Sums::new(model);
-        for term in &findings.observed {
-            sums.change(model, term.index() as u32, 1);
+        for &term in &findings.observed {
+            sums.change(model, number(term), 1);
         }
         Self {
             model,
@@ -81,7 +81,7 @@ impl<'m> Session<'m> {
         remove(&mut self.findings.tentative, term);
         let added = insert(&mut self.findings.observed, term)?;
         if added {
-            self.sums.change(self.model, term.index() as u32, 1);
+            self.sums.change(self.model, number(term), 1);
         }
         Ok(added)
     }
@@ -89,7 +89,7 @@ impl<'m> Session<'m> {
     /// `term` was looked for and not seen. False if that was known.
     pub fn exclude(&mut self, term: TermIx) -> Result<bool, Refused> {
         if remove(&mut self.findings.observed, term) {
-            self.sums.change(self.model, term.index() as u32, -1);
+            self.sums.change(self.model, number(term), -1);
         }
         insert(&mut self.findings.excluded, term)
     }
@@ -97,7 +97,7 @@ impl<'m> Session<'m> {
     /// Nothing is known about `term` any more. False if nothing was.
     pub fn remove(&mut self, term: TermIx) -> bool {
         if remove(&mut self.findings.observed, term) {
-            self.sums.change(self.model, term.index() as u32, -1);
+            self.sums.change(self.model, number(term), -1);
             return true;
         }
         remove(&mut self.findings.excluded, term)
@@ -289,7 +289,7 @@ pub(crate) fn dot(weights: &[f64; Feature::COUNT], x: &[f32; Feature::COUNT]) ->
 }
 
 fn indices(terms: &[TermIx]) -> Vec<u32> {
-    terms.iter().map(|term| term.index() as u32).collect()
+    terms.iter().map(|&term| number(term)).collect()
 }
 
 fn insert(terms: &mut Vec<TermIx>, term: TermIx) -> Result<bool, Refused> {

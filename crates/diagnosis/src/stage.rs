@@ -94,7 +94,10 @@ impl Sums {
         let Some(&top) = self.sums.iter().max() else {
             return Vec::new();
         };
-        let bucket = |sum: i32| (((top - sum) >> 10) as usize).min(BUCKETS - 1);
+        let bucket = |sum: i32| {
+            let below = usize::try_from((top - sum) >> 10).unwrap_or(0);
+            below.min(BUCKETS - 1)
+        };
         let mut held = [0_usize; BUCKETS];
         for &sum in &self.sums {
             held[bucket(sum)] += 1;
@@ -259,12 +262,11 @@ impl Query {
         }
         let mut shared = vec![0.0_f32; model.terms.len()];
         let mut similarity = vec![0.0_f32; model.terms.len()];
-        for &term in &model.order {
+        for &[term, one, other] in &model.order {
             let at = term as usize;
             let own = model.information[at];
             let common = if place_of[at] == u16::MAX {
-                let parents = model.parents.row(at).iter();
-                parents.map(|&p| shared[p as usize]).fold(0.0, f32::max)
+                shared[one as usize].max(shared[other as usize])
             } else {
                 own
             };
@@ -305,6 +307,9 @@ impl Frequencies {
     pub(crate) fn new(model: &Model, terms: &[u32], slots: &[u16]) -> Self {
         let width = terms.len();
         let mut values = vec![0.0_f32; width * slots.len()];
+        if terms.is_empty() {
+            return Self { values, width };
+        }
         let mut number = vec![u16::MAX; model.entries.len()];
         for (at, &slot) in (0_u16..).zip(slots) {
             number[usize::from(slot)] = at;

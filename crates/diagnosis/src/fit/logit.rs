@@ -171,18 +171,17 @@ fn solve(a: &mut Matrix, b: &mut [f64; N]) {
             .unwrap_or(k);
         a.swap(k, pivot);
         b.swap(k, pivot);
-        for i in k + 1..N {
-            let factor = a[i][k] / a[k][k];
-            for j in k..N {
-                a[i][j] -= factor * a[k][j];
+        let (top, value) = (a[k], b[k]);
+        for (row, right) in a.iter_mut().zip(b.iter_mut()).skip(k + 1) {
+            let factor = row[k] / top[k];
+            for (entry, above) in row.iter_mut().zip(&top).skip(k) {
+                *entry -= factor * above;
             }
-            b[i] -= factor * b[k];
+            *right -= factor * value;
         }
     }
     for k in (0..N).rev() {
-        for j in k + 1..N {
-            b[k] -= a[k][j] * b[j];
-        }
-        b[k] /= a[k][k];
+        let known: f64 = a[k].iter().zip(&*b).skip(k + 1).map(|(a, x)| a * x).sum();
+        b[k] = (b[k] - known) / a[k][k];
     }
 }
