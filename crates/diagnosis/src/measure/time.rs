@@ -3,6 +3,7 @@
 use crate::{
     measure::{Case, in_order},
     model::Model,
+    resnik::Resnik,
     session::Session,
 };
 use serde::Serialize;
@@ -18,6 +19,10 @@ pub struct Latency {
     pub update_p50: f64,
     /// 99th percentile.
     pub update_p99: f64,
+    /// Resnik similarity of all diseases, for the same findings: median.
+    pub resnik_p50: f64,
+    /// 99th percentile.
+    pub resnik_p99: f64,
 }
 
 /// Cases timed at most, evenly over the file.
@@ -30,7 +35,8 @@ const SHOWN: usize = 10;
 pub fn latency(model: &Model, cases: &[Case], clock: &dyn Fn() -> u64) -> Latency {
     let usable: Vec<&Case> = cases.iter().filter(|c| !c.order.is_empty()).collect();
     let step = usable.len().div_ceil(TIMED).max(1);
-    let (mut full, mut update) = (Vec::new(), Vec::new());
+    let reference = Resnik::new(model);
+    let (mut full, mut update, mut resnik) = (Vec::new(), Vec::new(), Vec::new());
     for case in usable.into_iter().step_by(step) {
         let findings = case.findings.clone();
         let start = clock();
@@ -38,6 +44,10 @@ pub fn latency(model: &Model, cases: &[Case], clock: &dyn Fn() -> u64) -> Latenc
         full.push(clock().saturating_sub(start));
         // The answer is used, so that it is made.
         assert!(answer.candidates.len() <= SHOWN);
+        let start = clock();
+        let scores = reference.scores(case.findings.observed());
+        resnik.push(clock().saturating_sub(start));
+        assert_eq!(scores.len(), model.disease_count());
         let mut session = Session::new(model, case.findings.clone());
         let Some(&last) = in_order(case).last() else {
             continue;
@@ -54,6 +64,8 @@ pub fn latency(model: &Model, cases: &[Case], clock: &dyn Fn() -> u64) -> Latenc
         full_p99: percentile(&mut full, 99),
         update_p50: percentile(&mut update, 50),
         update_p99: percentile(&mut update, 99),
+        resnik_p50: percentile(&mut resnik, 50),
+        resnik_p99: percentile(&mut resnik, 99),
     }
 }
 
