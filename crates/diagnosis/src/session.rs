@@ -163,17 +163,8 @@ impl<'m> Session<'m> {
     }
 
     pub(crate) fn query(&self) -> Query {
-        let observed: Vec<u32> = indices(&self.findings.observed);
-        // An exclusion of what was seen in kind rests.
-        let excluded: Vec<u32> = indices(&self.findings.excluded)
-            .into_iter()
-            .filter(|&out| {
-                !observed.iter().any(|&seen| {
-                    let above = self.model.ancestors.row(seen as usize);
-                    above.iter().any(|&(ancestor, _)| ancestor == out)
-                })
-            })
-            .collect();
+        let observed = indices(&self.findings.observed);
+        let excluded = indices(&self.findings.excluded);
         Query::new(self.model, &observed, &excluded)
     }
 

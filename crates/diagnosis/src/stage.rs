@@ -216,6 +216,7 @@ pub(crate) struct Link {
 pub(crate) struct Query {
     /// Ascending.
     pub(crate) observed: Vec<u32>,
+    /// Ascending, without those that the observed findings contradict: these rest.
     pub(crate) excluded: Vec<u32>,
     /// Observed terms and all their ancestors.
     pub(crate) closure: Vec<u32>,
@@ -282,7 +283,11 @@ impl Query {
         let ic = |&term: &u32| model.information[term as usize];
         Self {
             observed: observed.to_vec(),
-            excluded: excluded.to_vec(),
+            excluded: excluded
+                .iter()
+                .copied()
+                .filter(|&out| place_of[out as usize] == u16::MAX)
+                .collect(),
             information: closure.iter().map(ic).sum(),
             length: closure.iter().map(|t| ic(t) * ic(t)).sum::<f32>().sqrt(),
             information_at: closure.iter().map(ic).collect(),

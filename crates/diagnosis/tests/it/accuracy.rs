@@ -25,6 +25,24 @@ fn better_than_resnik_on_diseases_that_took_no_part_in_the_fit() {
     assert!(ours.top1 > 0.22 && ours.top10 > 0.50, "{ours:?}");
     assert!(ours.top1 <= ours.top3 && ours.top3 <= ours.top5 && ours.top5 <= ours.top10);
     assert_eq!(bench.latency_us.full_p50, 1.0);
+    let json = serde_json::to_value(&bench).expect("JSON");
+    for part in [
+        "uncited_cap3",
+        "uncited_macro",
+        "all",
+        "lirical",
+        "phenobrain",
+    ] {
+        for figure in [
+            "n", "missing", "top1", "top3", "top5", "top10", "mrr", "ece",
+        ] {
+            assert!(json[part][figure].is_number(), "{part} {figure}");
+        }
+    }
+    for time in ["full_p50", "full_p99", "update_p50", "update_p99"] {
+        assert!(json["latency_us"][time].is_number(), "{time}");
+    }
+    assert!(json["cold_start_ms"].is_number() && json["rss_bytes"].is_number());
 }
 
 #[test]
