@@ -1,4 +1,4 @@
-//! Project automation: `cargo xtask test | ci | deny | tidy | torture | faults | sim`.
+//! Project automation: `cargo xtask test | ci | deny | tidy | torture | faults | sim | fit-diagnosis`.
 //!
 //! Each command is what a person would type by hand, in the order that fails fastest. Nothing
 //! here is part of the product.
@@ -35,7 +35,10 @@ usage: cargo xtask <command>
                                four live nodes under load: killed, stopped, cut off, a disk filled, one lost
   sim [--seeds A..B] [--jobs N] [--troubles] [--release]
                                the whole network under seeds: faults, attackers, crashes; ends with the first
-                               seed that fails, which alone reproduces it";
+                               seed that fails, which alone reproduces it
+  fit-diagnosis --cases FILE [--without FEATURE,...] [--replay] [--stored] [--reanalysis] [--dry]
+                               fit the weights of the diagnosis engine on the development cases (not part of the
+                               repository), measure them by cross-validation; --dry writes nothing";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -61,6 +64,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "faults" => faults::run(&faults::Options::parse(rest)?),
         "torture" => torture::run(&torture::Options::parse(rest)?),
         "sim" => sim(rest),
+        "fit-diagnosis" => fit_diagnosis(rest),
         _ => bail!("unknown command '{command}'\n{USAGE}"),
     }
 }
@@ -143,6 +147,29 @@ fn answers(tool: &Path) -> bool {
         .arg("--version")
         .output()
         .is_ok_and(|output| output.status.success())
+}
+
+/// Fits and measures the diagnosis engine: its own program, so that this one stays cheap to build.
+fn fit_diagnosis(args: &[String]) -> Result<()> {
+    let absent = "the development cases are not part of the repository: say where they are with --cases FILE";
+    let cases = flag(args, "--cases")?.context(absent)?;
+    if !Path::new(cases).exists() {
+        bail!("no cases at {cases}; {absent}");
+    }
+    let mut call = vec!["run", "--release", "--locked", "-p", "ithaca-diagnosis"];
+    call.extend(["--example", "fit", "--", "--bench", "--cases", cases]);
+    if !args.iter().any(|a| a == "--dry") {
+        call.extend(["--out", "crates/diagnosis/data/weights.json"]);
+    }
+    if let Some(features) = flag(args, "--without")? {
+        call.extend(["--without", features]);
+    }
+    for option in ["--replay", "--stored", "--reanalysis"] {
+        if args.iter().any(|a| a == option) {
+            call.push(option);
+        }
+    }
+    cargo(&call)
 }
 
 /// Runs the simulator; it says how far it is and prints the seed of a failure.

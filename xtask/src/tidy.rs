@@ -15,6 +15,7 @@ use std::{
 const PURE: &[&str] = &[
     "codec",
     "consent",
+    "diagnosis",
     "fhir",
     "json",
     "keys",
@@ -77,6 +78,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fhir", &["codec", "json"]),
     ("phenopacket", &["codec", "json"]),
     ("json", &["codec"]),
+    ("diagnosis", &["ontology"]),
     ("ontology", &[]),
     ("ledger", &["codec", "keys"]),
     ("keys", &["codec"]),
