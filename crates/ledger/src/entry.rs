@@ -178,7 +178,6 @@ struct Parts {
     header: EntryHeader,
     entry: Entry,
     id: EntryId,
-    to_be_signed: Vec<u8>,
     signature: Signature,
     /// Whether the signature was found to hold under the key that `header.signer` names.
     verified: AtomicBool,
@@ -238,7 +237,6 @@ impl SignedEntry {
             header,
             id: entry.id(&header.network),
             entry,
-            to_be_signed: sign1.to_be_signed(Domain::EntrySignature.tag()),
             signature: sign1.signature,
             verified: AtomicBool::new(false),
             coherent: AtomicBool::new(false),
@@ -282,7 +280,7 @@ impl SignedEntry {
         if self.0.verified.load(Ordering::Relaxed) {
             return Ok(());
         }
-        key.verify(&self.0.to_be_signed, &self.0.signature)
+        key.verify(&self.to_be_signed(), &self.0.signature)
             .map_err(|_| EntryError::Signature)?;
         self.0.verified.store(true, Ordering::Relaxed);
         Ok(())
@@ -294,8 +292,16 @@ impl SignedEntry {
     }
 
     /// What a batch verification needs: the signed message and the signature.
-    pub(crate) fn signature_parts(&self) -> (&[u8], Signature) {
-        (&self.0.to_be_signed, self.0.signature)
+    pub(crate) fn signature_parts(&self) -> (Vec<u8>, Signature) {
+        (self.to_be_signed(), self.0.signature)
+    }
+
+    /// Made again from the bytes: a pending entry is checked once and may be held for long.
+    fn to_be_signed(&self) -> Vec<u8> {
+        // INVARIANT: the bytes are those of the envelope that `decode` read.
+        Sign1::decode(&self.0.bytes)
+            .map(|sign1| sign1.to_be_signed(Domain::EntrySignature.tag()))
+            .unwrap_or_default()
     }
 
     /// Whether what the body alone decides was already found to hold.

@@ -7,7 +7,7 @@ use super::{governance, leaf, rules};
 use crate::entry::{Entry, SignedEntry};
 use crate::genesis::Parameters;
 use codec::EntryId;
-use keys::{Entropy, PublicKey};
+use keys::{Entropy, PublicKey, Signature};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The block around the entries.
@@ -93,24 +93,22 @@ pub fn admissible(view: &View, entry: &SignedEntry) -> Result<(), Refusal> {
 /// [`execute`] need not. Entries whose signer is unknown or whose signature does not hold are left
 /// for [`execute`] to refuse.
 pub fn preverify(view: &View, entries: &[SignedEntry], entropy: &mut impl Entropy) {
-    let mut pending: Vec<(&SignedEntry, PublicKey)> = Vec::new();
+    let mut pending: Vec<(&SignedEntry, PublicKey, Vec<u8>, Signature)> = Vec::new();
     for entry in entries.iter().filter(|entry| !entry.is_verified()) {
         if let Some(key) = signer_key(view, entry) {
-            pending.push((entry, key));
+            let (message, signature) = entry.signature_parts();
+            pending.push((entry, key, message, signature));
         }
     }
     let items: Vec<_> = pending
         .iter()
-        .map(|(entry, key)| {
-            let (message, signature) = entry.signature_parts();
-            (*key, message, signature)
-        })
+        .map(|(_, key, message, signature)| (*key, message.as_slice(), *signature))
         .collect();
     let good = match keys::verify_batch(&items, entropy) {
         Ok(()) => pending.len(),
         Err(bad) => bad.index,
     };
-    for (entry, _) in pending.iter().take(good) {
+    for (entry, ..) in pending.iter().take(good) {
         entry.mark_verified();
     }
 }
