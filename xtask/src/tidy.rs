@@ -16,6 +16,7 @@ const PURE: &[&str] = &[
     "codec",
     "consent",
     "fhir",
+    "findings",
     "json",
     "keys",
     "ledger",
@@ -74,6 +75,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store-sim", &["store"]),
     ("store", &["keys"]),
     ("consent", &["codec", "keys"]),
+    (
+        "findings",
+        &["codec", "fhir", "json", "ontology", "phenopacket"],
+    ),
     ("fhir", &["codec", "json"]),
     ("phenopacket", &["codec", "json"]),
     ("json", &["codec"]),
