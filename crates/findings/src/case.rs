@@ -20,7 +20,7 @@ pub enum Format {
     /// comma that is part of a name is kept). `HP:0001250 Seizure` and `Seizure (HP:0001250)` are
     /// one item if id and name agree. `-Seizure`, `!Seizure`, `no seizures`, `not ...` and
     /// `without ...` are excluded, unless the whole is a name itself (`No speech`); a dash followed
-    /// by a space may be a bullet or a minus and is not guessed. `age: 3y 6m`, `onset: P2Y` (or an
+    /// by a space may be a bullet or a minus and is not guessed, nor is `Seizure?` or `Seizure: -`. `age: 3y 6m`, `onset: P2Y` (or an
     /// onset term), `sex: female` and `gene: ABC, DEF` have lines of their own. Lines that start
     /// with `#` are passed over.
     List,
@@ -243,7 +243,7 @@ pub enum Why {
     OtherSystem,
     /// The id and the name beside it are of different terms.
     IdAndNameDiffer,
-    /// A dash and a space: a bullet, or a minus.
+    /// It begins with a sign that may be a bullet or a minus.
     Dash,
     /// The words of a sex or an age, or their repetition, are not understood.
     NotAnAnswer,
@@ -264,8 +264,8 @@ impl fmt::Display for Why {
             Self::OtherSystem => "this is coded in another system; choose an HPO term",
             Self::IdAndNameDiffer => "id and name are of different terms; keep one of them",
             Self::Dash => {
-                "a dash and a space may be a bullet or mean absent; write '-' without the space \
-                 for absent, nothing for present"
+                "the sign before it may be a bullet or mean absent; write '-' without a space for \
+                 absent, nothing for present"
             }
             Self::NotAnAnswer => "not understood; write such as 'age: 3y 6m' or 'sex: female'",
             Self::UnknownGene => "no disease of this gene is known here; check the symbol",

@@ -11,7 +11,13 @@ use phenopacket::{Pathogenicity, Status};
 
 /// How many pieces between commas may belong to one name.
 const MAX_PIECES: usize = 6;
-/// What may stand before what is absent.
+/// What may stand right before what is absent.
+const SIGNS: [char; 2] = ['-', '!'];
+/// What makes a statement doubtful.
+const DOUBTS: [char; 5] = ['?', '\u{b1}', '~', '=', '\u{2212}'];
+/// What at the end of an item may be an answer.
+const TRAILS: [char; 5] = ['-', '+', '!', ':', '\u{2013}'];
+/// The words that may stand before what is absent.
 const NEGATIONS: [&str; 3] = ["no ", "not ", "without "];
 
 pub(crate) fn read(source: &[u8], ontology: &Ontology) -> Result<Case, Error> {
@@ -126,9 +132,10 @@ impl List<'_> {
     }
 
     fn item(&mut self, item: &str, place: &Place, line: usize) -> Result<(), Error> {
-        // A name that begins like a negation ("No speech") is that name.
+        // A name that begins like a negation in words ("No speech") is that name.
+        let is_signed = item.starts_with(SIGNS);
         let whole = self.resolver.ontology.named(item);
-        let (excluded, bare) = match whole.is_empty() {
+        let (excluded, bare) = match is_signed || whole.is_empty() {
             true => negation(item),
             false => (false, item),
         };
@@ -137,20 +144,22 @@ impl List<'_> {
             excluded,
             place,
         };
-        if bare.is_empty() {
-            self.resolver.report(given, Why::UnknownName, Vec::new());
-            return Ok(());
-        }
-        if let Some(after) = item.strip_prefix(['-', '\u{2013}', '\u{2022}', '*'])
-            && (after.starts_with(char::is_whitespace) || !item.starts_with('-'))
-        {
-            let (ids, name) = ids_and_name(after.trim());
-            let known = ids.first().and_then(|&id| self.resolver.ontology.live(id));
-            let suggestions = match known {
+        // Names are compared without their punctuation, so what it may mean is looked at before.
+        let unclear = if !bare.starts_with(|c: char| c.is_alphanumeric() || "([\"".contains(c)) {
+            Some(Why::Dash)
+        } else if bare.contains(DOUBTS) || bare.contains("+/-") || bare.ends_with(TRAILS) {
+            Some(Why::UnclearState)
+        } else {
+            None
+        };
+        if let Some(why) = unclear {
+            let (ids, name) = ids_and_name(bare.trim_matches(|c: char| !c.is_alphanumeric()));
+            let known = ids.first().map(|&id| self.resolver.ontology.resolve(id));
+            let suggestions = match known.and_then(|known| known.term()) {
                 Some(term) => vec![term],
                 None => self.resolver.search(&name),
             };
-            self.resolver.report(given, Why::Dash, suggestions);
+            self.resolver.report(given, why, suggestions);
             return Ok(());
         }
         let (ids, name) = ids_and_name(bare);
@@ -305,7 +314,7 @@ impl List<'_> {
 
 /// Whether an item says that something is absent, and what.
 fn negation(item: &str) -> (bool, &str) {
-    if let Some(rest) = item.strip_prefix(['-', '!'])
+    if let Some(rest) = item.strip_prefix(SIGNS)
         && !rest.starts_with(char::is_whitespace)
     {
         return (true, rest);
