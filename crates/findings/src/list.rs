@@ -132,6 +132,7 @@ impl List<'_> {
     }
 
     fn item(&mut self, item: &str, place: &Place, line: usize) -> Result<(), Error> {
+        let item = item.strip_prefix('+').unwrap_or(item).trim_start();
         // A name that begins like a negation in words ("No speech") is that name.
         let is_signed = item.starts_with(SIGNS);
         let whole = self.resolver.ontology.named(item);
@@ -321,7 +322,7 @@ fn negation(item: &str) -> (bool, &str) {
     }
     match NEGATIONS.iter().find(|word| begins_with(item, word)) {
         Some(word) => (true, item.get(word.len()..).unwrap_or_default().trim()),
-        None => (false, item.strip_prefix('+').unwrap_or(item).trim()),
+        None => (false, item),
     }
 }
 

@@ -1,6 +1,5 @@
 //! A case as FHIR resources: one patient's Conditions and Observations.
 
-use crate::Error;
 use crate::case::{Case, Format, LeftOut, Note, Place, RecordedDiagnosis, Source, Why};
 use crate::laboratory::{
     self, Person, conclude, interpreted_presence, is_system, loinc_codes, presence,
@@ -9,6 +8,7 @@ use crate::merge::{Said, Statement, merge};
 use crate::packet::first_onset;
 use crate::resolve::{Given, Resolver, clip, hpo_id};
 use crate::time::{Day, When, age_on, quantity_days};
+use crate::{Error, MAX_FINDINGS};
 use codec::time::Millis;
 use fhir::{Concept, Condition, Measured, Observation, Onset, Reading, Resource};
 use ontology::{Ontology, Sex, TermIx};
@@ -269,6 +269,9 @@ impl Reader<'_> {
                 continue;
             };
             any = true;
+            if self.diagnoses.len() == MAX_FINDINGS {
+                break;
+            }
             let code = coding.code.trim();
             let number = code.rsplit(':').next().unwrap_or(code);
             let label = [&coding.display, &concept.text];
