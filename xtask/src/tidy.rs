@@ -17,6 +17,7 @@ const PURE: &[&str] = &[
     "consent",
     "diagnosis",
     "fhir",
+    "findings",
     "json",
     "keys",
     "ledger",
@@ -75,6 +76,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store-sim", &["store"]),
     ("store", &["keys"]),
     ("consent", &["codec", "keys"]),
+    (
+        "findings",
+        &["codec", "fhir", "json", "ontology", "phenopacket"],
+    ),
     ("fhir", &["codec", "json"]),
     ("phenopacket", &["codec", "json"]),
     ("json", &["codec"]),

@@ -35,6 +35,57 @@ impl<'a> Received<'a> {
     }
 }
 
+/// The most entries of a Bundle.
+pub const MAX_ENTRIES: usize = 20_000;
+
+/// A resource and where it stood.
+pub struct Resource<'a> {
+    /// The id of its entry within a Bundle, such as `urn:uuid:...`.
+    pub full_url: Option<Cow<'a, str>>,
+    /// The resource.
+    pub parsed: Parsed<'a>,
+}
+
+impl fmt::Debug for Resource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parsed.fmt(f)
+    }
+}
+
+/// The resource that was sent, or those of a Bundle of any type (also search sets, documents and
+/// histories), in the order of the source. Entries without a resource are passed over.
+pub fn resources<'a>(source: &'a [u8], limits: &Limits) -> Result<Vec<Resource<'a>>, Error> {
+    let document = document(source, limits)?;
+    let root = document.root();
+    if TABLE.name(resource_type(root)?) != "Bundle" {
+        let parsed = Parsed::from_document(document)?;
+        return Ok(vec![Resource {
+            full_url: None,
+            parsed,
+        }]);
+    }
+    let list = root.get("entry");
+    if let Some(list) = list.filter(|list| list.kind() != Kind::Array) {
+        return Err(wrong_kind("a list of entries", list));
+    }
+    let mut found = Vec::new();
+    for (position, entry) in list.into_iter().flat_map(Value::children).enumerate() {
+        if position == MAX_ENTRIES {
+            return Err(Error::TooManyEntries(entry.place()));
+        }
+        if entry.kind() != Kind::Object {
+            return Err(wrong_kind("an entry as an object", entry));
+        }
+        if let Some(resource) = entry.get("resource") {
+            found.push(Resource {
+                full_url: text(entry, "fullUrl")?,
+                parsed: Parsed::from_document(resource.detach())?,
+            });
+        }
+    }
+    Ok(found)
+}
+
 /// How the entries of a Bundle belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BundleKind {
@@ -75,7 +126,10 @@ impl<'a> Bundle<'a> {
         }
         let mut entries = Vec::new();
         let mut full_urls = BTreeSet::new();
-        for value in list.into_iter().flat_map(Value::children) {
+        for (position, value) in list.into_iter().flat_map(Value::children).enumerate() {
+            if position == MAX_ENTRIES {
+                return Err(Error::TooManyEntries(value.place()));
+            }
             let entry = Entry::read(value, kind)?;
             if let Some(full_url) = &entry.full_url
                 && !full_urls.insert(full_url.clone())

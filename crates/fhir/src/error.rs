@@ -1,5 +1,6 @@
 //! Why a resource or Bundle is refused.
 
+use crate::bundle::MAX_ENTRIES;
 use json::Place;
 
 /// Why a document was refused: what is wrong, where, and what to do. Never holds a value of it.
@@ -48,6 +49,9 @@ pub enum Error {
     /// A method that Bundles do not have.
     #[error("the method at {0} is not GET, HEAD, POST, PUT, DELETE or PATCH; use one of these")]
     BadMethod(Place),
+    /// More entries than are read at once.
+    #[error("the Bundle holds more than {MAX_ENTRIES} entries, at {0}; send it in parts")]
+    TooManyEntries(Place),
     /// A `fullUrl` twice.
     #[error("the fullUrl at {0} stands twice in the Bundle; give each entry its own")]
     SameFullUrl(Place),

@@ -3,6 +3,7 @@
 //!
 //! - In: the bytes of one resource ([`Parsed::parse`]) or of a transaction, batch or collection
 //!   ([`Bundle::parse`]), or of either ([`Received::parse`]). Out: views that borrow them.
+//!   [`resources`] reads a Bundle of any type, for those who only look.
 //! - [`Parsed::stored_form`] is the received bytes with only the server's id, `meta.versionId`,
 //!   `meta.lastUpdated` and resolved references spliced in; every other byte stays.
 //! - [`Parsed::projections`] deals every leaf to exactly one category, under [`RULE_VERSION`]: the
@@ -18,6 +19,7 @@
 
 mod bundle;
 mod category;
+mod clinical;
 mod error;
 mod facts;
 mod parsed;
@@ -27,7 +29,13 @@ mod table;
 mod terms;
 mod walk;
 
-pub use bundle::{Bundle, BundleKind, Entry, Method, Received, Request};
+pub use bundle::{
+    Bundle, BundleKind, Entry, MAX_ENTRIES, Method, Received, Request, Resource, resources,
+};
+pub use clinical::{
+    Coding, Concept, Condition, Measured, Observation, Onset, Patient, Quantity, Reading,
+    ReferenceRange,
+};
 pub use error::Error;
 pub use facts::{Code, Date, Link};
 pub use json::Limits;

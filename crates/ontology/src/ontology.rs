@@ -16,7 +16,7 @@ use crate::{
     },
     search::Search,
     source::Problem,
-    tables::{SourceKind, Tables, position},
+    tables::{SourceKind, StoredLoinc, Tables, position},
 };
 use std::fmt;
 
@@ -110,6 +110,18 @@ pub struct LoincFinding {
     pub term: TermIx,
     /// Whether the result says that the term is absent.
     pub negated: bool,
+}
+
+impl LoincFinding {
+    fn of(row: &StoredLoinc) -> Self {
+        Self {
+            code: row.code,
+            outcome: row.outcome,
+            scale: row.scale,
+            term: row.term,
+            negated: row.outcome.negates(),
+        }
+    }
 }
 
 /// A source of this index.
@@ -390,20 +402,14 @@ impl Ontology {
             .loinc
             .binary_search_by_key(&(code, outcome), |row| (row.code, row.outcome))
             .ok()?;
-        self.loinc_findings().nth(at)
+        self.tables.loinc.get(at).map(LoincFinding::of)
     }
 
     /// Every mapping, by code and outcome: also the way from a term to the tests that could show it.
     pub fn loinc_findings(
         &self,
     ) -> impl DoubleEndedIterator<Item = LoincFinding> + ExactSizeIterator + '_ {
-        self.tables.loinc.iter().map(|row| LoincFinding {
-            code: row.code,
-            outcome: row.outcome,
-            scale: row.scale,
-            term: row.term,
-            negated: row.outcome.negates(),
-        })
+        self.tables.loinc.iter().map(LoincFinding::of)
     }
 
     /// The files this index was made from.

@@ -1,8 +1,13 @@
 //! Behaviour of the FHIR layer on official, synthetic, damaged and hostile documents.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 mod bundles;
+mod clinical;
 mod corpus;
 mod extraction;
 mod leaves;

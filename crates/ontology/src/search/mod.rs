@@ -17,7 +17,7 @@ use crate::{
     graph::Lists,
     id::{HpoId, TermIx},
     ontology::{Ontology, Resolved},
-    parse::obo::SynonymKind,
+    parse::obo::{Scope, SynonymKind},
     tables::{StoredSynonym, position},
 };
 use std::cmp::Ordering;
@@ -27,6 +27,8 @@ use vocabulary::{Vocabulary, fold, words};
 pub const MAX_HITS: usize = 200;
 /// How much of a query is read, in characters.
 const MAX_QUERY: usize = 160;
+/// The longest name that is looked up as a whole.
+const MAX_NAME_BYTES: usize = 1_000;
 /// How many words of a query are read.
 const MAX_WORDS: usize = 16;
 /// Words that people use and HPO does not list, one `words<TAB>id<TAB>label` a line.
@@ -73,6 +75,8 @@ struct Entry {
     term: TermIx,
     text: Text,
     kind: HitKind,
+    /// Whether the text is the term's label or a synonym of the same meaning.
+    exact: bool,
     /// What the kind of text and its branch of the ontology are worth, 0 to 1.
     worth: f32,
     /// Rarity of all its words together.
@@ -107,6 +111,16 @@ impl Ontology {
             hits = self.search.find(self, query, limit);
         }
         hits
+    }
+
+    /// The terms that `name` names as a whole, ascending: by label or, where no label is this, by an
+    /// exact synonym. Case, accents, punctuation, plural and spelling of English make no difference;
+    /// nothing is corrected or completed. More than one where a name is shared.
+    pub fn named(&self, name: &str) -> Vec<TermIx> {
+        if name.len() > MAX_NAME_BYTES {
+            return Vec::new();
+        }
+        self.search.named(self, &fold(name))
     }
 
     /// `HP:0001250`, `hp_0001250`, `0001250`, and beginnings of ids that start with `HP`.
@@ -276,6 +290,34 @@ impl Search {
         hits
     }
 
+    fn named(&self, ontology: &Ontology, folded: &str) -> Vec<TermIx> {
+        let numbers: Option<Vec<u32>> = words(folded).map(|w| self.vocabulary.find(w)).collect();
+        let mut numbers = numbers.unwrap_or_default();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mentions = |&word: &u32| self.postings.get(word as usize);
+        let rarest = numbers
+            .iter()
+            .map(mentions)
+            .min_by_key(|entries| entries.len())
+            .unwrap_or_default();
+        let (mut labels, mut synonyms) = (Vec::new(), Vec::new());
+        for &at in rarest {
+            let entry = &self.entries[at as usize];
+            let as_many = usize::from(entry.words) == numbers.len();
+            if entry.exact && as_many && fold(entry.read(ontology)) == folded {
+                match entry.kind {
+                    HitKind::Label => labels.push(entry.term),
+                    _ => synonyms.push(entry.term),
+                }
+            }
+        }
+        let mut terms = if labels.is_empty() { synonyms } else { labels };
+        terms.sort_unstable();
+        terms.dedup();
+        terms
+    }
+
     /// The words that a typed word may mean. An unfinished word may be the beginning of one.
     fn meaning(&self, typed: &str, unfinished: bool) -> Meaning {
         let exact = self.vocabulary.find(typed);
@@ -356,20 +398,22 @@ fn texts(ontology: &Ontology) -> Vec<Entry> {
         } else {
             0.8
         };
-        let mut entry = |text, kind, worth: f32| {
+        let mut entry = |text, kind, exact, worth: f32| {
             entries.push(Entry {
                 term,
                 text,
                 kind,
+                exact,
                 worth: worth * branch,
                 weight: 0.0,
                 words: 0,
             });
         };
-        entry(Text::Stored(row.label), HitKind::Label, 1.0);
+        entry(Text::Stored(row.label), HitKind::Label, true, 1.0);
         for synonym in &row.synonyms {
             let (kind, worth) = kind_and_worth(synonym);
-            entry(Text::Stored(synonym.text), kind, worth);
+            let exact = synonym.scope == Scope::Exact;
+            entry(Text::Stored(synonym.text), kind, exact, worth);
         }
     }
     for (words, id) in everyday() {
@@ -379,6 +423,7 @@ fn texts(ontology: &Ontology) -> Vec<Entry> {
                 term,
                 text,
                 kind: HitKind::Everyday,
+                exact: false,
                 worth: 0.93,
                 weight: 0.0,
                 words: 0,
@@ -400,7 +445,6 @@ fn everyday() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 fn kind_and_worth(synonym: &StoredSynonym) -> (HitKind, f32) {
-    use crate::parse::obo::Scope;
     let scope = match synonym.scope {
         Scope::Exact => 0.96,
         Scope::Narrow => 0.9,

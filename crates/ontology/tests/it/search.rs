@@ -174,3 +174,44 @@ proptest! {
         prop_assert_eq!(terms.len(), hits.len());
     }
 }
+
+/// A whole name names exactly these terms.
+#[track_caller]
+fn named(name: &str, ids: &[&str]) {
+    let found = ONTOLOGY.named(name);
+    let found: Vec<_> = found
+        .iter()
+        .map(|&t| ONTOLOGY.term(t).id().to_string())
+        .collect();
+    assert_eq!(found, ids, "{name}");
+}
+
+#[test]
+fn whole_names_are_found_and_nothing_else() {
+    named("Seizure", &["HP:0001250"]);
+    named(" seizures ", &["HP:0001250"]);
+    named("Intellectual disability, severe", &["HP:0010864"]);
+    named("anaemia", &["HP:0001903"]);
+    named("small cranium", &["HP:0000252"]);
+    for none in [
+        "",
+        "  ",
+        "seizur",
+        "small head",
+        "seizzure",
+        "seizure anaemia",
+        "disability severe",
+        "HP:0001250",
+    ] {
+        named(none, &[]);
+    }
+    named(&"seizure ".repeat(500), &[]);
+}
+
+#[test]
+fn each_label_names_its_term() {
+    for ix in ONTOLOGY.terms() {
+        let label = ONTOLOGY.term(ix).label();
+        assert!(ONTOLOGY.named(label).contains(&ix), "{label}");
+    }
+}
