@@ -60,6 +60,22 @@ fn check(source: &str, expect: &str) {
 }
 
 #[test]
+fn a_bundle_of_too_many_entries_is_refused_with_the_place_of_the_first() {
+    let of = |count: usize| {
+        let entries = vec!["{}"; count].join(",");
+        format!(r#"{{"resourceType":"Bundle","type":"collection","entry":[{entries}]}}"#)
+    };
+    let most = of(fhir::MAX_ENTRIES);
+    assert!(!matches!(
+        Bundle::parse(most.as_bytes()),
+        Err(fhir::Error::TooManyEntries(_))
+    ));
+    let refused = Bundle::parse(of(fhir::MAX_ENTRIES + 1).as_bytes()).unwrap_err();
+    assert!(matches!(refused, fhir::Error::TooManyEntries(_)));
+    assert!(refused.to_string().contains("entry[20000]"), "{refused}");
+}
+
+#[test]
 fn bad_bundles_are_refused_with_their_place() {
     let with = |kind: &str, entry: &str| {
         format!("{{\"resourceType\":\"Bundle\",\"type\":\"{kind}\",\n\"entry\":[{entry}]}}")
