@@ -1,6 +1,7 @@
 //! `ithaca bench`: figures beside a reference measured in the same run, on the same disk.
 
 mod deposit;
+mod diagnosis;
 mod ledger;
 mod process;
 mod proofs;
@@ -22,6 +23,8 @@ pub(crate) enum Command {
     /// Records of 20 kB that one institution asks another for: two nodes in this process, TLS over loopback,
     /// both ends' logs durable.
     Share(ShareOptions),
+    /// The differential diagnosis on published cases: accuracy, time, and the same cases ranked by others.
+    Diagnosis(DiagnosisOptions),
     /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
     Proofs(ProofsOptions),
 }
@@ -111,8 +114,22 @@ pub(crate) struct ProofsOptions {
     json: bool,
 }
 
+#[derive(Args)]
+pub(crate) struct DiagnosisOptions {
+    /// Published cases, one JSON object a line, plain or compressed (.zst); docs/diagnosis.md says which fields.
+    #[arg(long, value_name = "FILE")]
+    cases: PathBuf,
+    /// Without the `hpo` crate's ranking, which takes minutes.
+    #[arg(long)]
+    alone: bool,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
+        Command::Diagnosis(options) => diagnosis::run(options),
         Command::Deposit(options) => deposit::run(options),
         Command::Ledger(options) => ledger::run(options),
         Command::Share(options) => share::run(options),
