@@ -136,7 +136,7 @@ fn by_hpo(scratch: &Path, ontology: &Ontology, model: &Model, cases: &[Case]) ->
         StandardCombiner::Bma,
         Builtins::Resnik(InformationContentKind::Omim),
     );
-    let chosen = Part::UncitedCap3.select(cases);
+    let chosen = Part::Uncited.select(cases);
     let mut tallies = vec![Tally::default(); cases.len()];
     let mut times = Vec::new();
     for (done, at) in chosen.iter().enumerate() {
@@ -174,7 +174,7 @@ fn by_hpo(scratch: &Path, ontology: &Ontology, model: &Model, cases: &[Case]) ->
     times.sort_by(f64::total_cmp);
     let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len() - 1));
     Ok(Reference {
-        uncited_cap3: Stratum::of(Part::UncitedCap3, cases, &chosen, &tallies),
+        uncited_cap3: Stratum::of(Part::Uncited, cases, &chosen, &tallies),
         query_p50_us: at(50).copied().unwrap_or(0.0),
         query_p99_us: at(99).copied().unwrap_or(0.0),
     })
