@@ -1,0 +1,246 @@
+//! The answer as one page of text, at most 100 columns wide.
+
+use super::phrases::{self, EXPLAINED, percent};
+use answer::{Answer, Candidate, Next};
+
+const WIDTH: usize = 100;
+/// Where the text beside a title begins.
+const MARGIN: usize = 20;
+/// Lines of evidence of one kind.
+const FOR: usize = 6;
+const AGAINST: usize = 4;
+const MISSING: usize = 4;
+/// Suggestions of one way.
+const NEXT: usize = 3;
+
+pub(crate) fn page(answer: &Answer, colour: bool) -> String {
+    let mut page = Page {
+        text: String::new(),
+        colour,
+    };
+    page.wrapped(0, "", answer.statement);
+    page.blank();
+    let verdict = phrases::verdict(answer);
+    page.loud(&verdict);
+    page.heading("Understood");
+    for fact in phrases::facts(answer) {
+        for (at, line) in fact.lines.iter().enumerate() {
+            let title = if at == 0 { fact.title.as_str() } else { "" };
+            page.wrapped(MARGIN, &format!("  {title}"), line);
+        }
+    }
+    if !answer.candidates.is_empty() {
+        page.heading("Candidates");
+        for candidate in &answer.candidates {
+            page.candidate(candidate);
+        }
+        let others = format!(
+            "     {:>11}  {}",
+            percent(answer.others),
+            bar(answer.others, 20)
+        );
+        page.wrapped(42, &others, "all others");
+        page.heading("Why");
+        for candidate in answer.candidates.iter().take(EXPLAINED) {
+            page.grounds(candidate);
+        }
+    }
+    let panel = phrases::panel(answer);
+    if !panel.is_empty() {
+        page.heading("Genes to read");
+        page.wrapped(2, "", &panel);
+    }
+    if !answer.next.is_empty() {
+        page.heading("What to look for next");
+        for (way, title) in phrases::WAYS {
+            let of_way = answer.next.iter().filter(|next| next.way == way);
+            for (at, next) in of_way.take(NEXT).enumerate() {
+                page.next(if at == 0 { title } else { "" }, next);
+            }
+        }
+    }
+    page.blank();
+    page.wrapped(0, "", &phrases::versions(answer));
+    page.text
+}
+
+struct Page {
+    text: String,
+    colour: bool,
+}
+
+impl Page {
+    fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    fn heading(&mut self, title: &str) {
+        self.blank();
+        self.loud(&title.to_uppercase());
+    }
+
+    /// Bold, where there is colour.
+    fn loud(&mut self, text: &str) {
+        if self.colour {
+            self.text.push_str("\x1b[1m");
+        }
+        self.wrapped(0, "", text);
+        if self.colour {
+            // Before the line's end.
+            self.text.insert_str(self.text.len() - 1, "\x1b[0m");
+        }
+    }
+
+    /// A title, and a text beside it from a column on; a word that is too long is cut into lines.
+    fn wrapped(&mut self, margin: usize, title: &str, text: &str) {
+        let mut column = title.chars().count();
+        self.text.extend(title.chars().map(phrases::plain));
+        let mut fresh = true;
+        let text: String = text.chars().map(phrases::plain).collect();
+        for word in text.split_whitespace() {
+            let word: Vec<char> = word.chars().collect();
+            for part in word.chunks(WIDTH - margin) {
+                let space = usize::from(!fresh);
+                if column.max(margin) + space + part.len() > WIDTH || (fresh && column > margin) {
+                    self.end();
+                    column = 0;
+                    fresh = true;
+                }
+                if fresh {
+                    for _ in column..margin {
+                        self.text.push(' ');
+                    }
+                    column = column.max(margin);
+                } else {
+                    self.text.push(' ');
+                    column += 1;
+                }
+                self.text.extend(part);
+                column += part.len();
+                fresh = false;
+            }
+        }
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let kept = self.text.trim_end_matches(' ').len();
+        self.text.truncate(kept);
+        self.text.push('\n');
+    }
+
+    fn candidate(&mut self, candidate: &Candidate) {
+        let p = candidate.probability;
+        let title = format!("  {:>2} {:>11}  {}", candidate.rank, percent(p), bar(p, 20));
+        let name = format!("{}  {}", candidate.disease.name, candidate.disease.id);
+        self.wrapped(42, &title, &name);
+    }
+
+    fn grounds(&mut self, candidate: &Candidate) {
+        let genes = match candidate.genes.as_slice() {
+            [] => String::new(),
+            genes => format!("  [{}]", phrases::join(genes.iter().take(6))),
+        };
+        let name = format!("{}{genes}", candidate.disease.name);
+        self.wrapped(5, &format!("  {}.", candidate.rank), &name);
+        let it = &candidate.evidence;
+        let supporting = it.supporting.iter().map(|e| {
+            let weight = weight('+', e.strength);
+            (weight, format!("{}: {}", e.term.label, phrases::ground(e)))
+        });
+        self.evidence("for", FOR, supporting);
+        let opposing = it.opposing.iter().map(|e| {
+            let weight = weight('-', e.strength);
+            (weight, format!("{}: {}", e.term.label, phrases::ground(e)))
+        });
+        self.evidence("against", AGAINST, opposing);
+        let missing = it.missing.iter().map(|m| {
+            let weight = weight('-', m.strength);
+            (weight, format!("{}: {}", m.term.label, phrases::absence(m)))
+        });
+        self.evidence("missing", MISSING, missing);
+    }
+
+    fn evidence(
+        &mut self,
+        kind: &str,
+        most: usize,
+        items: impl ExactSizeIterator<Item = (String, String)>,
+    ) {
+        let count = items.len();
+        for (at, (weight, text)) in items.take(most).enumerate() {
+            let kind = if at == 0 { kind } else { "" };
+            self.wrapped(28, &format!("     {kind:<8} {weight:<12}"), &text);
+        }
+        if count > most {
+            let rest = phrases::more(count - most);
+            self.wrapped(28, "", rest.trim_start_matches(", "));
+        }
+    }
+
+    fn next(&mut self, title: &str, next: &Next) {
+        let title = format!(
+            "  {title:<8} {:<12} {}",
+            next.telling.word(),
+            bar(next.gain_bits, 10)
+        );
+        let alike = match next.alike.as_slice() {
+            [] => String::new(),
+            alike => format!(
+                " (or {})",
+                phrases::join(alike.iter().take(2).map(|term| term.label.as_str()))
+            ),
+        };
+        let what = format!("{}{alike}: {}", next.term.label, phrases::use_of(next));
+        self.wrapped(36, &title, &what);
+    }
+}
+
+/// A fraction as a bar; something never looks like nothing.
+fn bar(fraction: f64, width: usize) -> String {
+    let steps = (1..=width).filter(|&step| step as f64 <= fraction * width as f64 + 0.5);
+    let full = steps.count().max(usize::from(fraction > 0.0));
+    "\u{2588}".repeat(full) + &"\u{b7}".repeat(width - full)
+}
+
+fn weight(sign: char, strength: answer::Strength) -> String {
+    use answer::Strength::{Moderate, Slight, Strong, Weak};
+    let signs = match strength {
+        Slight => 0,
+        Weak => 1,
+        Moderate => 2,
+        Strong => 3,
+    };
+    let signs: String = std::iter::repeat_n(sign, signs).collect();
+    format!("{signs:<3} {}", strength.word())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_the_page() {
+        let mut page = Page {
+            text: String::new(),
+            colour: false,
+        };
+        let long = "x".repeat(250);
+        page.wrapped(20, "  A title that is longer than its place", &long);
+        page.wrapped(20, "  Short", &format!("a b \x1b[31m\u{202e}c {long} d"));
+        assert!(
+            page.text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{}",
+            page.text
+        );
+        assert_eq!(page.text.matches('x').count(), 500);
+        assert!(!page.text.contains(['\x1b', '\u{202e}']), "{}", page.text);
+    }
+
+    #[test]
+    fn a_bar_shows_that_there_is_something() {
+        assert_eq!(bar(0.0, 4), "\u{b7}\u{b7}\u{b7}\u{b7}");
+        assert_eq!(bar(0.001, 4), "\u{2588}\u{b7}\u{b7}\u{b7}");
+        assert_eq!(bar(1.5, 4), "\u{2588}\u{2588}\u{2588}\u{2588}");
+    }
+}
