@@ -104,9 +104,20 @@ pub struct Versions {
     /// Of the fitted weights.
     pub model: u32,
     /// What these were fitted on.
-    pub model_fitted_on: String,
+    pub model_fitted_on: FittedOn,
     /// The data.
     pub sources: Vec<DataSource>,
+}
+
+/// What the weights were fitted on.
+#[derive(Serialize)]
+pub struct FittedOn {
+    /// The file of cases: the first digits of its digest.
+    pub case_file: String,
+    /// How many cases were used.
+    pub cases: usize,
+    /// Of how many diseases.
+    pub diseases: usize,
 }
 
 /// One file of the data.
@@ -167,10 +178,11 @@ fn versions(ontology: &Ontology, model: &Model) -> Versions {
     Versions {
         program: env!("CARGO_PKG_VERSION"),
         model: weights.version,
-        model_fitted_on: format!(
-            "{}: {} cases of {} diseases",
-            fitted.case_file, fitted.cases_used, fitted.diseases
-        ),
+        model_fitted_on: FittedOn {
+            case_file: fitted.case_file.clone(),
+            cases: fitted.cases_used,
+            diseases: fitted.diseases,
+        },
         sources: ontology
             .versions()
             .map(|source| DataSource {

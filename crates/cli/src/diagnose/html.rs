@@ -136,7 +136,10 @@ fn evidence(
         return;
     }
     html.raw("<table class=\"small\">\n");
-    html.element("caption", title);
+    html.element(
+        "caption",
+        &format!("{title}: {} of {count}", count.min(EVIDENCE)),
+    );
     html.columns(&["Weight", "Finding", "Basis"]);
     html.raw("<tbody>\n");
     for (strength, finding, basis) in items.take(EVIDENCE) {
@@ -147,10 +150,6 @@ fn evidence(
         html.raw("</tr>\n");
     }
     html.raw("</tbody>\n</table>\n");
-    if count > EVIDENCE {
-        let rest = phrases::more(count - EVIDENCE);
-        html.classed("p", "small", rest.trim_start_matches(", "));
-    }
 }
 
 fn next(html: &mut Html, answer: &Answer) {

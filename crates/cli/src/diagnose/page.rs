@@ -6,10 +6,12 @@ use answer::{Answer, Candidate, Next};
 const WIDTH: usize = 100;
 /// Where the text beside a title begins.
 const MARGIN: usize = 20;
+/// Where the names of candidates begin.
+const COLUMN: usize = 39;
 /// Lines of evidence of one kind.
-const FOR: usize = 6;
-const AGAINST: usize = 4;
-const MISSING: usize = 4;
+const FOR: usize = 4;
+const AGAINST: usize = 3;
+const MISSING: usize = 3;
 /// Suggestions of one way.
 const NEXT: usize = 3;
 
@@ -35,12 +37,12 @@ pub(crate) fn page(answer: &Answer, colour: bool) -> String {
             page.candidate(candidate);
         }
         let others = format!(
-            "     {:>11}  {}",
+            "     {:>10}  {}",
             percent(answer.others),
             bar(answer.others, 20)
         );
-        page.wrapped(42, &others, "all others");
-        page.heading("Why");
+        page.wrapped(COLUMN, &others, "all others");
+        page.heading("Why: the heaviest of each, of as many as stand beside it");
         for candidate in answer.candidates.iter().take(EXPLAINED) {
             page.grounds(candidate);
         }
@@ -101,7 +103,9 @@ impl Page {
             let word: Vec<char> = word.chars().collect();
             for part in word.chunks(WIDTH - margin) {
                 let space = usize::from(!fresh);
-                if column.max(margin) + space + part.len() > WIDTH || (fresh && column > margin) {
+                if column.max(margin) + space + part.len() > WIDTH
+                    || (fresh && column > 0 && column >= margin)
+                {
                     self.end();
                     column = 0;
                     fresh = true;
@@ -131,9 +135,9 @@ impl Page {
 
     fn candidate(&mut self, candidate: &Candidate) {
         let p = candidate.probability;
-        let title = format!("  {:>2} {:>11}  {}", candidate.rank, percent(p), bar(p, 20));
-        let name = format!("{}  {}", candidate.disease.name, candidate.disease.id);
-        self.wrapped(42, &title, &name);
+        let title = format!("  {:>2} {:>10}  {}", candidate.rank, percent(p), bar(p, 20));
+        let name = format!("{} ({})", candidate.disease.name, candidate.disease.id);
+        self.wrapped(COLUMN, &title, &name);
     }
 
     fn grounds(&mut self, candidate: &Candidate) {
@@ -169,12 +173,11 @@ impl Page {
     ) {
         let count = items.len();
         for (at, (weight, text)) in items.take(most).enumerate() {
-            let kind = if at == 0 { kind } else { "" };
-            self.wrapped(28, &format!("     {kind:<8} {weight:<12}"), &text);
-        }
-        if count > most {
-            let rest = phrases::more(count - most);
-            self.wrapped(28, "", rest.trim_start_matches(", "));
+            let title = match at {
+                0 => format!("     {kind:<7} {count:>2}  {weight}"),
+                _ => format!("{:15}  {weight}", ""),
+            };
+            self.wrapped(31, &title, &text);
         }
     }
 

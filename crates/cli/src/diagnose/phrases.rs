@@ -4,7 +4,7 @@ use answer::{Age, Answer, Evidence, Finding, Missing, Next, Term, Weighed};
 use std::fmt::Display;
 
 /// How many terms of a list are shown; the rest is counted.
-const SHOWN: usize = 24;
+const SHOWN: usize = 20;
 /// Genes of the panel that are shown.
 const SHOWN_GENES: usize = 12;
 /// Candidates whose evidence is shown.
@@ -19,11 +19,11 @@ pub(crate) struct Fact {
 /// A fraction as per cent; never 0 or 100.
 pub(crate) fn percent(fraction: f64) -> String {
     match fraction * 100.0 {
-        p if p <= 0.0 => "0 %".to_owned(),
-        p if p < 0.1 => "under 0.1 %".to_owned(),
-        p if p < 9.95 => format!("{p:.1} %"),
-        p if p < 99.5 => format!("{p:.0} %"),
-        _ => "over 99 %".to_owned(),
+        p if p <= 0.0 => "0%".to_owned(),
+        p if p < 0.1 => "under 0.1%".to_owned(),
+        p if p < 9.95 => format!("{p:.1}%"),
+        p if p < 99.5 => format!("{p:.0}%"),
+        _ => "over 99%".to_owned(),
     }
 }
 
@@ -33,7 +33,12 @@ pub(crate) fn verdict(answer: &Answer) -> String {
         return match answer.candidates.first() {
             None => "No diagnosis is suggested.".to_owned(),
             Some(best) => format!(
-                "Most probable by these findings: {} ({}), {}.",
+                "Most probable by these findings{}: {} ({}), {}.",
+                if is_by_genes(answer) {
+                    " and the genes that the case names"
+                } else {
+                    ""
+                },
                 best.disease.name,
                 best.disease.id,
                 percent(best.probability)
@@ -49,6 +54,12 @@ pub(crate) fn verdict(answer: &Answer) -> String {
             percent(abstained.suggested_from)
         ),
     }
+}
+
+/// Whether genes of the case were weighed in.
+fn is_by_genes(answer: &Answer) -> bool {
+    let mut genes = answer.understood.genes.iter();
+    genes.any(|gene| matches!(gene.weighed, Weighed::With(_)))
 }
 
 /// What was understood, each kind that there is.
@@ -90,7 +101,7 @@ pub(crate) fn facts(answer: &Answer) -> Vec<Fact> {
         );
         if !item.suggestions.is_empty() {
             line.push_str(". Perhaps: ");
-            line.push_str(&join(item.suggestions.iter().map(term)));
+            line.push_str(&join(item.suggestions.iter().take(3).map(term)));
         }
         line
     });
@@ -116,11 +127,16 @@ pub(crate) fn facts(answer: &Answer) -> Vec<Fact> {
     let passed = it.passed_over.iter();
     let passed = passed.map(|passed| format!("{} {}", passed.count, passed.reason));
     fact("Passed over", listed(passed));
-    let recorded = it.recorded_diagnoses.iter().map(|recorded| {
-        let excluded = if recorded.excluded { ", excluded" } else { "" };
-        format!("{} {}{excluded}", recorded.id, recorded.label)
-    });
-    let mut recorded = listed(recorded);
+    let mut recorded: Vec<String> = Vec::new();
+    for diagnosis in &it.recorded_diagnoses {
+        let excluded = if diagnosis.excluded { ", excluded" } else { "" };
+        let named = format!("{} {}{excluded}", diagnosis.id, diagnosis.label);
+        // Published cases say it in two places.
+        if !recorded.contains(&named) {
+            recorded.push(named);
+        }
+    }
+    let mut recorded = listed(recorded.into_iter());
     if let Some(line) = recorded.first_mut() {
         line.push_str(" - recorded in the case, not used");
     }
@@ -233,7 +249,7 @@ fn lines(items: impl ExactSizeIterator<Item = String>) -> Vec<String> {
 }
 
 /// How many more there are.
-pub(crate) fn more(count: usize) -> String {
+fn more(count: usize) -> String {
     format!(", and {count} more (--json has all)")
 }
 
@@ -316,16 +332,33 @@ pub(crate) fn panel(answer: &Answer) -> String {
 /// The versions of all that the answer rests on.
 pub(crate) fn versions(answer: &Answer) -> String {
     let it = &answer.versions;
-    let sources = it.sources.iter().map(|source| {
-        let version = source.version.as_deref().unwrap_or("not stated");
-        format!("{} {version}", source.file)
-    });
+    let mut sources: Vec<String> = Vec::new();
+    for source in &it.sources {
+        let version = source.version.as_deref().unwrap_or("of no stated version");
+        // Of an address of a release, the release.
+        let (_, version) = version.rsplit_once("releases/").unwrap_or(("", version));
+        let version = version.split('/').next().unwrap_or_default();
+        let version = version.split(" (").next().unwrap_or_default();
+        let name = match source.file.as_str() {
+            "hp.obo" | "phenotype.hpoa" | "genes_to_phenotype.txt" => "HPO",
+            "orphanet.jsonl" => "Orphanet",
+            "loinc2hpo-annotations.tsv" => "loinc2hpo",
+            mondo if mondo.starts_with("mondo") => "Mondo",
+            other => other,
+        };
+        let named = format!("{name} {version}");
+        if !sources.contains(&named) {
+            sources.push(named);
+        }
+    }
     format!(
-        "ithaca {}; model {}, fitted on {}; data: {}. Sources, licences and notices: ithaca about --data",
+        "ithaca {}; model {}, fitted on {} published cases of {} diseases; {}. Sources, licences and notices: \
+         ithaca about --data.",
         it.program,
         it.model,
-        it.model_fitted_on,
-        join(sources)
+        it.model_fitted_on.cases,
+        it.model_fitted_on.diseases,
+        join(sources.iter())
     )
 }
 
