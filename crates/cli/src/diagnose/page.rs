@@ -9,9 +9,9 @@ const MARGIN: usize = 20;
 /// Where the names of candidates begin.
 const COLUMN: usize = 39;
 /// Lines of evidence of one kind.
-const FOR: usize = 4;
-const AGAINST: usize = 3;
-const MISSING: usize = 3;
+const FOR: usize = 3;
+const AGAINST: usize = 2;
+const MISSING: usize = 2;
 /// Suggestions of one way.
 const NEXT: usize = 3;
 

@@ -275,7 +275,8 @@ pub(crate) fn ground(evidence: &Evidence) -> String {
     }
     let through = match matched.exact {
         true => String::new(),
-        false => format!("as {}: ", matched.term.label),
+        false if evidence.log_likelihood_ratio > 0.0 => format!("as {}: ", matched.term.label),
+        false => format!("only as {}: ", matched.term.label),
     };
     let background = percent(f64::from(matched.background));
     format!("{through}{frequency} have it, {background} over all diseases")
@@ -296,7 +297,7 @@ pub(crate) fn use_of(next: &Next) -> String {
         parts.push("suggested already: repeat or confirm".to_owned());
     }
     if !next.speaks_for.is_empty() {
-        let names = next.speaks_for.iter().map(|d| d.name.as_str());
+        let names = next.speaks_for.iter().take(2).map(|d| d.name.as_str());
         parts.push(format!("would speak for {}", join(names)));
     }
     if !next.loinc.is_empty() {

@@ -50,7 +50,7 @@ fn a_published_case_is_answered_by_its_findings_alone() {
     assert!(words.starts_with(STATEMENT), "{page}");
     assert_eq!(words.matches("Not a diagnosis").count(), 1, "{page}");
     assert!(
-        words.contains("Most probable by these findings: CHARGE syndrome (OMIM:214800),"),
+        words.contains("Most probable by these findings: Charge syndrome (OMIM:214800),"),
         "{page}"
     );
     assert!(words.contains("recorded in the case, not used"), "{page}");
