@@ -8,7 +8,7 @@ const STYLE: &str = "\
 @page{size:A4;margin:9mm}\
 :root{color-scheme:light}\
 *{box-sizing:border-box}\
-body{font:15px/1.4 system-ui,sans-serif;color:#111;background:#fff;max-width:68rem;margin:0 auto;padding:1rem}\
+body{font:15px/1.4 Helvetica,Arial,\"Liberation Sans\",sans-serif;color:#111;background:#fff;max-width:68rem;margin:0 auto;padding:1rem}\
 h1{font-size:1.35em;margin:.2em 0}\
 h2{font-size:1.05em;margin:.9em 0 .2em;border-bottom:1px solid #555}\
 h3{font-size:1em;margin:.4em 0 .1em}\
@@ -16,10 +16,11 @@ p{margin:.2em 0}\
 .statement{border:2px solid #111;padding:.3em .6em;font-weight:600}\
 .verdict{font-size:1.1em;font-weight:700;margin:.5em 0}\
 table{border-collapse:collapse;width:100%}\
-caption{text-align:left;font-weight:600}\
-th,td{text-align:left;vertical-align:top;padding:.1em .5em .1em 0;overflow-wrap:anywhere}\
+th,td{text-align:left;vertical-align:top;padding:.1em .5em .1em 0}\
+td p{overflow-wrap:anywhere}\
 th[scope=row]{font-weight:600}\
 thead th{border-bottom:1px solid #777;font-weight:600}\
+thead th,th[scope=rowgroup],.facts th{white-space:nowrap}\
 .number{white-space:nowrap}\
 .bar{display:block;height:.75em;min-width:1px;background:#1b4b8f;margin-top:.3em;print-color-adjust:exact;\
 -webkit-print-color-adjust:exact}\
@@ -27,11 +28,13 @@ thead th{border-bottom:1px solid #777;font-weight:600}\
 .gauge.small{width:5em}\
 .why{display:grid;grid-template-columns:repeat(auto-fit,minmax(18rem,1fr));gap:0 1.2em}\
 .small,footer{font-size:.85em}\
-@media print{body{font-size:8pt;line-height:1.25;padding:0;max-width:none}h2{margin-top:.5em}\
+@media print{body{font-size:7.5pt;line-height:1.2;padding:0;max-width:none}h2{margin-top:.4em}\
+th,td{padding:.03em .5em .03em 0}td p{margin:0}\
 .why{grid-template-columns:repeat(3,1fr)}tr,section.one{break-inside:avoid}}";
 
-/// Lines of evidence of one kind, and suggestions of one way.
-const EVIDENCE: usize = 4;
+/// Lines of evidence for a candidate; against it, and of what is missing; suggestions of one way.
+const FOR: usize = 3;
+const AGAINST: usize = 2;
 const NEXT: usize = 3;
 
 pub(crate) fn page(answer: &Answer) -> String {
@@ -75,7 +78,7 @@ pub(crate) fn page(answer: &Answer) -> String {
 
 fn understood(html: &mut Html, answer: &Answer) {
     html.element("h2", "What was understood");
-    html.raw("<table>\n<tbody>\n");
+    html.raw("<table class=\"facts\">\n<tbody>\n");
     for fact in phrases::facts(answer) {
         html.raw("<tr>");
         html.row_header(&fact.title);
@@ -117,39 +120,38 @@ fn grounds(html: &mut Html, candidate: &Candidate) {
         "h3",
         &format!("{}. {}", candidate.rank, candidate.disease.name),
     );
+    html.raw("<table class=\"small\">\n");
+    html.columns(&["Weight", "Finding", "Basis"]);
     let judged = |e: &answer::Evidence| (e.strength, e.term.label.clone(), phrases::ground(e));
-    evidence(html, "For", it.supporting.iter().map(judged));
-    evidence(html, "Against", it.opposing.iter().map(judged));
+    evidence(html, "For", FOR, it.supporting.iter().map(judged));
+    evidence(html, "Against", AGAINST, it.opposing.iter().map(judged));
     let missing = it.missing.iter();
     let missing = missing.map(|m| (m.strength, m.term.label.clone(), phrases::absence(m)));
-    evidence(html, "Missing", missing);
-    html.raw("</section>\n");
+    evidence(html, "Missing", AGAINST, missing);
+    html.raw("</table>\n</section>\n");
 }
 
 fn evidence(
     html: &mut Html,
     title: &str,
+    most: usize,
     items: impl ExactSizeIterator<Item = (Strength, String, String)>,
 ) {
     let count = items.len();
     if count == 0 {
         return;
     }
-    html.raw("<table class=\"small\">\n");
-    html.element(
-        "caption",
-        &format!("{title}: {} of {count}", count.min(EVIDENCE)),
-    );
-    html.columns(&["Weight", "Finding", "Basis"]);
-    html.raw("<tbody>\n");
-    for (strength, finding, basis) in items.take(EVIDENCE) {
+    html.raw("<tbody>\n<tr><th scope=\"rowgroup\" colspan=\"3\">");
+    html.text(&format!("{title}: {} of {count}", count.min(most)));
+    html.raw("</th></tr>\n");
+    for (strength, finding, basis) in items.take(most) {
         html.raw("<tr>");
         html.element("td", strength.word());
         html.row_header(&finding);
         html.element("td", &basis);
         html.raw("</tr>\n");
     }
-    html.raw("</tbody>\n</table>\n");
+    html.raw("</tbody>\n");
 }
 
 fn next(html: &mut Html, answer: &Answer) {

@@ -13,7 +13,7 @@ const FOR: usize = 3;
 const AGAINST: usize = 2;
 const MISSING: usize = 2;
 /// Suggestions of one way.
-const NEXT: usize = 3;
+const NEXT: usize = 2;
 
 pub(crate) fn page(answer: &Answer, colour: bool) -> String {
     let mut page = Page {
@@ -191,7 +191,7 @@ impl Page {
             [] => String::new(),
             alike => format!(
                 " (or {})",
-                phrases::join(alike.iter().take(2).map(|term| term.label.as_str()))
+                phrases::join(alike.iter().take(1).map(|term| term.label.as_str()))
             ),
         };
         let what = format!("{}{alike}: {}", next.term.label, phrases::use_of(next));
@@ -199,11 +199,17 @@ impl Page {
     }
 }
 
-/// A fraction as a bar; something never looks like nothing.
+/// A fraction as a bar, to an eighth of a column; something never looks like nothing.
 fn bar(fraction: f64, width: usize) -> String {
-    let steps = (1..=width).filter(|&step| step as f64 <= fraction * width as f64 + 0.5);
-    let full = steps.count().max(usize::from(fraction > 0.0));
-    "\u{2588}".repeat(full) + &"\u{b7}".repeat(width - full)
+    const PARTS: [&str; 8] = [
+        "", "\u{258f}", "\u{258e}", "\u{258d}", "\u{258c}", "\u{258b}", "\u{258a}", "\u{2589}",
+    ];
+    let all = width * 8;
+    let steps = (1..=all).filter(|&step| step as f64 <= fraction * all as f64 + 0.5);
+    let steps = steps.count().max(usize::from(fraction > 0.0));
+    let full = "\u{2588}".repeat(steps / 8);
+    let empty = "\u{b7}".repeat(width - steps.div_ceil(8));
+    full + PARTS[steps % 8] + &empty
 }
 
 fn weight(sign: char, strength: answer::Strength) -> String {
@@ -243,7 +249,8 @@ mod tests {
     #[test]
     fn a_bar_shows_that_there_is_something() {
         assert_eq!(bar(0.0, 4), "\u{b7}\u{b7}\u{b7}\u{b7}");
-        assert_eq!(bar(0.001, 4), "\u{2588}\u{b7}\u{b7}\u{b7}");
+        assert_eq!(bar(0.001, 4), "\u{258f}\u{b7}\u{b7}\u{b7}");
+        assert_eq!(bar(0.375, 4), "\u{2588}\u{258c}\u{b7}\u{b7}");
         assert_eq!(bar(1.5, 4), "\u{2588}\u{2588}\u{2588}\u{2588}");
     }
 }

@@ -285,7 +285,7 @@ pub(crate) fn ground(evidence: &Evidence) -> String {
 /// What a missing feature is.
 pub(crate) fn absence(missing: &Missing) -> String {
     format!(
-        "{} have it; not reported here",
+        "{} have it, not reported",
         percent(f64::from(missing.frequency))
     )
 }
