@@ -13,6 +13,7 @@ use std::{
 
 /// Crates that know no clock, entropy, network or storage.
 const PURE: &[&str] = &[
+    "answer",
     "codec",
     "consent",
     "diagnosis",
@@ -30,10 +31,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "answer",
             "api",
             "codec",
             "consensus",
             "consent",
+            "diagnosis",
+            "findings",
             "keys",
             "ledger",
             "node",
@@ -76,6 +80,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store-sim", &["store"]),
     ("store", &["keys"]),
     ("consent", &["codec", "keys"]),
+    ("answer", &["diagnosis", "findings", "ontology"]),
     (
         "findings",
         &["codec", "fhir", "json", "ontology", "phenopacket"],

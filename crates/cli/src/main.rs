@@ -13,6 +13,7 @@ mod backup;
 mod bench;
 mod config;
 mod demo;
+mod diagnose;
 mod entropy;
 mod exchange;
 mod folder;
@@ -80,6 +81,8 @@ enum Command {
     Fsck(fsck::Options),
     /// For an auditor: executes a ledger again from the genesis on, and prints a range of its blocks.
     Audit(audit::Options),
+    /// Ranks the rare diseases that a case's findings speak for, says why, and what to look for next.
+    Diagnose(diagnose::Options),
     /// Tells what this program is, and what data it knows: versions, licences, notices.
     About(about::Options),
     /// Makes an index of newer files of HPO, Orphanet, Mondo or LOINC.
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
         Command::Restore(options) => backup::restore(&options),
         Command::Fsck(options) => fsck::run(&options),
         Command::Audit(options) => audit::run(&options),
+        Command::Diagnose(options) => diagnose::run(&options),
         Command::About(options) => about::run(&options),
         Command::Ontology { command } => ontologies::run(&command),
         Command::Bench { command } => bench::run(&command),

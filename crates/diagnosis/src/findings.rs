@@ -1,11 +1,14 @@
 //! What was found in a patient, checked: known terms of the right kind, no contradictions.
 
 use ontology::{GeneIx, HpoId, Ontology, Resolved, Sex, TermIx};
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 use thiserror::Error;
 
 /// Most findings of each kind that are taken.
-pub const MAX_FINDINGS: usize = 300;
+pub const MAX_FINDINGS: usize = 5_000;
 /// Most genes that are taken.
 pub const MAX_GENES: usize = 5_000;
 
@@ -115,15 +118,21 @@ impl Findings {
         let mut notes = Vec::new();
         let observed = terms(ontology, &input.observed, &mut notes);
         let mut excluded = terms(ontology, &input.excluded, &mut notes);
-        excluded.retain(|&out| {
-            let seen = observed.iter().any(|&seen| ontology.is_a(seen, out));
+        // With thousands of findings, each with each would be too many pairs.
+        let implied: BTreeSet<TermIx> = observed
+            .iter()
+            .flat_map(|&seen| ontology.ancestors(seen))
+            .map(|&(above, _)| above)
+            .collect();
+        excluded.retain(|out| {
+            let seen = implied.contains(out);
             if seen {
-                notes.push(Note::Contradiction(ontology.term(out).id()));
+                notes.push(Note::Contradiction(ontology.term(*out).id()));
             }
             !seen
         });
         let mut tentative = terms(ontology, &input.tentative, &mut notes);
-        tentative.retain(|term| !observed.contains(term));
+        tentative.retain(|term| observed.binary_search(term).is_err());
         let onset = input.onset.and_then(|id| {
             let class = OnsetClass::of_term(id).map(|(from, _)| from);
             if class.is_none() {

@@ -213,7 +213,7 @@ fn gains(model: &Model, query: &Query, candidates: &[(u16, f64)]) -> Vec<Gain> {
                 .ancestors
                 .row(term as usize)
                 .iter()
-                .any(|(ancestor, _)| query.excluded.contains(ancestor))
+                .any(|(ancestor, _)| query.excluded.binary_search(ancestor).is_ok())
     };
     annotated
         .into_iter()

@@ -240,7 +240,7 @@ impl<'m> Session<'m> {
         let mut slots: Vec<(i32, u16)> = (0_u16..)
             .zip(&self.model.entries)
             .filter(|(_, entry)| self.gene_weight(&entry.genes) > 0.0)
-            .map(|(slot, _)| (-self.sums.sums[usize::from(slot)], slot))
+            .map(|(slot, _)| (self.sums.sums[usize::from(slot)].saturating_neg(), slot))
             .collect();
         slots.sort_unstable();
         slots.truncate(GENE_CANDIDATES);

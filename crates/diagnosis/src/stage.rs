@@ -82,7 +82,9 @@ impl Sums {
         for (sum, &ratio) in self.sums.iter_mut().zip(&*ratio) {
             // `sign` is 1 or -1: what is added is the score or its complement's successor.
             let mask = (sign - 1) >> 1;
-            *sum += (fixed(narrow(ratio)) ^ mask) - mask;
+            // Wraps, so that taking away stays exact: thousands of findings, each as telling as any
+            // can be, of one disease alone would be needed.
+            *sum = sum.wrapping_add((fixed(narrow(ratio)) ^ mask) - mask);
         }
     }
 
@@ -95,7 +97,7 @@ impl Sums {
             return Vec::new();
         };
         let bucket = |sum: i32| {
-            let below = usize::try_from((top - sum) >> 10).unwrap_or(0);
+            let below = usize::try_from(top.abs_diff(sum) >> 10).unwrap_or(BUCKETS);
             below.min(BUCKETS - 1)
         };
         let mut held = [0_usize; BUCKETS];
@@ -111,7 +113,7 @@ impl Sums {
         let near = self.sums.iter().zip(0_u16..);
         let mut near: Vec<(i32, u16)> = near
             .filter(|(sum, _)| bucket(**sum) <= last)
-            .map(|(sum, slot)| (-sum, slot))
+            .map(|(sum, slot)| (sum.saturating_neg(), slot))
             .collect();
         let at = count.min(near.len()).saturating_sub(1);
         let (_, &mut (bar, _), _) = near.select_nth_unstable(at);
@@ -247,7 +249,7 @@ impl Query {
             for &(ancestor, distance) in model.ancestors.row(term as usize) {
                 let place = &mut place_of[ancestor as usize];
                 if *place == u16::MAX {
-                    // At most MAX_FINDINGS findings with fewer than 200 ancestors each.
+                    // Each term once: HPO has some twenty thousand.
                     *place = u16::try_from(closure.len()).unwrap_or(u16::MAX);
                     closure.push(ancestor);
                 }

@@ -9,6 +9,7 @@ mod binary;
 mod cosigning;
 mod damage;
 mod demo;
+mod diagnose;
 mod full;
 mod inspection;
 mod institution;

@@ -100,12 +100,14 @@ fn too_many_are_refused_and_the_most_are_ranked() {
         .map(|&(term, _)| ONTOLOGY.term(term).id())
         .collect();
     let many = Presentation {
-        observed: all[..5_000].to_vec(),
+        observed: all[..=MAX_FINDINGS].to_vec(),
         ..Presentation::default()
     };
     assert_eq!(
         Findings::read(&ONTOLOGY, &many).expect_err("too many"),
-        Refused::TooManyFindings { given: 5_000 }
+        Refused::TooManyFindings {
+            given: MAX_FINDINGS + 1
+        }
     );
     let most = Presentation {
         observed: all[..MAX_FINDINGS].to_vec(),

@@ -35,7 +35,7 @@ const FILLING: f64 = 20_000.0;
 /// How many entries are made at a time: they are in memory until they are final.
 const PORTION: usize = 30_000;
 /// Subjects opened to see what one costs in memory.
-const OPENED: usize = 120_000;
+const OPENED: usize = 60_000;
 /// Blocks in a day of which nothing happens but the disclosure periods of every minute.
 const IDLE_BLOCKS: u64 = 8_640;
 const MINUTES: u64 = 1_440;
@@ -171,17 +171,23 @@ fn steady(
         memory(table, &format!("memory after minute {minute} of load"));
     }
     if options.minutes > 0 {
-        compartments(sites, author, table)?;
+        compartments(sites, author, per_second, table)?;
     }
     Ok(())
 }
 
 /// What the state grows by: each open compartment is in the memory of each validator.
-fn compartments(sites: &[Site], author: &mut Author<'_>, table: &mut Table) -> Result<()> {
+fn compartments(
+    sites: &[Site],
+    author: &mut Author<'_>,
+    per_second: f64,
+    table: &mut Table,
+) -> Result<()> {
     tell("opening subjects");
     let before = memory_mib().unwrap_or(0.0);
     for _ in 0..OPENED / PORTION {
-        pass(sites, author.opens(PORTION, tip(sites))?, FILLING)?;
+        // No faster than before: what waits is in memory too.
+        pass(sites, author.opens(PORTION, tip(sites))?, per_second)?;
     }
     let opened = f64::from(u32::try_from(OPENED * sites.len())?);
     let grown = (memory_mib().unwrap_or(0.0) - before) * 1_048_576.0;

@@ -1,0 +1,165 @@
+//! `ithaca diagnose`: which rare diseases the findings of a case speak for, why, and what to look for next.
+//!
+//! The answer is [`Answer`]; here it is only asked for and shown: as a page of text, as JSON, as HTML.
+
+mod html;
+mod page;
+mod phrases;
+
+use crate::ontologies;
+use answer::Answer;
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use diagnosis::{CaseCounts, Model, Weights};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, IsTerminal as _, Read, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Not a diagnosis; not for clinical use. Ends with 0 when the case could be read, also when nothing is
+/// suggested; with 1 when it could not.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The case: a GA4GH phenopacket (version 2) or a FHIR R4 resource or Bundle as JSON, or a list of
+    /// HPO ids and names, one a line. `-` reads standard input; what ends in .zst is unpacked.
+    #[arg(required_unless_present = "list", conflicts_with = "list")]
+    case: Option<PathBuf>,
+    /// The findings themselves, such as "HP:0001250, fever, no microcephaly". Other users of this machine
+    /// may see them while it runs: a file is more private.
+    #[arg(long, value_name = "FINDINGS", allow_hyphen_values = true)]
+    list: Option<String>,
+    /// Print one JSON document with everything: nothing is left out for want of room.
+    #[arg(long)]
+    json: bool,
+    /// Also write one self-contained page, readable by its owner only.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write over the page if it exists.
+    #[arg(long, requires = "html")]
+    force: bool,
+    /// Of this index file instead of the data that comes with the program.
+    #[arg(long, value_name = "FILE")]
+    index: Option<PathBuf>,
+    /// How many candidates to give.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=60))]
+    limit: u8,
+    /// Rank by the findings alone: leave out the genes that the case names.
+    #[arg(long)]
+    without_genes: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(path) = &options.html {
+        ensure_free(path, options.force)?;
+    }
+    let source = source(options)?;
+    let ontology = ontologies::open(options.index.as_deref())?;
+    let case = findings::read(&source, &ontology).context("the case was not read")?;
+    let weights =
+        Weights::shipped().context("the weights that come with the program are damaged")?;
+    let model = Model::new(&ontology, weights, &CaseCounts::default());
+    let how = answer::Options {
+        limit: usize::from(options.limit),
+        genes: !options.without_genes,
+    };
+    let answer = Answer::new(&ontology, &model, &case, &how).context("the case was not ranked")?;
+    if let Some(path) = &options.html {
+        write(path, html::page(&answer).as_bytes(), options.force)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let shown = if options.json {
+        serde_json::to_string_pretty(&answer)? + "\n"
+    } else {
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        page::page(&answer, io::stdout().is_terminal() && !no_colour)
+    };
+    print(&shown)
+}
+
+/// Prints; whoever stops reading has read enough.
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("cannot print the answer"),
+    }
+}
+
+/// The bytes of the case, never more than are read, and one more.
+fn source(options: &Options) -> Result<Vec<u8>> {
+    if let Some(list) = &options.list {
+        return Ok(list.clone().into_bytes());
+    }
+    let Some(path) = &options.case else {
+        bail!("no case: name a file, '-' for standard input, or --list");
+    };
+    if path.as_os_str() == "-" {
+        return bounded(io::stdin().lock()).context("cannot read standard input");
+    }
+    let open = || {
+        let file = File::open(path)?;
+        if path.extension().is_some_and(|e| e == "zst") {
+            bounded(zstd::Decoder::new(file)?)
+        } else {
+            bounded(file)
+        }
+    };
+    open().with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(findings::MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn ensure_free(path: &Path, force: bool) -> Result<()> {
+    ensure!(
+        force || fs::symlink_metadata(path).is_err(),
+        "{} exists: name another file, or write over it with --force",
+        path.display()
+    );
+    Ok(())
+}
+
+/// Whole under its name, or not there at all; readable by its owner only.
+fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}.part", std::process::id()));
+    let draft = PathBuf::from(draft);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(anyhow::Error::from)
+        .and_then(|()| put(&draft, path, force));
+    if force && written.is_ok() {
+        return Ok(());
+    }
+    // A second name of the page by now, or what is left of a failure.
+    let _ = fs::remove_file(&draft);
+    written
+}
+
+fn put(draft: &Path, path: &Path, force: bool) -> Result<()> {
+    if force {
+        return Ok(fs::rename(draft, path)?);
+    }
+    // Unlike a rename, a link never takes the place of a file that came meanwhile.
+    match fs::hard_link(draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => ensure_free(path, force),
+        Err(_) => {
+            // A file system without links.
+            ensure_free(path, force)?;
+            Ok(fs::rename(draft, path)?)
+        }
+        Ok(()) => Ok(()),
+    }
+}
