@@ -52,7 +52,8 @@ pub struct Grounds {
     /// What speaks against it.
     #[serde(rename = "against")]
     pub opposing: Vec<Evidence>,
-    /// Frequent features of the disease that were not reported.
+    /// Frequent features of the disease that were not reported: the heaviest, at most
+    /// [`diagnosis::MAX_MISSING`].
     pub missing: Vec<Missing>,
 }
 

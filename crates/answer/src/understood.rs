@@ -233,9 +233,19 @@ fn age(ontology: &Ontology, when: When) -> Age {
     }
 }
 
+/// The most observed findings of a case that the probabilities were fitted on.
+const MOST_FITTED: usize = 53;
+
 /// What was done to an id that its sender may not have meant, and what the engine could not take.
 fn sentences(ontology: &Ontology, case: &Case, notes: &[diagnosis::Note]) -> Vec<String> {
     let label = |ix| ontology.term(ix).label();
+    let observed = case.terms(State::Observed).count();
+    let too_many = (observed > MOST_FITTED).then(|| {
+        format!(
+            "{observed} observed findings are more than any case has that the probabilities were fitted on \
+             ({MOST_FITTED}): do not rely on them, and leave out what does not matter"
+        )
+    });
     let of_ids = case.findings.iter().filter_map(|finding| {
         let taken = label(finding.term);
         Some(match finding.note? {
@@ -264,7 +274,7 @@ fn sentences(ontology: &Ontology, case: &Case, notes: &[diagnosis::Note]) -> Vec
             N::UnknownGene(_) => return None,
         })
     });
-    of_ids.chain(of_model).collect()
+    too_many.into_iter().chain(of_ids).chain(of_model).collect()
 }
 
 const fn basis(basis: Basis) -> &'static str {

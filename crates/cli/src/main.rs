@@ -82,6 +82,9 @@ enum Command {
     /// For an auditor: executes a ledger again from the genesis on, and prints a range of its blocks.
     Audit(audit::Options),
     /// Ranks the rare diseases that a case's findings speak for, says why, and what to look for next.
+    ///
+    /// Not a diagnosis; not for clinical use. Ends with 0 when the case could be read, also when nothing is
+    /// suggested; with 1 when it could not.
     Diagnose(diagnose::Options),
     /// Tells what this program is, and what data it knows: versions, licences, notices.
     About(about::Options),

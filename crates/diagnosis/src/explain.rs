@@ -59,8 +59,8 @@ pub struct Explanation {
 
 /// Features are listed as missing from this frequency.
 const MISSING_FROM: f32 = 0.3;
-/// How many missing features are listed.
-const MAX_MISSING: usize = 12;
+/// How many missing features are listed at most: the heaviest.
+pub const MAX_MISSING: usize = 12;
 
 impl Session<'_> {
     pub(crate) fn explain(&self, query: &Query, disease: DiseaseIx) -> Explanation {

@@ -38,7 +38,7 @@ mod weights;
 
 pub use cases::{CaseCounts, CaseKey, NotStored, SHOWN_FROM_CASES, StoredCase};
 pub use differential::{Abstained, Candidate, Differential, Ranked, Ranking};
-pub use explain::{Evidence, Explanation, Match, Missing};
+pub use explain::{Evidence, Explanation, MAX_MISSING, Match, Missing};
 pub use findings::{
     Findings, GeneWeight, MAX_FINDINGS, MAX_GENES, Note, OnsetClass, Presentation, Refused,
 };

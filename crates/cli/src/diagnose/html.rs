@@ -123,11 +123,20 @@ fn grounds(html: &mut Html, candidate: &Candidate) {
     html.raw("<table class=\"small\">\n");
     html.columns(&["Weight", "Finding", "Basis"]);
     let judged = |e: &answer::Evidence| (e.strength, e.term.label.clone(), phrases::ground(e));
-    evidence(html, "For", FOR, it.supporting.iter().map(judged));
-    evidence(html, "Against", AGAINST, it.opposing.iter().map(judged));
+    let count = it.supporting.len().to_string();
+    evidence(html, "For", FOR, &count, it.supporting.iter().map(judged));
+    let count = it.opposing.len().to_string();
+    evidence(
+        html,
+        "Against",
+        AGAINST,
+        &count,
+        it.opposing.iter().map(judged),
+    );
     let missing = it.missing.iter();
     let missing = missing.map(|m| (m.strength, m.term.label.clone(), phrases::absence(m)));
-    evidence(html, "Missing", AGAINST, missing);
+    let count = phrases::missing_count(it.missing.len());
+    evidence(html, "Missing", AGAINST, &count, missing);
     html.raw("</table>\n</section>\n");
 }
 
@@ -135,14 +144,15 @@ fn evidence(
     html: &mut Html,
     title: &str,
     most: usize,
+    count: &str,
     items: impl ExactSizeIterator<Item = (Strength, String, String)>,
 ) {
-    let count = items.len();
-    if count == 0 {
+    let listed = items.len();
+    if listed == 0 {
         return;
     }
     html.raw("<tbody>\n<tr><th scope=\"rowgroup\" colspan=\"3\">");
-    html.text(&format!("{title}: {} of {count}", count.min(most)));
+    html.text(&format!("{title}: {} of {count}", listed.min(most)));
     html.raw("</th></tr>\n");
     for (strength, finding, basis) in items.take(most) {
         html.raw("<tr>");

@@ -18,8 +18,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Not a diagnosis; not for clinical use. Ends with 0 when the case could be read, also when nothing is
-/// suggested; with 1 when it could not.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The case: a GA4GH phenopacket (version 2) or a FHIR R4 resource or Bundle as JSON, or a list of
@@ -30,7 +28,7 @@ pub(crate) struct Options {
     /// may see them while it runs: a file is more private.
     #[arg(long, value_name = "FINDINGS", allow_hyphen_values = true)]
     list: Option<String>,
-    /// Print one JSON document with everything: nothing is left out for want of room.
+    /// Print one JSON document, with what has no room on the page.
     #[arg(long)]
     json: bool,
     /// Also write one self-contained page, readable by its owner only.

@@ -152,30 +152,27 @@ impl Page {
             let weight = weight('+', e.strength);
             (weight, format!("{}: {}", e.term.label, phrases::ground(e)))
         });
-        self.evidence("for", FOR, supporting);
+        let count = it.supporting.len().to_string();
+        self.evidence("for", &count, supporting.take(FOR));
         let opposing = it.opposing.iter().map(|e| {
             let weight = weight('-', e.strength);
             (weight, format!("{}: {}", e.term.label, phrases::ground(e)))
         });
-        self.evidence("against", AGAINST, opposing);
+        let count = it.opposing.len().to_string();
+        self.evidence("against", &count, opposing.take(AGAINST));
         let missing = it.missing.iter().map(|m| {
             let weight = weight('-', m.strength);
             (weight, format!("{}: {}", m.term.label, phrases::absence(m)))
         });
-        self.evidence("missing", MISSING, missing);
+        let count = phrases::missing_count(it.missing.len());
+        self.evidence("missing", &count, missing.take(MISSING));
     }
 
-    fn evidence(
-        &mut self,
-        kind: &str,
-        most: usize,
-        items: impl ExactSizeIterator<Item = (String, String)>,
-    ) {
-        let count = items.len();
-        for (at, (weight, text)) in items.take(most).enumerate() {
+    fn evidence(&mut self, kind: &str, count: &str, items: impl Iterator<Item = (String, String)>) {
+        for (at, (weight, text)) in items.enumerate() {
             let title = match at {
-                0 => format!("     {kind:<7} {count:>2}  {weight}"),
-                _ => format!("{:15}  {weight}", ""),
+                0 => format!("     {kind:<7} {count:>3}  {weight}"),
+                _ => format!("{:16}  {weight}", ""),
             };
             self.wrapped(31, &title, &text);
         }

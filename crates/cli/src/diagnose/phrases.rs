@@ -282,6 +282,16 @@ pub(crate) fn ground(evidence: &Evidence) -> String {
     format!("{through}{frequency} have it, {background} over all diseases")
 }
 
+/// How many missing features there are; the engine does not count beyond those that it lists.
+pub(crate) fn missing_count(listed: usize) -> String {
+    let more = if listed < diagnosis::MAX_MISSING {
+        ""
+    } else {
+        "+"
+    };
+    format!("{listed}{more}")
+}
+
 /// What a missing feature is.
 pub(crate) fn absence(missing: &Missing) -> String {
     format!(

@@ -314,6 +314,9 @@ fn five_thousand_findings_are_answered_and_one_more_is_refused() {
         Some(5_000)
     );
     assert_eq!(answer["candidates"].as_array().map(Vec::len), Some(10));
+    // So many were never fitted on: that is said.
+    let note = answer["understood"]["notes"][0].as_str().unwrap();
+    assert!(note.contains("do not rely on them"), "{note}");
     let sentence = piped(ids[..5_001].join("\n").as_bytes(), &[]).refused();
     assert!(sentence.contains("5000"), "{sentence}");
 }
