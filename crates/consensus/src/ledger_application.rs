@@ -311,10 +311,10 @@ impl<E: Clock, S: Store> LedgerApplication<E, S> {
         };
         let block = block.inner();
         let time_ms = block.header().time_ms;
-        if self.replica.tried(&block.id()).is_some() {
-            return self
-                .wait_for_its_time(time_ms.saturating_sub(1), time_ms)
-                .await;
+        if let Some(tried) = self.replica.tried(&block.id()) {
+            let parent_ms = tried.executed.parent().time_ms;
+            drop(tried);
+            return self.wait_for_its_time(parent_ms, time_ms).await;
         }
         let parent = match self.parent(&mut ancestors).await {
             Ok(parent) => parent,

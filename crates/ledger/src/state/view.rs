@@ -243,6 +243,11 @@ impl Executed {
         self.tip
     }
 
+    /// Where it stood before.
+    pub fn parent(&self) -> Tip {
+        self.parent
+    }
+
     /// Root of the state after this block.
     pub fn state_root(&self) -> Digest {
         self.tip.state_root
