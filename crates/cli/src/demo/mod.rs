@@ -35,7 +35,7 @@ const NOT_CLINICAL: &str =
     "Research and evaluation build. Not for clinical use; not CE-marked, not FDA-cleared.";
 
 const NOT_BUILT: [&str; 3] = [
-    "the differential diagnosis, and its updates when a finding arrives",
+    "the differential diagnosis inside the node, updated when a finding arrives (`ithaca diagnose` has it by itself)",
     "search and the rest of FHIR R4; HL7 v2, devices, VCF",
     "de-identified releases for research; the portal; single sign-on",
 ];
