@@ -162,7 +162,10 @@ impl Faults {
         if kept.faults.len() == KEPT
             && let Some(oldest) = kept.faults.pop_front()
         {
-            kept.dropped.push(oldest.key());
+            // What was never stored leaves no row: so these are never more than what is kept.
+            if kept.unstored < KEPT {
+                kept.dropped.push(oldest.key());
+            }
             kept.unstored = kept.unstored.min(KEPT - 1);
         }
         kept.faults.push_back(fault);
@@ -361,6 +364,7 @@ mod tests {
         };
         for view in 0..3 * KEPT as u64 {
             faults.keep(fault(view));
+            assert!(faults.kept().dropped.len() <= KEPT);
         }
         assert_eq!(restarted(&faults, &store), faults.all());
         assert_eq!(store.rows().len(), KEPT);

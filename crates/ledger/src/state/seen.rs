@@ -176,7 +176,7 @@ mod tests {
     }
 
     proptest! {
-        /// Blocks come and go in any order, ids come again: an id is found in the newest block that has it
+        /// Blocks come, the oldest go, ids come again: an id is found in the newest block that has it
         /// among those that are there.
         #[test]
         fn an_id_is_where_it_was_last_included(
