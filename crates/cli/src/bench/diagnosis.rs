@@ -101,14 +101,20 @@ fn bytes(mib: f64) -> u64 {
 
 /// The text of a file of cases, one JSON object a line, plain or compressed.
 fn cases(path: &Path) -> Result<String> {
-    let read = || -> std::io::Result<String> {
+    let read = || -> Result<String> {
         let (mut text, file) = (String::new(), File::open(path)?);
         if path.extension().is_some_and(|e| e == "zst") {
             let unpacked = zstd::Decoder::new(file)?;
-            unpacked.take(MAX_CASES_BYTES).read_to_string(&mut text)?;
+            unpacked
+                .take(MAX_CASES_BYTES + 1)
+                .read_to_string(&mut text)?;
         } else {
-            file.take(MAX_CASES_BYTES).read_to_string(&mut text)?;
+            file.take(MAX_CASES_BYTES + 1).read_to_string(&mut text)?;
         }
+        ensure!(
+            text.len() as u64 <= MAX_CASES_BYTES,
+            "it is larger than {MAX_CASES_BYTES} bytes"
+        );
         Ok(text)
     };
     read().with_context(|| {
@@ -172,7 +178,9 @@ fn by_hpo(scratch: &Path, ontology: &Ontology, model: &Model, cases: &[Case]) ->
         };
     }
     times.sort_by(f64::total_cmp);
-    let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len() - 1));
+    let at = |percent: usize| {
+        times.get((times.len() * percent / 100).min(times.len().saturating_sub(1)))
+    };
     Ok(Reference {
         uncited_cap3: Stratum::of(Part::Uncited, cases, &chosen, &tallies),
         query_p50_us: at(50).copied().unwrap_or(0.0),
