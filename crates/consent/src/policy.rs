@@ -222,7 +222,7 @@ impl Rule {
             self.institutions.contains(&institution)
         };
         here && self.purposes.contains(&purpose)
-            && purpose.is_grantable()
+            && !purpose.has_own_rules()
             && may_act(&self.roles, roles)
     }
 }
@@ -321,7 +321,7 @@ fn check_rule(
     if roles.is_empty() || purposes.is_empty() || no_category {
         return Err(InvalidPolicy::Empty(name.clone()));
     }
-    if let Some(purpose) = purposes.iter().find(|p| !p.is_grantable()) {
+    if let Some(purpose) = purposes.iter().find(|p| p.has_own_rules()) {
         return Err(InvalidPolicy::Purpose(name.clone(), *purpose));
     }
     professionals(format_args!("rule {name}"), roles.iter())

@@ -1,7 +1,8 @@
 //! Why data is asked for and by whom: purposes of use and roles.
 //!
 //! Purposes are concepts of the HL7 v3 value set PurposeOfUse (2.16.840.1.113883.1.11.20448, code
-//! system ActReason), spelled as there. The standard's hierarchy is used where it can only narrow:
+//! system ActReason), spelled as there; and one that it lacks, below quality improvement:
+//! [`Purpose::Dximp`]. The standard's hierarchy is used where it can only narrow:
 //! opting out of a purpose opts out of everything below it. A grant or rule permits the purposes
 //! it names and none below them: in the standard, "break the glass" and "clinical trial" stand
 //! below "treatment".
@@ -73,6 +74,9 @@ codec::codes! {
         108 => Recordmgt = "RECORDMGT",
         /// Training.
         109 => Train = "TRAIN",
+        /// Improving diagnosis for others: the case counts among those of its disease. Not of HL7's set;
+        /// only ever by a grant, which only the node itself acts on.
+        120 => Dximp = "DXIMP",
     }
 }
 
@@ -97,6 +101,7 @@ impl Purpose {
             | Self::Patsfty
             | Self::Recordmgt
             | Self::Train => Some(Self::Hoperat),
+            Self::Dximp => Some(Self::Hqualimp),
             Self::Treat
             | Self::Hresch
             | Self::Patrqt
@@ -120,6 +125,11 @@ impl Purpose {
     /// nothing a family can agree to.
     pub const fn is_grantable(self) -> bool {
         !matches!(self, Self::Btg | Self::Hsysadmin)
+    }
+
+    /// Whether no policy's rule may name this purpose, because the decision procedure has its own for it.
+    pub const fn has_own_rules(self) -> bool {
+        !self.is_grantable() || matches!(self, Self::Dximp)
     }
 
     /// What this purpose means, to follow "for" in a sentence for a family.
@@ -157,6 +167,7 @@ impl Purpose {
             Self::Patsfty => "the safety of patients",
             Self::Recordmgt => "keeping records in order",
             Self::Train => "training professionals",
+            Self::Dximp => "improving diagnosis for others, by counting among those with the same disease",
         }
     }
 }

@@ -10,9 +10,9 @@
 use crate::entries::EntryState;
 use crate::keychain::Keychain;
 use crate::layout::{
-    AUDIT, BATCHES, CONSENT_HISTORY, CONSENTS, DISCLOSURES, ENTRIES, ENTRY_QUEUE, ERASURES,
-    IDEMPOTENCY, INDEX, INDEX_GENERATIONS, NODE, OPENINGS, OUTBOX, PERIOD_SUBJECTS, PERIODS,
-    POSTINGS, RECEIPTS, RECORDS, WORKLIST, version_of,
+    AUDIT, BATCHES, CONSENT_HISTORY, CONSENTS, DERIVED, DISCLOSURES, DUE, ENTRIES, ENTRY_QUEUE,
+    ERASURES, IDEMPOTENCY, INDEX, INDEX_GENERATIONS, NODE, OPENINGS, OUTBOX, PERIOD_SUBJECTS,
+    PERIODS, POSTINGS, RECEIPTS, RECORDS, WORKLIST, version_of,
 };
 use crate::outbox::CommitmentState;
 use crate::record_meta::Parts;
@@ -30,8 +30,10 @@ use store::{Order, Range, Store, Table};
 pub const FAULTS_MAX: usize = 1_000;
 
 /// Every table of a vault.
-const TABLES: [Table; 20] = [
+const TABLES: [Table; 22] = [
     NODE,
+    DERIVED,
+    DUE,
     CONSENTS,
     CONSENT_HISTORY,
     INDEX,
@@ -244,8 +246,10 @@ fn place(table: Table, key: &[u8]) -> String {
     }
 }
 
-const BY_SUBJECT: [Table; 7] = [
+const BY_SUBJECT: [Table; 9] = [
     CONSENTS,
+    DERIVED,
+    DUE,
     CONSENT_HISTORY,
     IDEMPOTENCY,
     DISCLOSURES,
@@ -401,6 +405,8 @@ impl<S: Store> Vault<S> {
                 &keys.consent
             };
             row.open_bytes(custodian, table, key, value)?;
+        } else if table == DERIVED {
+            self.derived(&subject()?).await?;
         } else if table == DISCLOSURES || table == AUDIT {
             let keys = self.audit(&subject()?)?;
             keys.rows.open_bytes(custodian, table, key, value)?;

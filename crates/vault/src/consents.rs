@@ -5,6 +5,7 @@
 //! replaced is kept beside it, so that what stood at an earlier time can still be opened.
 
 use crate::custody::KeyKind;
+use crate::derived::due;
 use crate::entries::{EntryPurpose, Position, Signed};
 use crate::layout::{CONSENT_HISTORY, CONSENTS, ERASURES, OPENINGS, join};
 use crate::record::ClientKey;
@@ -447,7 +448,8 @@ impl<S: Store> Vault<S> {
         let sealed = compartment
             .consent
             .seal(custodian, CONSENTS, key, &row, entropy);
-        Ok(batch
+        // What may be derived depends on consent.
+        Ok(due(batch, subject, entropy)
             .expect(ERASURES, key, Expect::Absent)
             .expect(CONSENTS, key, Expect::Equals(old))
             .put(CONSENTS, key, sealed))

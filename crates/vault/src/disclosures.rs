@@ -75,53 +75,73 @@ impl<S: Store> Vault<S> {
     /// the period it is proved in.
     ///
     /// # Errors
-    /// [`Error::SubjectUnknown`] if there never was a compartment; [`Error::Invalid`];
-    /// [`Error::Busy`].
+    /// As [`Vault::disclosures_log`].
     pub async fn disclosure_log(
         &self,
         disclosure: &Disclosure,
         entropy: &mut (impl Entropy + Send),
     ) -> Result<u64, Error> {
-        if disclosure.records.len() > MAX_DISCLOSED {
+        let periods = self.disclosures_log(std::slice::from_ref(disclosure), entropy);
+        Ok(periods.await?.into_iter().next().unwrap_or_default())
+    }
+
+    /// Logs disclosures and refusals, all or none, in one durable write. Returns the period of each.
+    ///
+    /// # Errors
+    /// [`Error::SubjectUnknown`] if there never was a compartment; [`Error::Invalid`];
+    /// [`Error::Busy`]; [`crate::Conflict::Done`] if one is logged already.
+    pub async fn disclosures_log(
+        &self,
+        disclosures: &[Disclosure],
+        entropy: &mut (impl Entropy + Send),
+    ) -> Result<Vec<u64>, Error> {
+        if disclosures.iter().any(|d| d.records.len() > MAX_DISCLOSED) {
             return Err(Error::invalid("records", "at most 10000 records are named"));
         }
         let inner = self.inner();
-        let subject = disclosure.request.subject;
-        let keys = self.audit(&subject)?;
-        let own_period = disclosure.at.get() / inner.settings.period_ms;
         for _ in 0..ATTEMPTS {
             let cursor = self.period_cursor().await?;
-            let logged = LoggedDisclosure {
-                disclosure: disclosure.clone(),
-                period: own_period.max(cursor.open_from()),
-                salt: entropy_salt(entropy),
-            };
-            let key = disclosure_key(&subject, logged.period, &disclosure.id);
-            let custodian = &inner.settings.custodian;
-            let sealed = keys
-                .rows
-                .seal(custodian, DISCLOSURES, &key, &logged, entropy);
-            let batch = cursor
-                .expect(Batch::new())
-                .expect(DISCLOSURES, &key, Expect::Absent)
-                .put(DISCLOSURES, &key, sealed)
-                .put(
-                    PERIOD_SUBJECTS,
-                    period_subject_key(logged.period, &subject),
-                    Bytes::new(),
-                );
+            let mut batch = cursor.expect(Batch::new());
             // Others must not use up the room in which this institution's own care is logged.
-            let batch = match disclosure.asked {
-                Some(_) => batch.deferrable(),
-                None => batch,
-            };
+            if disclosures.iter().any(|d| d.asked.is_some()) {
+                batch = batch.deferrable();
+            }
+            let mut periods = Vec::with_capacity(disclosures.len());
+            let mut rows = Vec::with_capacity(disclosures.len());
+            for disclosure in disclosures {
+                let subject = disclosure.request.subject;
+                let keys = self.audit(&subject)?;
+                let own_period = disclosure.at.get() / inner.settings.period_ms;
+                let logged = LoggedDisclosure {
+                    disclosure: disclosure.clone(),
+                    period: own_period.max(cursor.open_from()),
+                    salt: entropy_salt(entropy),
+                };
+                let key = disclosure_key(&subject, logged.period, &disclosure.id);
+                let custodian = &inner.settings.custodian;
+                let sealed = keys
+                    .rows
+                    .seal(custodian, DISCLOSURES, &key, &logged, entropy);
+                batch = batch
+                    .expect(DISCLOSURES, &key, Expect::Absent)
+                    .put(DISCLOSURES, &key, sealed)
+                    .put(
+                        PERIOD_SUBJECTS,
+                        period_subject_key(logged.period, &subject),
+                        Bytes::new(),
+                    );
+                periods.push(logged.period);
+                rows.push(key);
+            }
             match self.commit(batch).await {
-                Ok(()) => return Ok(logged.period),
+                Ok(()) => return Ok(periods),
                 Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(error),
             }
-            if self.get(DISCLOSURES, &key).await?.is_some() {
-                return Err(crate::Conflict::Done("the disclosure is logged already").into());
+            for key in rows {
+                if self.get(DISCLOSURES, &key).await?.is_some() {
+                    return Err(crate::Conflict::Done("the disclosure is logged already").into());
+                }
             }
             self.period_cursor_reload().await?;
         }

@@ -44,11 +44,17 @@ pub(crate) const PERIODS: Table = Table::new("periods");
 pub(crate) const AUDIT: Table = Table::new("audit");
 /// kind, due time, subject, id -> empty: audit rows that somebody must act on.
 pub(crate) const WORKLIST: Table = Table::new("worklist");
+/// subject -> what the node derives from its records, sealed.
+pub(crate) const DERIVED: Table = Table::new("derived");
+/// subject -> a random mark: deriving it is due.
+pub(crate) const DUE: Table = Table::new("derive-due");
 /// name -> a row of the node.
 pub(crate) const NODE: Table = Table::new("node");
 
 /// Tables whose rows die with the compartment, by subject prefix.
-pub(crate) const OF_COMPARTMENT: [Table; 6] = [
+pub(crate) const OF_COMPARTMENT: [Table; 8] = [
+    DERIVED,
+    DUE,
     RECORDS,
     INDEX,
     IDEMPOTENCY,

@@ -8,9 +8,9 @@
 //! - [`Keychain`]: the opened keys. [`Vault`]: store and keys together, with one method for each act:
 //!   `compartment_*`, `consent_*`, `record_*`, `search`, `outbox_*`, `batch_*`, `entry_*`,
 //!   `disclosure_*`, `period_*`, `session_*`, `notice_*`, `delay_*`, `holds_*`, `erase`, `audit_*`,
-//!   `node_row*`; [`backup`] writes and restores.
+//!   `derived*`, `derive_*`, `node_row*`; [`backup`] writes and restores.
 //! - What a subject's compartment key opens: records, metadata, consent states, answers to client
-//!   keys. What its audit key opens: disclosures, sessions, notices, holds. What the node's key opens:
+//!   keys, what the node derives. What its audit key opens: disclosures, sessions, notices, holds. What the node's key opens:
 //!   outbox, entries, batches, periods (ids and salted commitments). Index postings open under a key
 //!   that changes with every erasure in their shard.
 //!
@@ -30,6 +30,7 @@ mod cache;
 pub mod check;
 mod consents;
 pub mod custody;
+mod derived;
 mod disclosures;
 mod entries;
 mod erasure;
@@ -54,6 +55,7 @@ pub use consents::{
     MAX_PENDING,
 };
 pub use custody::{Custody, CustodyError, CustodyFile, FileCustody, MemoryCustody};
+pub use derived::{DERIVED_MAX_BYTES, Derived, DerivedPut, DueMark};
 pub use disclosures::{
     Disclosure, LoggedDisclosure, MAX_DISCLOSED, Outcome, disclosures_root, map_key,
 };

@@ -6,6 +6,7 @@
 //! What must not be there yet is an expectation of the batch, so that no row is read first: only when
 //! an expectation fails is it found out why, and whether the same bytes were there already.
 
+use crate::derived::due;
 use crate::layout::{
     ERASURES, IDEMPOTENCY, INDEX, OUTBOX, RECORDS, join, queue_key, record_prefix, version_key,
     version_of,
@@ -208,6 +209,7 @@ impl<S: Store> Vault<S> {
             ),
             records: Vec::with_capacity(put.records.len()),
         };
+        draft.batch = due(draft.batch, &put.subject, entropy);
         let shard = self.shard_of(&put.subject).await?;
         let mut posted = false;
         for new in &put.records {

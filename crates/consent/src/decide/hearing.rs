@@ -291,7 +291,7 @@ impl<'a> Hearing<'a> {
             Err((1, Missing::PractitionerExcepted))
         } else if !grant.purposes.contains(&purpose) {
             Err((2, Missing::PurposeNotGranted(purpose)))
-        } else if !self.policy.shares(purpose, &actor.roles) {
+        } else if !self.may_rely(purpose) {
             Err((3, Missing::RoleNotAllowed(purpose)))
         } else if self.at < grant.from {
             Err((4, Missing::GrantNotYetValid(grant.from)))
@@ -299,6 +299,16 @@ impl<'a> Hearing<'a> {
             Err((4, Missing::GrantExpired(grant.until)))
         } else {
             Ok(())
+        }
+    }
+
+    /// Whether the asker may rely on a grant for the purpose. On one for improving diagnosis nobody but the
+    /// custodian's node: what it makes of it are counts.
+    fn may_rely(&self, purpose: Purpose) -> bool {
+        let actor = &self.request.actor;
+        match purpose {
+            Purpose::Dximp => self.inside && actor.is(Role::System),
+            _ => self.policy.shares(purpose, &actor.roles),
         }
     }
 

@@ -179,3 +179,41 @@ fn decisions() {
         rows.len()
     ));
 }
+
+#[test]
+fn a_grant_for_improving_diagnosis_is_for_the_node_alone() {
+    let agreed = |purposes: &[Purpose]| {
+        let custodian = Grantee::Institution(CUSTODIAN);
+        state(|terms| terms.grants = vec![grant(1, custodian, purposes, &[Category::Phenotype])])
+    };
+    let asked = |state: &ConsentState, role, purpose| {
+        let ask = Request {
+            partial: true,
+            ..request(actor(CUSTODIAN, 0, &[role]), purpose, Category::ALL)
+        };
+        let decision = decide(
+            &Policy::default(),
+            &Effective::of(state),
+            &ask,
+            &Facts {
+                opening: Opening::Matches,
+                ..facts(5)
+            },
+        );
+        decision.permit().map(|permit| permit.categories.clone())
+    };
+    let counted = agreed(&[Purpose::Dximp]);
+    assert_eq!(
+        asked(&counted, Role::System, Purpose::Dximp),
+        Some([Category::Phenotype].into())
+    );
+    for role in Role::ALL.iter().filter(|role| **role != Role::System) {
+        assert_eq!(asked(&counted, *role, Purpose::Dximp), None, "{role}");
+    }
+    // Nothing else stands for it: no grant for another purpose, and no rule of a policy.
+    let other = agreed(&[Purpose::Hqualimp, Purpose::Hoperat]);
+    assert_eq!(asked(&other, Role::System, Purpose::Dximp), None);
+    let mut policy = Policy::default();
+    policy.care[0].purposes.insert(Purpose::Dximp);
+    assert!(policy.validate().is_err());
+}

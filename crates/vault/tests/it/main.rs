@@ -8,6 +8,7 @@ mod audit;
 mod backups;
 mod check;
 mod cost;
+mod deriving;
 mod disk;
 mod erasure;
 mod golden;
