@@ -167,7 +167,9 @@ impl Purpose {
             Self::Patsfty => "the safety of patients",
             Self::Recordmgt => "keeping records in order",
             Self::Train => "training professionals",
-            Self::Dximp => "improving diagnosis for others, by counting among those with the same disease",
+            Self::Dximp => {
+                "improving diagnosis for others, by counting among those with the same disease"
+            }
         }
     }
 }

@@ -99,18 +99,19 @@ const DISCLOSURES_ROOT: &str = "c16262692c5023143aabf20c673c758b97ee8fd2fe9deabd
 const CONTROL: &str = "a20182a201000201a30102020203030204";
 const MANIFEST: &str = "a601010250070707070707070707070707070707070301040205030658200404040404040404040404040404040404040404040404040404040404040404";
 const AT_REST: &str = "\
-consents af6adfba19e7bd67
-disclosures 3a46c8996c381756
-entries 5fd96e7456ac0a84
-entry-queue f5c843fc9c7709e2
-idempotency fd678a5345761aab
-index c9688f08e6777397
-node 1a9f9908e594fcd5
-outbox 9b9b9d8a19aa49d3
+consents 865cf66ac380ca3e
+derive-due d1ca11d498d47a20
+disclosures 6f6ec0048af8daba
+entries 7457ab1ac275f6fd
+entry-queue 2f920964a7f69288
+idempotency 6b0401d9398d9b67
+index 2b186609e904bc4f
+node 0faa2c1898cbe9fb
+outbox cadbf4d33310dee0
 period-subjects 9f8b3c76e9062af3
-periods 9340d5c8e97d5202
-postings 9f5efdb55605e41b
-records 56e6826e1a6cb464
+periods cc635616a1d6589a
+postings 4a74a794979d5b58
+records 9888dd8cdf005845
 key-tables/01.1 1f77e7b434ea7644
 key-tables/audit-01.1 98611eb709d87e8a
 custody/root.key c27c65526757eabb
