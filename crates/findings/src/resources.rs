@@ -51,9 +51,9 @@ pub(crate) fn read_resources(resources: &[&Resource<'_>], about: &About, case: &
 pub(crate) struct Current<'r, 'a>(Vec<Vec<&'r Resource<'a>>>);
 
 impl<'r, 'a> Current<'r, 'a> {
-    /// In the order of the sources. What came again is left out: older versions, what stands later
-    /// in the same document as often as it does, and in another document the same bytes. Of
-    /// documents that differ without saying which is newer, each counts.
+    /// In the order of the sources. Of a resource that came again its older versions are left out;
+    /// of those that none is newer than, within a document all but the last, and between documents
+    /// those of the same bytes. What differs between documents then counts each time.
     pub(crate) fn of(documents: &'r [Document<'a>], resolver: &mut Resolver<'_>) -> Self {
         let places = documents.iter().enumerate().flat_map(|(at, document)| {
             let resources = document.resources().iter().enumerate();
