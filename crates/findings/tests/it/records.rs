@@ -5,8 +5,8 @@ use crate::laboratory::interpreted;
 use crate::resources::{HPO, bundle, condition};
 use crate::{ONTOLOGY, id, of};
 use findings::{
-    Basis, Case, Decision, Document, Error, Format, LeftOut, MAX_DOCUMENTS, MAX_GENES, Place,
-    State, When, Why,
+    Basis, Case, Decision, Document, Error, Format, LeftOut, MAX_DOCUMENTS, MAX_DOCUMENTS_BYTES,
+    MAX_FINDINGS, MAX_GENES, Place, State, When, Why,
 };
 use ontology::Sex;
 use proptest::prelude::*;
@@ -568,6 +568,38 @@ fn genes_of_all_documents_are_bounded_together() {
     let error = try_all(&numbered([genes(0), genes(MAX_GENES)])).unwrap_err();
     let given = MAX_GENES + 2;
     assert_eq!(error, Error::TooManyGenes { given });
+}
+
+#[test]
+fn findings_and_bytes_of_all_documents_are_bounded_together() {
+    let root = ONTOLOGY.roots().phenotypic_abnormality;
+    let below = ONTOLOGY.descendants(root).iter().map(|&(term, _)| id(term));
+    let terms: Vec<String> = below.take(MAX_FINDINGS + 1).collect();
+    let terms: Vec<&str> = terms.iter().map(String::as_str).collect();
+    let (first, second) = terms.split_at(MAX_FINDINGS / 2);
+    // Excluded, so that none is a kind of another that is there.
+    let packets = |second: &[&str]| {
+        let excluded = |terms: &[&str]| -> Vec<String> {
+            terms.iter().map(|term| format!("!{term}")).collect()
+        };
+        let halves = [excluded(first), excluded(second)];
+        let halves = halves.iter().map(|half| {
+            let half: Vec<&str> = half.iter().map(String::as_str).collect();
+            packet(&half)
+        });
+        numbered(halves)
+    };
+    let most = read_all(&packets(&second[1..]));
+    assert_eq!(most.findings.len(), MAX_FINDINGS);
+    let error = try_all(&packets(second)).unwrap_err();
+    let given = MAX_FINDINGS + 1;
+    assert_eq!(error, Error::TooManyFindings { given });
+    let space = vec![0; MAX_DOCUMENTS_BYTES / 4];
+    let five: Records = (0..5).map(|at| (at.to_string(), space.clone())).collect();
+    let limit = MAX_DOCUMENTS_BYTES;
+    assert_eq!(try_all(&five).unwrap_err(), Error::TooLarge { limit });
+    let four = read_all(&five[..4]);
+    assert_eq!(four.left_out.get(&LeftOut::Unreadable), Some(&4));
 }
 
 #[test]
