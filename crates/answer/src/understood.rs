@@ -9,7 +9,7 @@ use serde::Serialize;
 /// What was understood of a case.
 #[derive(Serialize)]
 pub struct Understood {
-    /// `phenopacket`, `fhir` or `list`.
+    /// `phenopacket`, `fhir`, `list` or `records`.
     pub format: &'static str,
     /// `female` or `male`, where it is known to be one.
     pub sex: Option<&'static str>,
@@ -162,6 +162,7 @@ pub(crate) fn of(
             Format::Phenopacket => "phenopacket",
             Format::Fhir => "fhir",
             Format::List => "list",
+            Format::Records => "records",
         },
         sex: case.sex.map(|sex| match sex {
             Sex::Female => "female",
@@ -319,5 +320,8 @@ const fn left_out(why: LeftOut) -> &'static str {
         LeftOut::NotMapped => "laboratory results that say nothing in terms of HPO",
         LeftOut::UnknownModifier => "modifiers that are none of HPO's",
         LeftOut::NotListed => "not understood, beyond those that are listed",
+        LeftOut::Unreadable => "documents that are damaged or of no format that is read",
+        LeftOut::SexDiffers => "statements of the sex, which disagree, so none counts",
+        LeftOut::BirthDiffers => "dates of birth, which disagree, so none counts",
     }
 }

@@ -5,6 +5,7 @@ use ontology::{GeneIx, HpoId, Sex, TermIx};
 use phenopacket::{Pathogenicity, Progress, Status};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// How a case was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Format {
     /// onset term), `sex: female` and `gene: ABC, DEF` have lines of their own. Lines that start
     /// with `#` are passed over.
     List,
+    /// Several documents of one person, each a phenopacket, FHIR, or a projection of one of them.
+    Records,
 }
 
 /// A case. Terms are of the ontology that it was read with. `Debug` shows nothing of the person.
@@ -35,9 +38,11 @@ pub struct Case {
     pub findings: Vec<Finding>,
     /// The person's sex, where it is known to be female or male.
     pub sex: Option<Sex>,
-    /// Age at the last examination; of FHIR, at the newest dated Observation or Condition.
+    /// Age at the last examination; of FHIR, at the newest dated Observation or Condition. Of
+    /// several documents the greatest.
     pub age: Option<When>,
-    /// When the illness began: as it is stated of the illness, else of its first observed finding.
+    /// When the illness began: the earliest that is stated of the illness, else of its first
+    /// observed finding.
     pub onset: Option<When>,
     /// Genes under suspicion, each once; those rejected are not among them.
     pub genes: Vec<CandidateGene>,
@@ -134,6 +139,18 @@ pub enum Place {
     Item(&'static str, usize),
     /// A resource of FHIR: its type and its id, empty if it has none.
     Resource(&'static str, String),
+    /// A place in one of several documents, which has a name.
+    Within(Arc<str>, Box<Self>),
+}
+
+impl Place {
+    /// The name of the document, where there are several.
+    pub fn document(&self) -> Option<&str> {
+        match self {
+            Self::Within(document, _) => Some(document),
+            Self::Line(_) | Self::Item(..) | Self::Resource(..) => None,
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -143,6 +160,7 @@ impl fmt::Display for Place {
             Self::Item(name, position) => write!(f, "{name}[{position}]"),
             Self::Resource(kind, id) if id.is_empty() => f.write_str(kind),
             Self::Resource(kind, id) => write!(f, "{kind}/{id}"),
+            Self::Within(document, place) => write!(f, "{document}: {place}"),
         }
     }
 }
@@ -323,6 +341,12 @@ pub enum LeftOut {
     UnknownModifier,
     /// Not understood like those in `unresolved`, beyond the number that is listed.
     NotListed,
+    /// A document, one of several, that is damaged or of no format that is read.
+    Unreadable,
+    /// What several documents say of the person's sex, when they disagree.
+    SexDiffers,
+    /// What several documents say of the day of birth, when they disagree.
+    BirthDiffers,
 }
 
 macro_rules! redacted {

@@ -1,6 +1,6 @@
 //! Why a case is not read at all.
 
-use crate::{MAX_FINDINGS, MAX_GENES, MAX_LIST_BYTES};
+use crate::{MAX_DOCUMENTS, MAX_FINDINGS, MAX_GENES, MAX_LIST_BYTES};
 
 /// What is wrong, where, and what to do, in one sentence; never a value of the input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,15 @@ pub enum Error {
     TooLarge {
         /// The limit.
         limit: usize,
+    },
+    /// More documents than a case may have.
+    #[error(
+        "the case has {given} documents, and at most {MAX_DOCUMENTS} are read; send those that \
+         matter"
+    )]
+    TooManyDocuments {
+        /// How many.
+        given: usize,
     },
     /// A JSON list.
     #[error(

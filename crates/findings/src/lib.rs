@@ -3,6 +3,7 @@
 //! - In: bytes, and the [`Ontology`] that knows the terms. Out: a [`Case`]: each term once, observed
 //!   or excluded, on what basis and from which sources; age, sex, onset, genes and variants; what was
 //!   not understood, with suggestions; and what contradicts itself, with how it was decided.
+//! - A case is one document ([`read`]) or many of one person ([`read_all`]).
 //! - The format is told by the content, not by a name ([`Format`]): what starts with `{` is a
 //!   FHIR R4 resource or Bundle if it has a `resourceType`, and otherwise a GA4GH phenopacket v2;
 //!   all else is a plain list (its rules stand at [`Format::List`]).
@@ -21,7 +22,10 @@
 //! keeps nothing.
 
 mod case;
+mod document;
 mod error;
+mod gather;
+mod genes;
 mod laboratory;
 mod list;
 mod merge;
@@ -39,6 +43,7 @@ pub use phenopacket::{Pathogenicity, Progress, Status};
 pub use time::{Day, When};
 
 use ontology::Ontology;
+use std::fmt;
 
 /// The largest input, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -53,32 +58,63 @@ pub const MAX_SOURCES: usize = 32;
 /// The most suggestions for one item that was not understood.
 pub const MAX_SUGGESTIONS: usize = 5;
 
-/// Reads a case of any [`Format`].
+/// The most documents of a case.
+pub const MAX_DOCUMENTS: usize = 10_000;
+/// The most bytes that the documents of a case may have together.
+pub const MAX_DOCUMENTS_BYTES: usize = 4 * MAX_BYTES;
+
+/// Reads a case that is one document, of any [`Format`] but [`Format::Records`].
 pub fn read(source: &[u8], ontology: &Ontology) -> Result<Case, Error> {
-    if source.len() > MAX_BYTES {
-        return Err(Error::TooLarge { limit: MAX_BYTES });
-    }
-    match source.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => Err(Error::Empty),
-        Some(b'{') => read_json(source, ontology),
-        Some(b'[') => Err(Error::JsonList),
-        Some(_) => list::read(source, ontology),
+    let document = document::Document::only(source)?;
+    let format = document.format();
+    gather::case_of(&[document], format, ontology)
+}
+
+/// One of several documents of a person: a phenopacket, a FHIR resource or Bundle, or a projection
+/// of one of them ([`phenopacket::Parsed::select`], [`fhir::Parsed::select`]). `Debug` shows nothing
+/// of it.
+#[derive(Clone, Copy)]
+pub struct Document<'a> {
+    /// Names it in the [`Place`] of what it says, such as a record's id.
+    pub name: &'a str,
+    /// The document.
+    pub bytes: &'a [u8],
+}
+
+impl fmt::Debug for Document<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Document(<redacted>)")
     }
 }
 
-fn read_json(source: &[u8], ontology: &Ontology) -> Result<Case, Error> {
-    const NAME: &[u8] = b"\"resourceType\"";
-    if source.windows(NAME.len()).any(|window| window == NAME) {
-        let limits = fhir::Limits {
-            size_bytes: MAX_BYTES,
-            ..fhir::Limits::default()
-        };
-        match fhir::resources(source, &limits) {
-            // The name stands deeper in the document: it may be a phenopacket after all.
-            Err(fhir::Error::NoResourceType(place)) if place.path() == "$" => {}
-            Err(error) => return Err(error.into()),
-            Ok(resources) => return resources::read(&resources, ontology),
-        }
+/// Reads documents of one person, for which the caller vouches, into one case
+/// ([`Format::Records`]). None at all are a case without findings.
+///
+/// - They are read as one: a value of one document confirms one of another, and the birth date and
+///   sex of one serve all. What the documents say of both is in the case unless they disagree
+///   ([`LeftOut::SexDiffers`], [`LeftOut::BirthDiffers`]).
+/// - They are read in the order of their names (of the same name: of their bytes), so that the order
+///   in which they are given does not matter.
+/// - One that is damaged or of no such format, also a plain list, is counted
+///   ([`LeftOut::Unreadable`]) and stops nothing. A JSON object that says nothing of what is read is
+///   passed over: a projection without codes looks like that.
+///
+/// Errors: more documents, bytes, findings or genes than a case may have.
+pub fn read_all(documents: &[Document<'_>], ontology: &Ontology) -> Result<Case, Error> {
+    if documents.len() > MAX_DOCUMENTS {
+        let given = documents.len();
+        return Err(Error::TooManyDocuments { given });
     }
-    packet::read(source, ontology)
+    let sizes = documents.iter().map(|document| document.bytes.len());
+    if sizes.sum::<usize>() > MAX_DOCUMENTS_BYTES {
+        let limit = MAX_DOCUMENTS_BYTES;
+        return Err(Error::TooLarge { limit });
+    }
+    let mut ordered = documents.to_vec();
+    ordered.sort_unstable_by_key(|document| (document.name, document.bytes));
+    let documents: Vec<_> = ordered
+        .iter()
+        .map(|document| document::Document::named(document.name, document.bytes))
+        .collect();
+    gather::case_of(&documents, Format::Records, ontology)
 }

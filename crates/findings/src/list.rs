@@ -1,12 +1,12 @@
-//! A case as a plain list of ids and names. Its rules stand at [`Format::List`].
+//! A case as a plain list of ids and names. Its rules stand at [`crate::Format::List`].
 
-use crate::case::{CandidateGene, Case, Format, Note, Place, Source, Why};
-use crate::merge::{Said, Statement, merge};
-use crate::packet::{add_gene, first_onset};
-use crate::resolve::{Given, Resolver, clip, hpo_id};
+use crate::case::{CandidateGene, Note, Place, Source, Why};
+use crate::gather::Gathered;
+use crate::merge::{Said, Statement};
+use crate::resolve::{Given, clip, hpo_id};
 use crate::time::{When, class, spoken_days};
 use crate::{Error, MAX_FINDINGS, MAX_GENES, MAX_LIST_BYTES};
-use ontology::{HpoId, Ontology, Sex, TermIx};
+use ontology::{HpoId, Sex, TermIx};
 use phenopacket::{Pathogenicity, Status};
 
 /// How many pieces between commas may belong to one name.
@@ -20,38 +20,16 @@ const TRAILS: [char; 5] = ['-', '+', '!', ':', '\u{2013}'];
 /// The words that may stand before what is absent.
 const NEGATIONS: [&str; 3] = ["no ", "not ", "without "];
 
-pub(crate) fn read(source: &[u8], ontology: &Ontology) -> Result<Case, Error> {
+pub(crate) fn read(source: &[u8], case: &mut Gathered<'_>) -> Result<(), Error> {
     if source.len() > MAX_LIST_BYTES {
         return Err(Error::ListTooLarge);
     }
     let text = text(source)?;
-    let mut list = List {
-        resolver: Resolver::new(ontology),
-        statements: Vec::new(),
-        items: 0,
-        sex: None,
-        age: None,
-        onset: None,
-        genes: Vec::new(),
-    };
+    let mut list = List { case, items: 0 };
     for (line, text) in text.lines().enumerate() {
         list.line(text.trim(), line + 1)?;
     }
-    let (findings, contradictions) = merge(list.statements, ontology)?;
-    let (unresolved, left_out) = list.resolver.finish();
-    Ok(Case {
-        format: Format::List,
-        sex: list.sex,
-        age: list.age,
-        onset: list.onset.or_else(|| first_onset(&findings, ontology)),
-        findings,
-        genes: list.genes,
-        variants: Vec::new(),
-        recorded_diagnoses: Vec::new(),
-        unresolved,
-        contradictions,
-        left_out,
-    })
+    Ok(())
 }
 
 /// The input as text; a byte order mark is passed over.
@@ -70,17 +48,12 @@ fn text(source: &[u8]) -> Result<&str, Error> {
     }
 }
 
-struct List<'o> {
-    resolver: Resolver<'o>,
-    statements: Vec<Statement>,
+struct List<'g, 'o> {
+    case: &'g mut Gathered<'o>,
     items: usize,
-    sex: Option<Sex>,
-    age: Option<When>,
-    onset: Option<When>,
-    genes: Vec<CandidateGene>,
 }
 
-impl List<'_> {
+impl List<'_, '_> {
     fn line(&mut self, text: &str, line: usize) -> Result<(), Error> {
         if text.is_empty() || text.starts_with('#') {
             return Ok(());
@@ -113,7 +86,7 @@ impl List<'_> {
             let first = ends.first().copied().unwrap_or(rest.len());
             let whole = ends.iter().rev().copied().find(|&end| {
                 let (_, item) = negation(unquoted(rest.get(..end).unwrap_or_default()));
-                end == first || !self.resolver.ontology.named(item).is_empty()
+                end == first || !self.case.resolver.ontology.named(item).is_empty()
             });
             let (item, tail) = rest.split_at(whole.unwrap_or(first));
             self.count(line)?;
@@ -135,7 +108,7 @@ impl List<'_> {
         let item = item.strip_prefix('+').unwrap_or(item).trim_start();
         // A name that begins like a negation in words ("No speech") is that name.
         let is_signed = item.starts_with(SIGNS);
-        let whole = self.resolver.ontology.named(item);
+        let whole = self.case.resolver.ontology.named(item);
         let (excluded, bare) = match is_signed || whole.is_empty() {
             true => negation(item),
             false => (false, item),
@@ -155,18 +128,20 @@ impl List<'_> {
         };
         if let Some(why) = unclear {
             let (ids, name) = ids_and_name(bare.trim_matches(|c: char| !c.is_alphanumeric()));
-            let known = ids.first().map(|&id| self.resolver.ontology.resolve(id));
+            let known = ids
+                .first()
+                .map(|&id| self.case.resolver.ontology.resolve(id));
             let suggestions = match known.and_then(|known| known.term()) {
                 Some(term) => vec![term],
-                None => self.resolver.search(&name),
+                None => self.case.resolver.search(&name),
             };
-            self.resolver.report(given, why, suggestions);
+            self.case.resolver.report(given, why, suggestions);
             return Ok(());
         }
         let (ids, name) = ids_and_name(bare);
         match ids.as_slice() {
             [] => {
-                let term = self.resolver.name(bare, given);
+                let term = self.case.resolver.name(bare, given);
                 self.state(term.map(|term| (term, None)), given);
             }
             [id] => self.identified(*id, &name, given),
@@ -183,8 +158,9 @@ impl List<'_> {
                     self.identified(id, "", given);
                 }
                 if !name.is_empty() {
-                    let suggestions = self.resolver.search(&name);
-                    self.resolver
+                    let suggestions = self.case.resolver.search(&name);
+                    self.case
+                        .resolver
                         .report(given, Why::IdAndNameDiffer, suggestions);
                 }
             }
@@ -194,15 +170,16 @@ impl List<'_> {
 
     /// An id, with a name beside it or none.
     fn identified(&mut self, id: HpoId, name: &str, given: Given<'_>) {
-        let Some((term, note)) = self.resolver.id(id, name, given) else {
+        let Some((term, note)) = self.case.resolver.id(id, name, given) else {
             return;
         };
-        let named = self.resolver.ontology.named(name);
+        let named = self.case.resolver.ontology.named(name);
         if !name.is_empty() && !named.contains(&term) {
             let mut suggestions = vec![term];
-            suggestions.extend(self.resolver.search(name));
+            suggestions.extend(self.case.resolver.search(name));
             suggestions.dedup();
             return self
+                .case
                 .resolver
                 .report(given, Why::IdAndNameDiffer, suggestions);
         }
@@ -213,7 +190,7 @@ impl List<'_> {
         let Some((term, note)) = found else {
             return;
         };
-        self.statements.push(Statement {
+        self.case.statements.push(Statement {
             term,
             said: if given.excluded {
                 Said::Excluded
@@ -233,14 +210,16 @@ impl List<'_> {
 
     fn age(&mut self, answer: &str, text: &str, place: &Place) -> Result<(), Error> {
         match spoken_days(answer).and_then(When::age) {
-            Some(age) if self.age.is_none_or(|known| known == age) => self.age = Some(age),
+            Some(age) if self.case.age.is_none_or(|known| known == age) => {
+                self.case.age = Some(age)
+            }
             _ => self.no_answer(text, place),
         }
         Ok(())
     }
 
     fn onset(&mut self, answer: &str, text: &str, place: &Place) -> Result<(), Error> {
-        let ontology = self.resolver.ontology;
+        let ontology = self.case.resolver.ontology;
         let by_id = || ontology.resolve(hpo_id(answer)?).term();
         let by_name = || match ontology.named(answer).as_slice() {
             [only] => Some(*only),
@@ -258,8 +237,8 @@ impl List<'_> {
         let age = spoken_days(answer).and_then(When::age);
         let onset = age.or_else(|| class(term()?, ontology));
         match onset {
-            Some(onset) if self.onset.is_none_or(|known| known == onset) => {
-                self.onset = Some(onset);
+            Some(onset) if self.case.onset.is_none_or(|known| known == onset) => {
+                self.case.onset = Some(onset);
             }
             _ => self.no_answer(text, place),
         }
@@ -274,7 +253,9 @@ impl List<'_> {
             _ => None,
         };
         match sex {
-            Some(sex) if self.sex.is_none_or(|known| known == sex) => self.sex = Some(sex),
+            Some(sex) if self.case.sex.is_none_or(|known| known == sex) => {
+                self.case.sex = Some(sex)
+            }
             _ => self.no_answer(text, place),
         }
         Ok(())
@@ -286,19 +267,21 @@ impl List<'_> {
             excluded: false,
             place,
         };
-        self.resolver.report(given, Why::NotAnAnswer, Vec::new());
+        self.case
+            .resolver
+            .report(given, Why::NotAnAnswer, Vec::new());
     }
 
     fn genes(&mut self, answer: &str, place: &Place) -> Result<(), Error> {
         let symbols = answer.split([',', ';', ' ', '\t']);
         for symbol in symbols.filter(|symbol| !symbol.is_empty()) {
-            if self.genes.len() == MAX_GENES {
+            if self.case.genes.len() == MAX_GENES {
                 let given = MAX_GENES + 1;
                 return Err(Error::TooManyGenes { given });
             }
             let is_id = symbol.contains(':');
             let (symbol, id) = if is_id { ("", symbol) } else { (symbol, "") };
-            let gene = self.resolver.gene(symbol, id, place);
+            let gene = self.case.resolver.gene(symbol, id, place);
             let new = CandidateGene {
                 symbol: clip(symbol),
                 id: clip(id),
@@ -307,7 +290,7 @@ impl List<'_> {
                 pathogenicity: Pathogenicity::NotProvided,
                 place: place.clone(),
             };
-            add_gene(&mut self.genes, new);
+            self.case.genes.add(new);
         }
         Ok(())
     }

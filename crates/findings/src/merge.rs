@@ -77,7 +77,7 @@ pub(crate) fn merge(
     let mut findings = Vec::with_capacity(groups.len());
     for group in &groups {
         let confirmed = group.first().is_some_and(|s| implied.contains(&s.term));
-        findings.extend(decide(group, confirmed, &mut contradictions));
+        findings.extend(decide(group, confirmed, ontology, &mut contradictions));
     }
     settle_wider(&mut findings, ontology, &mut contradictions);
     Ok((findings, contradictions))
@@ -87,6 +87,7 @@ pub(crate) fn merge(
 fn decide(
     group: &[Statement],
     confirmed: bool,
+    ontology: &Ontology,
     contradictions: &mut Vec<Contradiction>,
 ) -> Option<Finding> {
     let term = group.first()?.term;
@@ -109,7 +110,7 @@ fn decide(
     }
     if positive.is_empty() {
         let (state, basis) = absent(&negative);
-        return Some(finding(term, state, basis, &negative));
+        return Some(finding(term, state, basis, &negative, ontology));
     }
     let (state, basis) = present(&positive, confirmed);
     if !negative.is_empty() {
@@ -119,7 +120,7 @@ fn decide(
         };
         contradict(decision, negative);
     }
-    Some(finding(term, state, basis, &positive))
+    Some(finding(term, state, basis, &positive, ontology))
 }
 
 fn present(positive: &[&Statement], confirmed: bool) -> (State, Basis) {
@@ -211,12 +212,15 @@ fn observed(group: &[Statement]) -> Vec<&Statement> {
 /// Whether a refutation is surely later than everybody who saw it.
 fn is_retracted(group: &[Statement]) -> bool {
     let observed = observed(group);
-    let later_than_all = |refuted: Day| {
-        let earlier = |s: &&Statement| s.source.date.is_some_and(|d| refuted.is_surely_after(d));
-        observed.iter().all(earlier)
+    let days: Option<Vec<Day>> = observed.iter().map(|s| s.source.date).collect();
+    // Later than the one that ends last is later than all.
+    let Some(latest) = days.and_then(|days| days.into_iter().max_by_key(|day| day.last())) else {
+        return false;
     };
     let refuted = group.iter().filter(|s| s.said == Said::Refuted);
-    !observed.is_empty() && refuted.filter_map(|s| s.source.date).any(later_than_all)
+    refuted
+        .filter_map(|s| s.source.date)
+        .any(|day| day.is_surely_after(latest))
 }
 
 /// Whether two of the statements are surely of different days.
@@ -233,7 +237,13 @@ fn is_repeated(statements: &[&Statement], said: Said) -> bool {
         .is_some_and(|(earliest, latest)| latest.is_surely_after(earliest))
 }
 
-fn finding(term: TermIx, state: State, basis: Basis, of: &[&Statement]) -> Finding {
+fn finding(
+    term: TermIx,
+    state: State,
+    basis: Basis,
+    of: &[&Statement],
+    ontology: &Ontology,
+) -> Finding {
     let mut modifiers: Vec<TermIx> = of.iter().flat_map(|s| s.modifiers.clone()).collect();
     modifiers.sort_unstable();
     modifiers.dedup();
@@ -245,13 +255,25 @@ fn finding(term: TermIx, state: State, basis: Basis, of: &[&Statement]) -> Findi
         term,
         state,
         basis,
-        onset: of.iter().find_map(|s| s.onset),
+        onset: onset(of, ontology),
         modifiers,
         as_given: first.map_or_else(String::new, |s| s.as_given.clone()),
         note: of.iter().find_map(|s| s.note),
         sources: sources(of),
         source_count: of.len(),
     }
+}
+
+/// Of one document the onset that it states first; of several documents the earliest of these.
+fn onset(of: &[&Statement], ontology: &Ontology) -> Option<When> {
+    let stated = of
+        .iter()
+        .filter_map(|s| Some((s.source.place.document(), s.onset?)));
+    let mut stated: Vec<(Option<&str>, When)> = stated.collect();
+    // The statements of a document stand together.
+    stated.dedup_by_key(|(document, _)| *document);
+    let onsets = stated.into_iter().map(|(_, onset)| onset);
+    onsets.min_by_key(|onset| onset.order(ontology))
 }
 
 /// Newest first, undated last, otherwise in the order given.

@@ -1,77 +1,54 @@
 //! A case as a GA4GH phenopacket.
 
-use crate::case::{CandidateGene, Case, Format, Place, RecordedDiagnosis, Source, Variant, Why};
-use crate::merge::{Said, Statement, merge};
-use crate::resolve::{Given, Resolver, clip, hpo_id};
+use crate::case::{CandidateGene, Place, RecordedDiagnosis, Source, Variant, Why};
+use crate::gather::Gathered;
+use crate::merge::{Said, Statement};
+use crate::resolve::{Given, clip, hpo_id};
 use crate::time::{Day, When, age_on, class, duration_days};
-use crate::{Error, MAX_BYTES, MAX_FINDINGS, MAX_GENES};
+use crate::{Error, MAX_FINDINGS, MAX_GENES};
 use ontology::{Ontology, TermIx};
-use phenopacket::{Coded, Limits, Parsed, Pathogenicity, Progress, Status, Time};
+use phenopacket::{Coded, Parsed, Pathogenicity, Progress, Status, Time};
 
-pub(crate) fn read(source: &[u8], ontology: &Ontology) -> Result<Case, Error> {
-    let limits = Limits {
-        size_bytes: MAX_BYTES,
-        ..Limits::default()
-    };
-    let packet = Parsed::parse_within(source, &limits)?;
+pub(crate) fn read(packet: &Parsed<'_>, case: &mut Gathered<'_>) -> Result<(), Error> {
     let given = packet.findings();
     if given.len() > MAX_FINDINGS {
         let given = given.len();
         return Err(Error::TooManyFindings { given });
     }
-    let mut resolver = Resolver::new(ontology);
-    let subject = packet.subject();
-    let born = subject
-        .as_ref()
-        .and_then(|s| Day::parse(s.born.as_deref()?));
-    let clock = Clock { born, ontology };
-    let statements = given
-        .iter()
-        .enumerate()
-        .filter_map(|(position, finding)| statement(position, finding, &clock, &mut resolver))
-        .collect();
-    let (findings, contradictions) = merge(statements, ontology)?;
+    let clock = Clock {
+        born: case.born,
+        ontology: case.resolver.ontology,
+    };
+    for (position, finding) in given.iter().enumerate() {
+        let statement = statement(position, finding, &clock, case);
+        case.statements.extend(statement);
+    }
     let diseases = packet.diseases();
     let of_illness = diseases.iter().filter(|d| !d.excluded);
-    let of_illness = clock.earliest(of_illness.filter_map(|d| clock.time(d.onset.as_ref()?)));
-    let (genes, variants) = genes(&packet, &mut resolver)?;
-    let last_encounter = subject.as_ref().and_then(|s| s.last_encounter.as_ref());
-    let (unresolved, left_out) = resolver.finish();
-    Ok(Case {
-        format: Format::Phenopacket,
-        sex: match subject.as_ref().map(|s| s.sex) {
-            Some(phenopacket::Sex::Female) => Some(ontology::Sex::Female),
-            Some(phenopacket::Sex::Male) => Some(ontology::Sex::Male),
-            _ => None,
-        },
-        age: last_encounter.and_then(|time| clock.time(time)),
-        onset: of_illness.or_else(|| first_onset(&findings, ontology)),
-        findings,
-        genes,
-        variants,
-        recorded_diagnoses: diagnoses(&packet),
-        unresolved,
-        contradictions,
-        left_out,
-    })
-}
-
-/// The earliest onset of what is observed.
-pub(crate) fn first_onset(findings: &[crate::Finding], ontology: &Ontology) -> Option<When> {
-    let observed = findings
-        .iter()
-        .filter(|finding| finding.state == crate::State::Observed);
-    let onsets = observed.filter_map(|finding| finding.onset);
-    onsets.min_by_key(|onset| onset.order(ontology))
+    let of_illness = of_illness.filter_map(|d| clock.time(d.onset.as_ref()?));
+    case.onset = clock.earliest(case.onset.into_iter().chain(of_illness));
+    genes(packet, case)?;
+    diagnoses(packet, case);
+    let last_encounter = packet.subject().and_then(|s| s.last_encounter);
+    if let Some(age) = last_encounter.and_then(|time| clock.time(&time)) {
+        case.seen_at(age);
+    }
+    Ok(())
 }
 
 fn statement(
     position: usize,
     finding: &phenopacket::Finding<'_>,
     clock: &Clock<'_>,
-    resolver: &mut Resolver<'_>,
+    case: &mut Gathered<'_>,
 ) -> Option<Statement> {
-    let place = Place::Item("phenotypicFeatures", position);
+    // In a projection the term may be missing: it is in another one.
+    let is_empty = finding.term.id.is_empty() && finding.term.label.is_empty();
+    if is_empty && case.is_one_of_several() {
+        return None;
+    }
+    let place = case.place(Place::Item("phenotypicFeatures", position));
+    let resolver = &mut case.resolver;
     let given = Given {
         text: &finding.term.id,
         excluded: finding.excluded,
@@ -135,7 +112,7 @@ impl Clock<'_> {
     }
 }
 
-fn diagnoses(packet: &Parsed<'_>) -> Vec<RecordedDiagnosis> {
+fn diagnoses(packet: &Parsed<'_>, case: &mut Gathered<'_>) {
     let recorded = |term: &Coded<'_>, excluded, progress, place| RecordedDiagnosis {
         id: clip(&term.id),
         label: clip(&term.label),
@@ -143,93 +120,54 @@ fn diagnoses(packet: &Parsed<'_>) -> Vec<RecordedDiagnosis> {
         progress,
         place,
     };
-    let diseases = packet.diseases();
-    let diseases = diseases.iter().enumerate().map(|(position, disease)| {
-        let place = Place::Item("diseases", position);
-        recorded(&disease.term, disease.excluded, Progress::Unknown, place)
-    });
-    let interpreted = packet.diagnoses();
-    let interpreted = interpreted.iter().enumerate();
-    let interpreted = interpreted.filter_map(|(position, diagnosis)| {
-        let place = Place::Item("interpretations", position);
-        let disease = diagnosis.disease.as_ref()?;
-        Some(recorded(disease, false, diagnosis.progress, place))
-    });
-    diseases.chain(interpreted).take(MAX_FINDINGS).collect()
+    for (position, disease) in packet.diseases().iter().enumerate() {
+        let place = case.place(Place::Item("diseases", position));
+        let progress = Progress::Unknown;
+        case.diagnosis(recorded(&disease.term, disease.excluded, progress, place));
+    }
+    for (position, diagnosis) in packet.diagnoses().iter().enumerate() {
+        if let Some(disease) = &diagnosis.disease {
+            let place = case.place(Place::Item("interpretations", position));
+            case.diagnosis(recorded(disease, false, diagnosis.progress, place));
+        }
+    }
 }
 
-type Genes = (Vec<CandidateGene>, Vec<Variant>);
-
-fn genes(packet: &Parsed<'_>, resolver: &mut Resolver<'_>) -> Result<Genes, Error> {
+fn genes(packet: &Parsed<'_>, case: &mut Gathered<'_>) -> Result<(), Error> {
     let given = packet.variants();
     if given.len() > MAX_GENES {
         let given = given.len();
         return Err(Error::TooManyGenes { given });
     }
-    let mut genes: Vec<CandidateGene> = Vec::new();
-    let mut variants = Vec::new();
     for (position, variant) in given.iter().enumerate() {
-        let place = Place::Item("genomicInterpretations", position);
+        let place = case.place(Place::Item("genomicInterpretations", position));
         let (symbol, id) = match &variant.gene {
             Some(gene) => (clip(&gene.symbol), clip(&gene.id)),
             None => (String::new(), String::new()),
         };
         let is_named = !(symbol.is_empty() && id.is_empty());
         let gene = is_named
-            .then(|| resolver.gene(&symbol, &id, &place))
+            .then(|| case.resolver.gene(&symbol, &id, &place))
             .flatten();
         if is_named && variant.status != Status::Rejected {
-            add_gene(
-                &mut genes,
-                CandidateGene {
-                    symbol: symbol.clone(),
-                    id,
-                    gene,
-                    status: variant.status,
-                    pathogenicity: variant.pathogenicity,
-                    place: place.clone(),
-                },
-            );
+            case.genes.add(CandidateGene {
+                symbol: symbol.clone(),
+                id,
+                gene,
+                status: variant.status,
+                pathogenicity: variant.pathogenicity,
+                place: place.clone(),
+            });
         }
         let says_something = !variant.id.is_empty()
             || !variant.expressions.is_empty()
             || variant.vcf.is_some()
             || variant.pathogenicity != Pathogenicity::NotProvided;
         if says_something {
-            variants.push(owned(variant, symbol, gene, place));
+            case.variant(owned(variant, symbol, gene, place));
         }
     }
-    Ok((genes, variants))
-}
-
-/// Adds a gene, or what is new of one that is there.
-pub(crate) fn add_gene(genes: &mut Vec<CandidateGene>, new: CandidateGene) {
-    let same = |known: &&mut CandidateGene| match (known.gene, new.gene) {
-        (Some(known), Some(new)) => known == new,
-        (None, None) => known.symbol == new.symbol && known.id == new.id,
-        _ => false,
-    };
-    match genes.iter_mut().find(same) {
-        None => genes.push(new),
-        Some(known) => {
-            if strength(new.status) > strength(known.status) {
-                known.status = new.status;
-            }
-            if new.pathogenicity as u8 > known.pathogenicity as u8 {
-                known.pathogenicity = new.pathogenicity;
-            }
-        }
-    }
-}
-
-fn strength(status: Status) -> u8 {
-    match status {
-        Status::Rejected => 0,
-        Status::Unknown => 1,
-        Status::Candidate => 2,
-        Status::Contributory => 3,
-        Status::Causative => 4,
-    }
+    case.check_genes()
 }
 
 fn owned(

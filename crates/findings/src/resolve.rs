@@ -3,9 +3,9 @@
 use crate::case::{LeftOut, Note, Place, Unresolved, Why};
 use crate::{MAX_FINDINGS, MAX_SUGGESTIONS};
 use ontology::{GeneIx, HpoId, Ontology, Resolved, TermIx};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// How many items that were not understood get suggestions: each costs a search.
+/// How many texts that were not understood get suggestions: each costs a search.
 const MAX_SEARCHES: usize = 100;
 /// How many characters of what was given are kept.
 const MAX_GIVEN: usize = 200;
@@ -25,7 +25,8 @@ pub(crate) struct Resolver<'o> {
     /// What was given and why it was not understood, once each.
     seen: BTreeSet<(String, bool, Why)>,
     left_out: BTreeMap<LeftOut, usize>,
-    searches: usize,
+    /// What was searched for and found.
+    searched: HashMap<String, Vec<TermIx>>,
 }
 
 impl<'o> Resolver<'o> {
@@ -35,7 +36,7 @@ impl<'o> Resolver<'o> {
             unresolved: Vec::new(),
             seen: BTreeSet::new(),
             left_out: BTreeMap::new(),
-            searches: MAX_SEARCHES,
+            searched: HashMap::new(),
         }
     }
 
@@ -44,7 +45,13 @@ impl<'o> Resolver<'o> {
     }
 
     pub(crate) fn leave_out(&mut self, why: LeftOut) {
-        *self.left_out.entry(why).or_default() += 1;
+        self.leave_out_all(why, 1);
+    }
+
+    pub(crate) fn leave_out_all(&mut self, why: LeftOut, count: usize) {
+        if count > 0 {
+            *self.left_out.entry(why).or_default() += count;
+        }
     }
 
     /// The finding with an id, whose label may stand beside it.
@@ -144,14 +151,18 @@ impl<'o> Resolver<'o> {
 
     /// Terms that a text may mean; nothing once the budget of searches is spent.
     pub(crate) fn search(&mut self, text: &str) -> Vec<TermIx> {
-        if self.searches == 0 || text.trim().is_empty() {
+        if let Some(known) = self.searched.get(text) {
+            return known.clone();
+        }
+        if self.searched.len() == MAX_SEARCHES || text.trim().is_empty() {
             return Vec::new();
         }
-        self.searches -= 1;
         let hits = self.ontology.search(text, 4 * MAX_SUGGESTIONS);
         let terms = hits.iter().map(|hit| hit.term);
         let findings = terms.filter(|&term| self.is_finding(term));
-        findings.take(MAX_SUGGESTIONS).collect()
+        let findings: Vec<TermIx> = findings.take(MAX_SUGGESTIONS).collect();
+        self.searched.insert(text.to_owned(), findings.clone());
+        findings
     }
 
     pub(crate) fn report(&mut self, given: Given<'_>, why: Why, mut suggestions: Vec<TermIx>) {

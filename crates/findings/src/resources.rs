@@ -1,20 +1,20 @@
 //! A case as FHIR resources: one patient's Conditions and Observations.
 
-use crate::case::{Case, Format, LeftOut, Note, Place, RecordedDiagnosis, Source, Why};
+use crate::Error;
+use crate::case::{LeftOut, Note, Place, RecordedDiagnosis, Source, Why};
+use crate::document::Document;
+use crate::gather::Gathered;
 use crate::laboratory::{
     self, Person, conclude, interpreted_presence, is_system, loinc_codes, presence,
 };
-use crate::merge::{Said, Statement, merge};
-use crate::packet::first_onset;
+use crate::merge::{Said, Statement};
 use crate::resolve::{Given, Resolver, clip, hpo_id};
 use crate::time::{Day, When, age_on, quantity_days};
-use crate::{Error, MAX_FINDINGS};
 use codec::time::Millis;
 use fhir::{Concept, Condition, Measured, Observation, Onset, Reading, Resource};
-use ontology::{Ontology, Sex, TermIx};
+use ontology::TermIx;
 use phenopacket::Progress;
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The names under which HPO goes as a code system, without scheme and `www.`.
 const HPO: [&str; 6] = [
@@ -39,99 +39,89 @@ const DISEASES: [(&[&str], &str); 3] = [
     ),
 ];
 
-pub(crate) fn read(resources: &[Resource<'_>], ontology: &Ontology) -> Result<Case, Error> {
-    let mut resolver = Resolver::new(ontology);
-    let current = current(resources, &mut resolver);
-    let about = About::of(&current)?;
-    let patient = current.iter().find_map(|r| r.parsed.patient());
-    let mut reader = Reader {
-        resolver,
-        born: patient
-            .as_ref()
-            .and_then(|p| Day::parse(p.born.as_deref()?)),
-        sex: match patient.as_ref().map(|patient| &*patient.gender) {
-            Some("female") => Some(Sex::Female),
-            Some("male") => Some(Sex::Male),
-            _ => None,
-        },
-        newest: None,
-        statements: Vec::new(),
-        diagnoses: Vec::new(),
-    };
-    for resource in current {
-        reader.resource(resource, &about);
+/// Reads the current resources of one document.
+pub(crate) fn read_resources(resources: &[&Resource<'_>], about: &About, case: &mut Gathered<'_>) {
+    let mut reader = Reader { case };
+    for resource in resources {
+        reader.resource(resource, about);
     }
-    let (findings, contradictions) = merge(reader.statements, ontology)?;
-    let (unresolved, left_out) = reader.resolver.finish();
-    Ok(Case {
-        format: Format::Fhir,
-        onset: first_onset(&findings, ontology),
-        findings,
-        sex: reader.sex,
-        age: reader
-            .newest
-            .zip(reader.born)
-            .and_then(|(newest, born)| age_on(newest, born)),
-        genes: Vec::new(),
-        variants: Vec::new(),
-        recorded_diagnoses: reader.diagnoses,
-        unresolved,
-        contradictions,
-        left_out,
-    })
 }
 
-/// The newest version of each resource that is read, in the order of the source.
-fn current<'r, 'a>(
-    resources: &'r [Resource<'a>],
-    resolver: &mut Resolver<'_>,
-) -> Vec<&'r Resource<'a>> {
-    let is_read = |kind| matches!(kind, "Patient" | "Condition" | "Observation");
-    let version = |resource: &Resource<'_>| {
-        let updated = resource.parsed.last_updated();
-        let number = resource.parsed.version_id();
-        (
-            updated.and_then(|at| Millis::from_rfc3339(&at).ok()),
-            number.and_then(|number| number.parse::<u64>().ok()),
-        )
-    };
-    let mut newest: HashMap<(&str, Cow<'_, str>), usize> = HashMap::new();
-    let mut kept = BTreeMap::new();
-    for (position, resource) in resources.iter().enumerate() {
-        let kind = resource.parsed.resource_type();
-        if !is_read(kind) {
-            continue;
+/// The newest version of each resource, by document.
+pub(crate) struct Current<'r, 'a>(Vec<Vec<&'r Resource<'a>>>);
+
+impl<'r, 'a> Current<'r, 'a> {
+    /// In the order of the sources. Of a resource that came again its older versions are left out;
+    /// of those that none is newer than, within a document all but the last, and between documents
+    /// those of the same bytes. What differs between documents then counts each time.
+    pub(crate) fn of(documents: &'r [Document<'a>], resolver: &mut Resolver<'_>) -> Self {
+        let places = documents.iter().enumerate().flat_map(|(at, document)| {
+            let resources = document.resources().iter().enumerate();
+            resources.map(move |(position, resource)| ((at, position), resource))
+        });
+        let mut same: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (place, resource) in places {
+            if let Some(id) = resource.parsed.id() {
+                let key = (resource.parsed.resource_type(), id);
+                same.entry(key).or_default().push((place, resource));
+            }
         }
-        kept.insert(position, resource);
-        let Some(id) = resource.parsed.id() else {
-            continue;
-        };
-        let Some(earlier) = newest.insert((kind, id.clone()), position) else {
-            continue;
-        };
-        resolver.leave_out(LeftOut::OlderVersion);
-        let is_older = kept
-            .get(&earlier)
-            .is_some_and(|e| version(resource) < version(e));
-        kept.remove(if is_older { &position } else { &earlier });
-        if is_older {
-            newest.insert((kind, id), earlier);
+        let mut left_out: BTreeSet<(usize, usize)> = BTreeSet::new();
+        for versions in same.values().filter(|versions| versions.len() > 1) {
+            let newest = versions.iter().map(|(_, resource)| version(resource)).max();
+            let newest = versions.iter().filter(|(_, r)| Some(version(r)) == newest);
+            // By document the last.
+            let last: BTreeMap<usize, _> = newest.map(|v| (v.0.0, v)).collect();
+            let mut bytes = BTreeSet::new();
+            let last = last
+                .values()
+                .filter(|v| bytes.insert(v.1.parsed.received()));
+            let kept: BTreeSet<(usize, usize)> = last.map(|v| v.0).collect();
+            let places = versions.iter().map(|v| v.0);
+            left_out.extend(places.filter(|place| !kept.contains(place)));
         }
+        resolver.leave_out_all(LeftOut::OlderVersion, left_out.len());
+        let of_document = |(at, document): (usize, &'r Document<'a>)| {
+            let resources = document.resources().iter().enumerate();
+            let kept = resources.filter(|(position, _)| !left_out.contains(&(at, *position)));
+            kept.map(|(_, resource)| resource).collect()
+        };
+        Self(documents.iter().enumerate().map(of_document).collect())
     }
-    kept.into_values().collect()
+
+    pub(crate) fn by_document(&self) -> impl Iterator<Item = &[&'r Resource<'a>]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'r Resource<'a>> {
+        self.0.iter().flatten().copied()
+    }
+}
+
+/// What orders the versions of a resource.
+fn version(resource: &Resource<'_>) -> (Option<Millis>, Option<u64>) {
+    let updated = resource.parsed.last_updated();
+    let number = resource.parsed.version_id();
+    (
+        updated.and_then(|at| Millis::from_rfc3339(&at).ok()),
+        number.and_then(|number| number.parse::<u64>().ok()),
+    )
 }
 
 /// Whom the resources are about.
-struct About {
-    /// The patient's names in references: `Patient/id` and the `fullUrl`.
-    names: BTreeSet<String>,
+pub(crate) enum About {
+    /// Whoever has one of these names in references: `Patient/id` and the `fullUrl`.
+    Named(BTreeSet<String>),
+    /// One person, whatever the references say.
+    Vouched,
 }
 
 impl About {
-    fn of(resources: &[&Resource<'_>]) -> Result<Self, Error> {
+    /// The one person whom the resources name.
+    pub(crate) fn of(resources: &Current<'_, '_>) -> Result<Self, Error> {
         let mut names = BTreeSet::new();
         let mut people = 0;
-        for resource in resources {
+        for resource in resources.all() {
             if resource.parsed.resource_type() == "Patient" {
                 people += 1;
                 names.extend(resource.full_url.as_deref().map(name_of));
@@ -139,7 +129,7 @@ impl About {
             }
         }
         let others: BTreeSet<String> = resources
-            .iter()
+            .all()
             .filter_map(|resource| resource.parsed.subject())
             .map(|subject| name_of(&subject))
             .filter(|name| is_person(name) && !names.contains(name))
@@ -147,7 +137,7 @@ impl About {
         people += others.len();
         names.extend(others);
         match people {
-            0 | 1 => Ok(Self { names }),
+            0 | 1 => Ok(Self::Named(names)),
             given => Err(Error::SeveralPeople { given }),
         }
     }
@@ -156,7 +146,11 @@ impl About {
     fn includes(&self, resource: &Resource<'_>) -> bool {
         let subject = resource.parsed.subject();
         let subject = subject.filter(|subject| !subject.starts_with('#'));
-        subject.is_none_or(|subject| self.names.contains(&name_of(&subject)))
+        let subject = subject.map(|subject| name_of(&subject));
+        subject.is_none_or(|subject| match self {
+            Self::Named(names) => names.contains(&subject),
+            Self::Vouched => is_person(&subject),
+        })
     }
 }
 
@@ -177,29 +171,24 @@ fn is_person(name: &str) -> bool {
     }
 }
 
-struct Reader<'o> {
-    resolver: Resolver<'o>,
-    born: Option<Day>,
-    sex: Option<Sex>,
-    newest: Option<Day>,
-    statements: Vec<Statement>,
-    diagnoses: Vec<RecordedDiagnosis>,
+struct Reader<'g, 'o> {
+    case: &'g mut Gathered<'o>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn resource(&mut self, resource: &Resource<'_>, about: &About) {
         let parsed = &resource.parsed;
         let id = parsed.id().unwrap_or_default().into_owned();
-        let place = Place::Resource(parsed.resource_type(), id);
+        let place = self.case.place(Place::Resource(parsed.resource_type(), id));
         let (condition, observation) = (parsed.condition(), parsed.observation());
         if condition.is_none() && observation.is_none() {
             return;
         }
         if !about.includes(resource) {
-            return self.resolver.leave_out(LeftOut::NotThePatient);
+            return self.case.resolver.leave_out(LeftOut::NotThePatient);
         }
         if parsed.is_modified() {
-            return self.resolver.leave_out(LeftOut::Modified);
+            return self.case.resolver.leave_out(LeftOut::Modified);
         }
         if let Some(condition) = condition {
             self.condition(&condition, place);
@@ -211,9 +200,12 @@ impl Reader<'_> {
     fn source(&mut self, place: Place, date: Option<&str>) -> Source {
         let date = date.and_then(Day::parse);
         if let Some(day) = date
-            && self.newest.is_none_or(|newest| day.last() > newest.last())
+            && self
+                .case
+                .newest
+                .is_none_or(|newest| day.last() > newest.last())
         {
-            self.newest = date;
+            self.case.newest = date;
         }
         Source { place, date }
     }
@@ -223,7 +215,7 @@ impl Reader<'_> {
         let codes: BTreeSet<&str> = codings.map(|coding| &*coding.code).collect();
         let has = |code| codes.contains(code);
         if has("entered-in-error") {
-            return self.resolver.leave_out(LeftOut::EnteredInError);
+            return self.case.resolver.leave_out(LeftOut::EnteredInError);
         }
         let refuted = has("refuted");
         let possible = ["provisional", "differential", "unconfirmed"];
@@ -238,7 +230,10 @@ impl Reader<'_> {
                     excluded: false,
                     place: &place,
                 };
-                return self.resolver.report(given, Why::UnclearState, Vec::new());
+                return self
+                    .case
+                    .resolver
+                    .report(given, Why::UnclearState, Vec::new());
             }
         };
         let source = self.source(place, condition.date.as_deref());
@@ -248,7 +243,7 @@ impl Reader<'_> {
             return;
         }
         if let Some((term, note, as_given)) = self.term(&condition.code, refuted, &source.place) {
-            self.statements.push(Statement {
+            self.case.statements.push(Statement {
                 term,
                 said,
                 onset,
@@ -269,14 +264,11 @@ impl Reader<'_> {
                 continue;
             };
             any = true;
-            if self.diagnoses.len() == MAX_FINDINGS {
-                break;
-            }
             let code = coding.code.trim();
             let number = code.rsplit(':').next().unwrap_or(code);
             let label = [&coding.display, &concept.text];
             let label = label.into_iter().find(|label| !label.is_empty());
-            self.diagnoses.push(RecordedDiagnosis {
+            self.case.diagnosis(RecordedDiagnosis {
                 id: clip(&format!("{prefix}:{number}")),
                 label: label.map_or_else(String::new, |label| clip(label)),
                 excluded: said == Said::Refuted,
@@ -292,7 +284,7 @@ impl Reader<'_> {
 
     fn onset(&self, onset: &Onset<'_>) -> Option<When> {
         match onset {
-            Onset::Date(date) => age_on(Day::parse(date)?, self.born?),
+            Onset::Date(date) => age_on(Day::parse(date)?, self.case.born?),
             Onset::Age(age) => When::age(quantity_days(age)?),
             Onset::AgeRange(low, high) => When::between(quantity_days(low)?, quantity_days(high)?),
         }
@@ -301,8 +293,8 @@ impl Reader<'_> {
     fn observation(&mut self, observation: &Observation<'_>, place: Place) {
         match &*observation.status {
             "final" | "amended" | "corrected" => {}
-            "entered-in-error" => return self.resolver.leave_out(LeftOut::EnteredInError),
-            _ => return self.resolver.leave_out(LeftOut::NotFinal),
+            "entered-in-error" => return self.case.resolver.leave_out(LeftOut::EnteredInError),
+            _ => return self.case.resolver.leave_out(LeftOut::NotFinal),
         }
         let source = self.source(place, observation.date.as_deref());
         self.reading(&observation.reading, &source);
@@ -336,22 +328,22 @@ impl Reader<'_> {
         if codes.is_empty() || (reading.value.is_none() && reading.interpretation.is_empty()) {
             return;
         }
-        let age = source.date.zip(self.born);
+        let age = source.date.zip(self.case.born);
         let person = Person {
-            sex: self.sex,
+            sex: self.case.sex,
             age: age.and_then(|(day, born)| age_on(day, born)),
         };
-        match conclude(&codes, reading, person, self.resolver.ontology) {
+        match conclude(&codes, reading, person, self.case.resolver.ontology) {
             Ok(said) => self.concluded(said, source),
-            Err(why) => self.resolver.leave_out(why),
+            Err(why) => self.case.resolver.leave_out(why),
         }
     }
 
     fn concluded(&mut self, said: laboratory::Said, source: &Source) {
-        if !self.resolver.is_finding(said.term) {
-            return self.resolver.leave_out(LeftOut::NotMapped);
+        if !self.case.resolver.is_finding(said.term) {
+            return self.case.resolver.leave_out(LeftOut::NotMapped);
         }
-        self.statements.push(Statement {
+        self.case.statements.push(Statement {
             term: said.term,
             said: if said.absent {
                 Said::Normal
@@ -374,10 +366,13 @@ impl Reader<'_> {
                 excluded: false,
                 place: &source.place,
             };
-            return self.resolver.report(given, Why::UnclearState, Vec::new());
+            return self
+                .case
+                .resolver
+                .report(given, Why::UnclearState, Vec::new());
         };
         if let Some((term, note, as_given)) = self.term(concept, !is_there, &source.place) {
-            self.statements.push(Statement {
+            self.case.statements.push(Statement {
                 term,
                 said: if is_there {
                     Said::Observed
@@ -409,12 +404,14 @@ impl Reader<'_> {
                     excluded,
                     place,
                 };
-                let mut suggestions = self.resolver.ontology.named(&text);
-                suggestions.retain(|&term| self.resolver.is_finding(term));
+                let mut suggestions = self.case.resolver.ontology.named(&text);
+                suggestions.retain(|&term| self.case.resolver.is_finding(term));
                 if suggestions.is_empty() {
-                    suggestions = self.resolver.search(&text);
+                    suggestions = self.case.resolver.search(&text);
                 }
-                self.resolver.report(given, Why::OtherSystem, suggestions);
+                self.case
+                    .resolver
+                    .report(given, Why::OtherSystem, suggestions);
             }
             return None;
         }
@@ -426,15 +423,17 @@ impl Reader<'_> {
                 place,
             };
             let Some(id) = hpo_id(code).or_else(|| format!("HP:{code}").parse().ok()) else {
-                let suggestions = self.resolver.search(display);
-                self.resolver.report(given, Why::UnknownId, suggestions);
+                let suggestions = self.case.resolver.search(display);
+                self.case
+                    .resolver
+                    .report(given, Why::UnknownId, suggestions);
                 continue;
             };
-            if let Some((term, note)) = self.resolver.id(id, display, given) {
+            if let Some((term, note)) = self.case.resolver.id(id, display, given) {
                 found.push((term, note, clip(code)));
             }
         }
-        let ontology = self.resolver.ontology;
+        let ontology = self.case.resolver.ontology;
         let is_narrowest = |&&(term, ..): &&(TermIx, Option<Note>, String)| {
             found.iter().all(|(other, ..)| ontology.is_a(term, *other))
         };
@@ -449,7 +448,9 @@ impl Reader<'_> {
                 place,
             };
             let suggestions = found.iter().map(|(term, ..)| *term).collect();
-            self.resolver.report(given, Why::Ambiguous, suggestions);
+            self.case
+                .resolver
+                .report(given, Why::Ambiguous, suggestions);
         }
         None
     }

@@ -67,6 +67,11 @@ impl Day {
         self.last
     }
 
+    /// How many days it may be, less one: least for what is known best.
+    pub(crate) fn length(self) -> i64 {
+        self.last.days() - self.first.days()
+    }
+
     /// Whether it is a later day than `other`, however little is known of both.
     pub fn is_surely_after(self, other: Self) -> bool {
         self.first > other.last
@@ -164,6 +169,17 @@ impl When {
                 place_of(term, ontology).map_or((u32::MAX, 0), |(place, days)| (days, place))
             }
         }
+    }
+}
+
+impl When {
+    /// What orders ages: by the least that they may be, then the most.
+    pub(crate) fn age_order(self, ontology: &Ontology) -> (Option<u32>, Option<u32>) {
+        let to = match self {
+            Self::Days { to, .. } => Some(to),
+            Self::Class(_) => None,
+        };
+        (self.from_days(ontology), to)
     }
 }
 

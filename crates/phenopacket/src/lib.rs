@@ -34,6 +34,7 @@ pub use terms::Term;
 
 use codec::Category;
 use json::{Assignment, Document, Partition, Parts};
+use schema::Extent;
 use std::fmt;
 
 /// The version of the rule that deals leaves to categories. A change of the rule that moves a leaf
@@ -54,13 +55,23 @@ impl<'a> Parsed<'a> {
 
     /// Parses a phenopacket within other limits; which names errors show is not the caller's choice.
     pub fn parse_within(source: &'a [u8], limits: &Limits) -> Result<Self, Error> {
+        Self::parse_extent(source, limits, Extent::Whole)
+    }
+
+    /// Parses a phenopacket or a projection of one ([`Parsed::select`]), which may lack the id and
+    /// the terms of findings. Such a finding has an empty term.
+    pub fn parse_part_within(source: &'a [u8], limits: &Limits) -> Result<Self, Error> {
+        Self::parse_extent(source, limits, Extent::Part)
+    }
+
+    fn parse_extent(source: &'a [u8], limits: &Limits, extent: Extent) -> Result<Self, Error> {
         let limits = Limits {
             shown: schema::is_field_name,
             ..*limits
         };
         let document = json::parse(source, &limits)?;
         let mut assignment = Assignment::new(&document, part(Category::Identity));
-        schema::check(document.root(), &mut assignment)?;
+        schema::check(document.root(), extent, &mut assignment)?;
         let partition = assignment.finish(&document);
         Ok(Self {
             document,

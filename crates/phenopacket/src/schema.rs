@@ -7,8 +7,21 @@ use crate::table::{MESSAGES, PHENOPACKET, VITAL_SIGNS, VRS};
 use codec::Category::{self, Identity, Vitals};
 use json::{Assignment, Kind, Value};
 
+/// Whether a document is a phenopacket or may be a projection of one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// It has an id, and its findings have terms.
+    Whole,
+    /// Any leaf may be in another projection.
+    Part,
+}
+
 /// Checks a document against the schema and moves every leaf at a known path to its category.
-pub(crate) fn check(root: Value<'_, '_>, assignment: &mut Assignment) -> Result<(), Error> {
+pub(crate) fn check(
+    root: Value<'_, '_>,
+    extent: Extent,
+    assignment: &mut Assignment,
+) -> Result<(), Error> {
     if root.kind() != Kind::Object {
         return Err(Error::NotAnObject(root.place()));
     }
@@ -21,9 +34,9 @@ pub(crate) fn check(root: Value<'_, '_>, assignment: &mut Assignment) -> Result<
         }
     }
     check_version(root)?;
-    Walk { assignment }.message(root, &PHENOPACKET, Identity)?;
+    Walk { extent, assignment }.message(root, &PHENOPACKET, Identity)?;
     let id = field(root, "id").and_then(Value::text);
-    if id.is_none_or(|id| id.is_empty()) {
+    if extent == Extent::Whole && id.is_none_or(|id| id.is_empty()) {
         return Err(Error::NoId(root.place()));
     }
     Ok(())
@@ -54,6 +67,7 @@ fn check_version(root: Value<'_, '_>) -> Result<(), Error> {
 }
 
 struct Walk<'p> {
+    extent: Extent,
     assignment: &'p mut Assignment,
 }
 
@@ -70,7 +84,9 @@ impl Walk<'_> {
         }
         let category = match message.role {
             Role::Measurement if is_vital_sign(object) => Vitals,
-            Role::Finding => check_term(object).map(|()| category)?,
+            Role::Finding if self.extent == Extent::Whole => {
+                check_term(object).map(|()| category)?
+            }
             _ => category,
         };
         let mut seen = 0_u64;

@@ -150,6 +150,7 @@ fn person(answer: &Answer) -> String {
         match it.format {
             "phenopacket" => "phenopacket",
             "fhir" => "FHIR",
+            "records" => "records",
             _ => "list",
         }
         .to_owned(),

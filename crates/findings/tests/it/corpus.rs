@@ -17,7 +17,7 @@ fn read(name: &str, source: &[u8]) -> Case {
     findings::read(source, &ONTOLOGY).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn shipped(folder: &str) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn shipped(folder: &str) -> Vec<(String, Vec<u8>)> {
     let files = fs::read_dir(root().join("testdata").join(folder)).unwrap();
     let paths = files.map(|file| file.unwrap().path());
     let packed = paths.filter(|path| path.extension().is_some_and(|e| e == "zst"));
@@ -29,7 +29,7 @@ fn shipped(folder: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// The development sample beside the repository, or in the folder that `ITHACA_DATA` names.
-fn sample(archive: &str) -> Option<Vec<(String, Vec<u8>)>> {
+pub(crate) fn sample(archive: &str) -> Option<Vec<(String, Vec<u8>)>> {
     let data = std::env::var_os("ITHACA_DATA").map(PathBuf::from);
     let path = data
         .unwrap_or_else(|| root().join("../shared/data"))
@@ -130,7 +130,7 @@ const USUAL: &[(&str, f64, f64, &str, &str, &str)] = &[
 ];
 
 /// Adds the ranges; what must come out: per term the days of its values.
-fn with_ranges(source: &[u8]) -> (Vec<u8>, Vec<(String, BTreeSet<String>)>) {
+pub(crate) fn with_ranges(source: &[u8]) -> (Vec<u8>, Vec<(String, BTreeSet<String>)>) {
     let mut document: Value = serde_json::from_slice(source).unwrap();
     let mut expect: Vec<(String, BTreeSet<String>)> = Vec::new();
     for entry in document["entry"].as_array_mut().unwrap() {

@@ -16,7 +16,7 @@ fn check(source: &[u8]) {
     }
 }
 
-fn sound(case: &Case) {
+pub(crate) fn sound(case: &Case) {
     let root = ONTOLOGY.roots().phenotypic_abnormality;
     let mut terms: Vec<_> = case.findings.iter().map(|f| f.term).collect();
     assert!(terms.iter().all(|&term| ONTOLOGY.is_a(term, root)));

@@ -19,7 +19,7 @@ fn result(id: &str, loinc: &str, date: &str, rest: Value) -> Value {
     observation
 }
 
-fn interpreted(id: &str, date: &str, code: &str) -> Value {
+pub(crate) fn interpreted(id: &str, date: &str, code: &str) -> Value {
     result(
         id,
         HEMOGLOBIN,

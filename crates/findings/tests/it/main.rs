@@ -13,6 +13,7 @@ mod damaged;
 mod laboratory;
 mod list;
 mod packet;
+mod records;
 mod resources;
 
 use findings::{Case, State};

@@ -2,7 +2,7 @@
 
 use crate::{leaves, sample};
 use codec::Category;
-use phenopacket::Parsed;
+use phenopacket::{Error, Limits, Parsed};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::fs;
@@ -86,6 +86,36 @@ fn projections_are_these_bytes() {
     assert_eq!(two.unwrap(), projections[3].1.as_bytes());
     assert_eq!(parsed.select(&[Category::Genomic]), None);
     assert_eq!(parsed.select(&[]), None);
+}
+
+/// A projection is read again, though it lacks what is in another; what a whole may not be, it may not.
+#[test]
+fn projections_are_read_again() {
+    let source = sample::full().to_string();
+    let whole = Parsed::parse(source.as_bytes()).unwrap();
+    let limits = Limits::default();
+    let again = |category| whole.select(&[category]).unwrap();
+    let identity = again(Category::Identity);
+    let part = Parsed::parse_part_within(&identity, &limits).unwrap();
+    assert!(part.id() == whole.id());
+    assert!(!part.findings().is_empty());
+    assert!(part.findings().iter().all(|f| f.term.id.is_empty()));
+    let phenotype = again(Category::Phenotype);
+    let error = Parsed::parse(&phenotype).unwrap_err();
+    assert!(matches!(error, Error::NoId(_)), "{error}");
+    let part = Parsed::parse_part_within(&phenotype, &limits).unwrap();
+    assert!(part.findings() == whole.findings() && part.diseases() == whole.diseases());
+    let genomic = again(Category::Genomic);
+    let part = Parsed::parse_part_within(&genomic, &limits).unwrap();
+    assert!(part.variants() == whole.variants());
+    for refused in [
+        r#"{"phenotypicFeatures":[{"type":{"id":"HP:1"},"negated":true}]}"#,
+        r#"{"metaData":{"phenopacketSchemaVersion":"1.0"}}"#,
+        r#"{"proband":{}}"#,
+        r#"{"subject":[]}"#,
+    ] {
+        assert!(Parsed::parse_part_within(refused.as_bytes(), &limits).is_err());
+    }
 }
 
 /// Changes a document at the object with the given number (in the order of a walk).
