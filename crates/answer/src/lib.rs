@@ -23,8 +23,8 @@ pub use genes::{CaseGene, Weighed};
 pub use understood::{Age, Conflict, Count, Finding, NotUnderstood, Recorded, Understood};
 pub use words::{Strength, Telling};
 
-use diagnosis::{Abstained, Findings, Model, Refused, Session};
-use ontology::{Ontology, TermIx};
+use diagnosis::{Abstained, CaseCounts, Findings, Model, Presentation, Refused, Session};
+use ontology::{DiseaseIx, Ontology, TermIx};
 use serde::Serialize;
 
 /// What stands on every answer.
@@ -36,11 +36,19 @@ pub const FORMAT: &str = "ithaca-differential/1";
 
 /// How to answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct Options<'a> {
     /// How many candidates are given, each with its evidence.
     pub limit: usize,
     /// Whether the case's genes are weighed in.
     pub genes: bool,
+    /// For a patient whose own case is among the model's: its disease, and the counts without it.
+    pub aside: Option<(DiseaseIx, &'a CaseCounts)>,
+}
+
+/// What of a case is ranked by; with its genes, if they are to be weighed in.
+#[must_use]
+pub fn presentation(ontology: &Ontology, case: &findings::Case, genes: bool) -> Presentation {
+    understood::presentation(ontology, case, &genes::weigh(ontology, case, genes))
 }
 
 /// The answer for one case at one moment.
@@ -139,13 +147,17 @@ impl Answer {
         ontology: &Ontology,
         model: &Model,
         case: &findings::Case,
-        options: &Options,
+        options: &Options<'_>,
     ) -> Result<Self, Refused> {
         let genes = genes::weigh(ontology, case, options.genes);
         let presentation = understood::presentation(ontology, case, &genes);
         let (findings, notes) = Findings::read(ontology, &presentation)?;
         let understood = understood::of(ontology, case, genes, &notes);
-        let differential = Session::new(model, findings).differential(options.limit);
+        let mut session = Session::new(model, findings);
+        if let Some((disease, counts)) = options.aside {
+            session.set_aside(ontology, disease, counts);
+        }
+        let differential = session.differential(options.limit);
         let candidates = basis::candidates(ontology, &differential);
         let shown: f64 = candidates.iter().map(|c| c.probability).sum();
         Ok(Self {

@@ -1,10 +1,12 @@
 //! What an operator sets for one node. Durations in milliseconds, sizes in bytes.
 
+use crate::differential::Knowledge;
 use codec::id::InstitutionId;
 use consensus::network::{PeerList, PeerSource};
 use consent::Policy;
 use ledger::Genesis;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Configuration of a node.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct Config {
     pub policy: Policy,
     /// Limits.
     pub limits: Limits,
+    /// What is known of diseases; without it the node makes no differentials.
+    pub knowledge: Option<Arc<Knowledge>>,
 }
 
 /// Bounds on what a node takes and keeps in flight.
@@ -84,6 +88,7 @@ impl Config {
             leader_timeout_ms: 1_000,
             policy: Policy::default(),
             limits: Limits::default(),
+            knowledge: None,
         }
     }
 }

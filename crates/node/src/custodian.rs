@@ -3,6 +3,7 @@
 use crate::ambient::Ambient;
 use crate::caller::Caller;
 use crate::config::Limits;
+use crate::differential::Insight;
 use crate::error::Error;
 use crate::event::Broadcast;
 use crate::governance::keys::Signers;
@@ -59,6 +60,8 @@ pub(crate) struct Custodian<S: Store> {
     /// How many requests of other institutions are worked on.
     /// Requests of others that are being answered; those of nobody known share the places of one.
     pub(crate) shares: crate::share::Places<Option<InstitutionId>>,
+    /// Knowledge of diseases at work, if the node has it.
+    pub(crate) insight: Option<Arc<Insight>>,
     /// Entries that were handed to consensus by this process and are not final.
     pub(crate) submitted: Mutex<BTreeSet<EntryId>>,
     /// Commitments of batches that are on their way, for events; lost with the process.

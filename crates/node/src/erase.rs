@@ -105,6 +105,10 @@ impl<S: Store> Custodian<S> {
         self.vault
             .erase(subject, self.facts().at(), &mut self.ambient.entropy())
             .await?;
+        if let Some(insight) = &self.insight {
+            insight.forget(subject);
+            self.wakes.differentials.wake();
+        }
         self.counters.erasures.up();
         Ok(Erased {
             finality: match &entry {

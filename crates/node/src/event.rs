@@ -32,6 +32,11 @@ pub enum Event {
         /// The period.
         period: u64,
     },
+    /// A subject's differential has news, for clinicians only.
+    DifferentialChanged {
+        /// Whose.
+        subject: SubjectId,
+    },
     /// A break-glass session was opened and wants review.
     BreakGlassOpened {
         /// Whose records.

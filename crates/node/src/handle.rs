@@ -13,6 +13,10 @@ use crate::consent_change::{
     ConsentSubmit,
 };
 use crate::custodian::Custodian;
+use crate::differential::{
+    Diagnose, DifferentialChanges, DifferentialNews, DifferentialQuery, DifferentialShown,
+    HearQuery, TermFound, TermQuery,
+};
 use crate::disclosure::{DisclosureList, DisclosureProofQuery, DisclosureQuery, PeriodProof};
 use crate::erase::{Erase, Erased};
 use crate::error::Error;
@@ -36,6 +40,7 @@ use crate::subject::{
     SubjectQuery, SubjectRecover, SubjectStatus,
 };
 use crate::witness::{CheckpointCollect, CheckpointCollected, CheckpointCosign};
+use answer::Answer;
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
@@ -116,6 +121,16 @@ use_cases! {
     record_fetch(Fetch) -> Fetched;
     /// Lists the records of which the caller may know.
     record_list(List) -> Listed;
+    /// A subject's differential diagnosis, for a clinician, made of what the caller may see.
+    differential(DifferentialQuery) -> DifferentialShown;
+    /// The subjects whose differentials changed since a clinician looked.
+    differential_changes(DifferentialChanges) -> Vec<DifferentialNews>;
+    /// Answers for a case that is nobody's here: nothing is kept.
+    diagnose(Diagnose) -> Answer;
+    /// Searches for terms of HPO.
+    term_search(TermQuery) -> Vec<TermFound>;
+    /// Whether a caller may hear of what happens to a subject's records.
+    may_hear(HearQuery) -> bool;
     /// The receipt of a record version, once final.
     receipt(ReceiptQuery) -> ReceiptAnswer;
 

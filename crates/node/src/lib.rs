@@ -19,6 +19,7 @@ pub mod break_glass;
 pub mod caller;
 pub mod config;
 pub mod consent_change;
+pub mod differential;
 pub mod disclosure;
 pub mod erase;
 pub mod error;

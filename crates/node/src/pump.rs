@@ -4,6 +4,7 @@
 //! vault. None of them gives up: an error is counted, logged without data, and tried again.
 
 mod courier;
+mod differentials;
 mod finality;
 mod periods;
 mod records;
@@ -34,6 +35,14 @@ pub(crate) fn start<E: Spawner, S: Store>(context: &E, custodian: &Arc<Custodian
     context
         .child("periods")
         .spawn(move |_| async move { periods::run(&own).await });
+    if let Some(insight) = custodian.insight.clone() {
+        let own = custodian.clone();
+        // On a thread of its own: ranking keeps a processor busy.
+        context
+            .child("differentials")
+            .dedicated()
+            .spawn(move |_| async move { differentials::run(&own, &insight).await });
+    }
 }
 
 impl<S: Store> Custodian<S> {

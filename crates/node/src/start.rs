@@ -3,6 +3,7 @@
 use crate::ambient::Ambient;
 use crate::config::Config;
 use crate::custodian::Custodian;
+use crate::differential::Insight;
 use crate::event::Broadcast;
 use crate::governance::keys::Signers;
 use crate::handle::{Handle, Job};
@@ -253,6 +254,7 @@ where
         quiet_ms: AtomicU64::new(0),
         behind: AtomicU64::new(0),
         shares: Places::new(AT_ONCE, AT_ONCE_EACH),
+        insight: config.knowledge.map(|known| Arc::new(Insight::new(known))),
         submitted: Mutex::default(),
         batched: Mutex::default(),
     });

@@ -137,6 +137,14 @@ counters! {
     entries_resigned = "ithaca_entries_resigned_total";
     /// Entries that the ledger refused for good.
     entries_dropped = "ithaca_entries_dropped_total";
+    /// Differentials that were read.
+    differentials = "ithaca_differentials_read_total";
+    /// Cases without a subject that were answered.
+    diagnoses = "ithaca_diagnoses_total";
+    /// Phenotype profiles made of records.
+    profiles = "ithaca_phenotype_profiles_total";
+    /// Changes of differentials that were worth telling.
+    differential_changes = "ithaca_differential_changes_total";
     /// Errors of the node's own pumps; they try again.
     pump_errors = "ithaca_pump_errors_total";
 }

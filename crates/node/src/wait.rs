@@ -65,6 +65,8 @@ pub(crate) struct Wakes {
     pub(crate) records: Wake,
     /// There are entries to submit.
     pub(crate) courier: Wake,
+    /// There are differentials to make again.
+    pub(crate) differentials: Wake,
 }
 
 impl Wake {

@@ -56,6 +56,14 @@ impl<S: Store> Vault<S> {
         Ok(Some(Derived { value, sealed }))
     }
 
+    /// Whether anything was derived of a subject's records; opens nothing.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn derived_is(&self, subject: &SubjectId) -> Result<bool, Error> {
+        Ok(self.get(DERIVED, subject.as_bytes()).await?.is_some())
+    }
+
     /// Puts derived rows, all or none: durable when it returns.
     ///
     /// # Errors

@@ -295,7 +295,7 @@ impl<S: Store> Custodian<S> {
         wait: Wait,
     ) -> Result<ConsentAccepted, Error> {
         let entry = signed.id;
-        let sequence = state.sequence;
+        let (subject, sequence) = (state.subject, state.sequence);
         let made = match grants.is_empty() {
             true => grants_made(standing.latest(), &state),
             false => grants,
@@ -310,6 +310,8 @@ impl<S: Store> Custodian<S> {
             .await?;
         self.counters.consents_changed.up();
         self.wakes.courier.wake();
+        // What narrows binds at once, and what is counted for others with it.
+        self.differential_due(&subject);
         let accepted = ConsentAccepted {
             sequence,
             entry,

@@ -55,7 +55,35 @@ pub(crate) fn erased() -> Denial {
 impl<S: Store> Custodian<S> {
     /// Logs a disclosure: durable when it returns.
     pub(crate) async fn disclosure_log(&self, logging: Logging) -> Result<DisclosureId, Error> {
-        let disclosure = Disclosure {
+        let disclosure = self.disclosure_of(logging);
+        self.vault
+            .disclosure_log(&disclosure, &mut self.ambient.entropy())
+            .await?;
+        self.counters.disclosures.up();
+        Ok(disclosure.id)
+    }
+
+    /// Logs several disclosures and refusals in one write: durable when it returns.
+    pub(crate) async fn disclosures_log(&self, logging: Vec<Logging>) -> Result<(), Error> {
+        if logging.is_empty() {
+            return Ok(());
+        }
+        let disclosures = logging.into_iter().map(|one| self.disclosure_of(one));
+        let disclosures: Vec<Disclosure> = disclosures.collect();
+        self.vault
+            .disclosures_log(&disclosures, &mut self.ambient.entropy())
+            .await?;
+        for disclosure in &disclosures {
+            self.counters.disclosures.up();
+            if matches!(disclosure.outcome, vault::Outcome::Refused(_)) {
+                self.counters.refusals.up();
+            }
+        }
+        Ok(())
+    }
+
+    fn disclosure_of(&self, logging: Logging) -> Disclosure {
+        Disclosure {
             id: DisclosureId::new(self.ambient.random()),
             at: self.logged_now(),
             request: logging.request,
@@ -65,12 +93,7 @@ impl<S: Store> Custodian<S> {
             session: logging.session,
             channel: logging.channel.map(str::to_owned),
             asked: logging.asked,
-        };
-        self.vault
-            .disclosure_log(&disclosure, &mut self.ambient.entropy())
-            .await?;
-        self.counters.disclosures.up();
-        Ok(disclosure.id)
+        }
     }
 
     /// Logs a refusal and gives the error that tells it.

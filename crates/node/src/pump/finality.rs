@@ -165,6 +165,7 @@ async fn tell<S: Store>(custodian: &Custodian<S>, entry: &FinalEntry) -> Result<
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&entry.id);
             for item in items.into_iter().flatten() {
+                custodian.differential_due(&item.subject);
                 custodian.events.send(&Event::RecordCommitted {
                     subject: item.subject,
                     record: item.record,
@@ -175,10 +176,13 @@ async fn tell<S: Store>(custodian: &Custodian<S>, entry: &FinalEntry) -> Result<
         }
         EntryPurpose::SubjectOpen(subject) | EntryPurpose::SubjectUpdate(subject) => {
             match custodian.vault.consent_current(subject).await {
-                Ok(view) => custodian.events.send(&Event::ConsentFinal {
-                    subject: *subject,
-                    sequence: view.finalised.state.sequence,
-                }),
+                Ok(view) => {
+                    custodian.differential_due(subject);
+                    custodian.events.send(&Event::ConsentFinal {
+                        subject: *subject,
+                        sequence: view.finalised.state.sequence,
+                    });
+                }
                 Err(vault::Error::SubjectErased) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -58,20 +58,30 @@ impl<S: Store> Custodian<S> {
             study: input.study,
             partial: input.partial,
         };
-        let (permit, disclosure, plans) = self
-            .permitted_now(&request, input.version, &Trace::default())
-            .await?;
-        // INVARIANT: nothing is opened before this line.
-        let mut opened = Vec::with_capacity(plans.len());
-        for plan in plans {
-            opened.push(self.open(&input.subject, plan).await?);
-        }
+        let trace = Trace::default();
+        let (permit, disclosure, opened) = self.opened_now(&request, input.version, &trace).await?;
         self.counters.fetches.up();
         Ok(Fetched {
             disclosure,
             permit,
             records: opened,
         })
+    }
+
+    /// Decides a fetch, logs it durably, and opens what is permitted.
+    pub(crate) async fn opened_now(
+        &self,
+        request: &Request,
+        version: Option<u32>,
+        trace: &Trace,
+    ) -> Result<(Permit, DisclosureId, Vec<FetchedRecord>), Error> {
+        let (permit, disclosure, plans) = self.permitted_now(request, version, trace).await?;
+        // INVARIANT: nothing is opened before this line.
+        let mut opened = Vec::with_capacity(plans.len());
+        for plan in plans {
+            opened.push(self.open(&request.subject, plan).await?);
+        }
+        Ok((permit, disclosure, opened))
     }
 
     /// Decides a fetch and logs it durably: what is to be opened.

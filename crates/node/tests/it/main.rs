@@ -10,6 +10,7 @@ mod controllers;
 mod crash;
 mod damage;
 mod deposits;
+mod differentials;
 mod disclosures;
 mod emergencies;
 mod erasures;

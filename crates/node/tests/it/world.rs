@@ -12,6 +12,7 @@ use consensus::network::Lookup;
 use keys::{PasswordParams, Secret, SigningKey};
 use ledger::{Genesis, Kind, Parameters};
 use node::consent_change::{ConsentAccepted, ConsentChange, ConsentDesk, GrantDraft};
+use node::differential::Knowledge;
 use node::institution::{Founding, found, keychain_create};
 use node::receipt::{LeafAsked, ReceiptLeaf};
 use node::record::{Content, Deposited, Fetch, Fetched, Payload, Submission};
@@ -71,6 +72,8 @@ pub(crate) struct World {
     pub(crate) skew_ms: Arc<AtomicI64>,
     pub(crate) node: Option<Node>,
     starts: u64,
+    /// What its next start knows of diseases.
+    pub(crate) knowledge: Option<Arc<Knowledge>>,
 }
 
 impl World {
@@ -106,6 +109,7 @@ impl World {
             skew_ms: Arc::default(),
             node: None,
             starts: 0,
+            knowledge: None,
         }
     }
 
@@ -128,6 +132,7 @@ impl World {
             skew_ms: Arc::default(),
             node: None,
             starts: 100,
+            knowledge: None,
         };
         world.start().await;
         world
@@ -137,6 +142,7 @@ impl World {
         let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let mut config = Config::new(self.genesis.clone(), self.id, listen);
         config.idle_block_ms = 5_000;
+        config.knowledge = self.knowledge.clone();
         config
     }
 
