@@ -57,7 +57,6 @@ pub const MAX_GENES: usize = 5_000;
 pub const MAX_SOURCES: usize = 32;
 /// The most suggestions for one item that was not understood.
 pub const MAX_SUGGESTIONS: usize = 5;
-
 /// The most documents of a case.
 pub const MAX_DOCUMENTS: usize = 10_000;
 /// The most bytes that the documents of a case may have together.

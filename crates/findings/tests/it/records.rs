@@ -531,9 +531,15 @@ fn no_document_is_a_case_without_findings() {
 
 #[test]
 fn very_many_documents() {
-    let status = |at: usize| if at % 2 == 0 { "confirmed" } else { "refuted" };
+    let status = |at: usize| {
+        if at.is_multiple_of(2) {
+            "confirmed"
+        } else {
+            "refuted"
+        }
+    };
     let observation = |at: usize| {
-        // The refutations are earlier than what they would take back.
+        // No refutation is later than what it would take back: they are of the same year.
         let date = format!("{}-01-01", 2000 + at % 2);
         match at % 3 {
             0 => interpreted(&format!("o{at}"), &date, "L"),
