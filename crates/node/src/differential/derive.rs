@@ -6,7 +6,7 @@
 use super::knowledge::Insight;
 use super::profile::{Cause, Kept, Profile, Shared};
 use super::{CATEGORIES, case_of, documents};
-use crate::custodian::Custodian;
+use crate::custodian::{Custodian, Standing};
 use crate::disclosure::log::Trace;
 use crate::error::Error;
 use crate::event::Event;
@@ -147,7 +147,7 @@ impl<S: Store> Custodian<S> {
         let mark = self.vault.derive_mark(subject).await?;
         let standing = self.standing(subject).await?;
         let relevant = self.relevant(subject).await?;
-        let basis = basis(&relevant, standing.latest().sequence);
+        let basis = basis(&relevant, &standing);
         let made = self.made(insight, subject, &relevant, basis).await;
         let done = match made {
             Ok(Some((old, profile, news))) => {
@@ -285,15 +285,20 @@ impl<S: Store> Custodian<S> {
 }
 
 /// Names the versions that a profile is made of, and the consent it is made under.
-fn basis(relevant: &Relevant, sequence: u64) -> Digest {
+fn basis(relevant: &Relevant, standing: &Standing) -> Digest {
     let of: Vec<(RecordId, u32)> = relevant
         .metas
         .iter()
         .map(|meta| (meta.record, meta.version))
         .collect();
+    // What widens holds when it is final, what narrows before.
+    let sequences = [
+        standing.view.finalised.state.sequence,
+        standing.latest().sequence,
+    ];
     keys::digest(
         Domain::IdempotencyKey,
-        &[b"profile", &codec::to_vec(&of), &sequence.to_be_bytes()],
+        &[b"profile", &codec::to_vec(&of), &codec::to_vec(&sequences)],
     )
 }
 

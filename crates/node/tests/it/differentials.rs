@@ -157,8 +157,8 @@ impl World {
             })
             .await
             .unwrap();
-        let told = list.disclosures.iter().map(|view| format!("{view:?}"));
-        told.collect()
+        let acts = list.disclosures.iter().map(|view| view.act.clone());
+        acts.map(Option::unwrap_or_default).collect()
     }
 
     async fn posterior(&self, subject: SubjectId) -> f64 {
@@ -236,9 +236,9 @@ fn every_reading_is_logged_also_the_nodes_own() {
         world.news(world.clinician()).await;
         world.differential(world.clinician(), kim).await.unwrap();
         let after = world.trail(kim).await;
-        for channel in ["\"differential\"", "differential-changes"] {
+        for channel in ["differential", "differential-changes"] {
             assert!(
-                after.iter().any(|row| row.contains(channel)),
+                after.iter().any(|row| row == channel),
                 "{channel} {after:?}"
             );
         }
@@ -289,7 +289,6 @@ fn it_is_for_clinicians_who_may_see_it_and_for_nobody_else() {
         // An emergency clinician sees no genes, and no course that rests on them.
         let shown = world.differential(world.emergency(), kim).await.unwrap();
         assert!(shown.answer.understood.genes.is_empty() && shown.course.is_none());
-        assert!(shown.answer.understood.recorded_diagnoses.is_empty());
         let whole = world.differential(world.clinician(), kim).await.unwrap();
         assert_eq!(whole.answer.understood.genes.len(), 1);
         // Of events hear clinicians and those who act for the subject.
@@ -361,7 +360,7 @@ fn newer_knowledge_reopens_an_unsolved_case() {
 
 /// A grant that lets the case count for others.
 fn counting(world: &World) -> ConsentChange {
-    ConsentChange::Grant(GrantDraft {
+    ConsentChange::GrantAdd(GrantDraft {
         grantee: Grantee::Institution(world.id),
         purposes: BTreeSet::from([Purpose::Dximp]),
         categories: BTreeSet::from([Category::Phenotype, Category::Identity]),
@@ -393,13 +392,15 @@ fn a_solved_case_counts_for_others_only_while_its_subject_agrees() {
         world.sleep_ms(30_000).await;
         let counted = world.posterior(sam).await;
         assert!(counted > alone, "{counted} {alone}");
-        assert_eq!(world.posterior(kim).await, own, "no evidence for itself");
+        // Nothing of it speaks for its own disease; how common a finding is among all diseases is shared.
+        let again = world.posterior(kim).await;
+        assert!((again - own).abs() < 1e-6, "{again} {own}");
         let trail = world.trail(kim).await;
         assert!(trail.iter().any(|row| row.contains("case-count")));
 
         let grant = *accepted.grants.iter().next().unwrap();
         world
-            .consent(kim, ConsentChange::Revoke(grant), final_wait())
+            .consent(kim, ConsentChange::GrantRevoke(grant), final_wait())
             .await
             .unwrap();
         world.sleep_ms(30_000).await;
