@@ -14,6 +14,7 @@ use std::{
 /// Crates that know no clock, entropy, network or storage.
 const PURE: &[&str] = &[
     "answer",
+    "cds",
     "codec",
     "consent",
     "diagnosis",
@@ -87,6 +88,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store-sim", &["store"]),
     ("store", &["keys"]),
     ("consent", &["codec", "keys"]),
+    ("cds", &["answer", "codec", "fhir", "findings", "json"]),
     ("answer", &["diagnosis", "findings", "ontology"]),
     (
         "findings",

@@ -21,7 +21,7 @@ mod words;
 pub use basis::{Candidate, Evidence, Grounds, Matched, Missing, Named, Next, PanelGene};
 pub use genes::{CaseGene, Weighed};
 pub use understood::{Age, Conflict, Count, Finding, NotUnderstood, Recorded, Understood};
-pub use words::{Strength, Telling};
+pub use words::{Strength, Telling, percent};
 
 use diagnosis::{Abstained, CaseCounts, Findings, Model, Presentation, Refused, Session};
 use ontology::{DiseaseIx, Ontology, TermIx};

@@ -1,6 +1,89 @@
-//! Numbers in words: how strong evidence is, and how much a question would tell.
+//! Numbers in words: how probable, how strong evidence is and on what it rests, how much a question would
+//! tell, and which versions an answer rests on.
 
+use crate::{Evidence, Missing, Versions};
 use serde::Serialize;
+
+/// A fraction as per cent; never 0 or 100 unless it is nothing.
+#[must_use]
+pub fn percent(fraction: f64) -> String {
+    match fraction * 100.0 {
+        p if p <= 0.0 => "0%".to_owned(),
+        p if p < 0.1 => "under 0.1%".to_owned(),
+        p if p < 9.95 => format!("{p:.1}%"),
+        p if p < 99.5 => format!("{p:.0}%"),
+        _ => "over 99%".to_owned(),
+    }
+}
+
+impl Evidence {
+    /// On what it rests, in words.
+    #[must_use]
+    pub fn ground(&self) -> String {
+        if self.said_absent {
+            return "said not to occur in it".to_owned();
+        }
+        let Some(matched) = &self.matched else {
+            return "it shows nothing of the kind".to_owned();
+        };
+        let frequency = percent(f64::from(matched.frequency));
+        if self.excluded {
+            return format!("excluded, but {frequency} have it");
+        }
+        let through = match matched.exact {
+            true => String::new(),
+            false if self.log_likelihood_ratio > 0.0 => format!("as {}: ", matched.term.label),
+            false => format!("only as {}: ", matched.term.label),
+        };
+        let background = percent(f64::from(matched.background));
+        format!("{through}{frequency} have it, {background} over all diseases")
+    }
+}
+
+impl Missing {
+    /// On what it rests, in words.
+    #[must_use]
+    pub fn ground(&self) -> String {
+        format!(
+            "{} have it, not reported",
+            percent(f64::from(self.frequency))
+        )
+    }
+}
+
+impl Versions {
+    /// Program, model and data in one clause, without a full stop.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut sources: Vec<String> = Vec::new();
+        for source in &self.sources {
+            let version = source.version.as_deref().unwrap_or("of no stated version");
+            // Of an address of a release, the release.
+            let (_, version) = version.rsplit_once("releases/").unwrap_or(("", version));
+            let version = version.split('/').next().unwrap_or_default();
+            let version = version.split(" (").next().unwrap_or_default();
+            let name = match source.file.as_str() {
+                "hp.obo" | "phenotype.hpoa" | "genes_to_phenotype.txt" => "HPO",
+                "orphanet.jsonl" => "Orphanet",
+                "loinc2hpo-annotations.tsv" => "loinc2hpo",
+                mondo if mondo.starts_with("mondo") => "Mondo",
+                other => other,
+            };
+            let named = format!("{name} {version}");
+            if !sources.contains(&named) {
+                sources.push(named);
+            }
+        }
+        format!(
+            "ithaca {}; model {}, fitted on {} published cases of {} diseases; {}",
+            self.program,
+            self.model,
+            self.model_fitted_on.cases,
+            self.model_fitted_on.diseases,
+            sources.join(", ")
+        )
+    }
+}
 
 /// How strong a likelihood ratio is, either way. Bounds as in Jaeschke et al., JAMA 1994: "Users'
 /// guides to the medical literature III".

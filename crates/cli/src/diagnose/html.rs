@@ -122,7 +122,7 @@ fn grounds(html: &mut Html, candidate: &Candidate) {
     );
     html.raw("<table class=\"small\">\n");
     html.columns(&["Weight", "Finding", "Basis"]);
-    let judged = |e: &answer::Evidence| (e.strength, e.term.label.clone(), phrases::ground(e));
+    let judged = |e: &answer::Evidence| (e.strength, e.term.label.clone(), e.ground());
     let count = it.supporting.len().to_string();
     evidence(html, "For", FOR, &count, it.supporting.iter().map(judged));
     let count = it.opposing.len().to_string();
@@ -134,7 +134,7 @@ fn grounds(html: &mut Html, candidate: &Candidate) {
         it.opposing.iter().map(judged),
     );
     let missing = it.missing.iter();
-    let missing = missing.map(|m| (m.strength, m.term.label.clone(), phrases::absence(m)));
+    let missing = missing.map(|m| (m.strength, m.term.label.clone(), m.ground()));
     let count = phrases::missing_count(it.missing.len());
     evidence(html, "Missing", AGAINST, &count, missing);
     html.raw("</table>\n</section>\n");

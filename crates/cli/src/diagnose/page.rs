@@ -150,19 +150,19 @@ impl Page {
         let it = &candidate.evidence;
         let supporting = it.supporting.iter().map(|e| {
             let weight = weight('+', e.strength);
-            (weight, format!("{}: {}", e.term.label, phrases::ground(e)))
+            (weight, format!("{}: {}", e.term.label, e.ground()))
         });
         let count = it.supporting.len().to_string();
         self.evidence("for", &count, supporting.take(FOR));
         let opposing = it.opposing.iter().map(|e| {
             let weight = weight('-', e.strength);
-            (weight, format!("{}: {}", e.term.label, phrases::ground(e)))
+            (weight, format!("{}: {}", e.term.label, e.ground()))
         });
         let count = it.opposing.len().to_string();
         self.evidence("against", &count, opposing.take(AGAINST));
         let missing = it.missing.iter().map(|m| {
             let weight = weight('-', m.strength);
-            (weight, format!("{}: {}", m.term.label, phrases::absence(m)))
+            (weight, format!("{}: {}", m.term.label, m.ground()))
         });
         let count = phrases::missing_count(it.missing.len());
         self.evidence("missing", &count, missing.take(MISSING));

@@ -1,6 +1,7 @@
 //! What the page and the HTML say in the same words.
 
-use answer::{Age, Answer, Evidence, Finding, Missing, Next, Term, Weighed};
+pub(crate) use answer::percent;
+use answer::{Age, Answer, Finding, Next, Term, Weighed};
 use std::fmt::Display;
 
 /// How many terms of a list are shown; the rest is counted.
@@ -14,17 +15,6 @@ pub(crate) const EXPLAINED: usize = 3;
 pub(crate) struct Fact {
     pub(crate) title: String,
     pub(crate) lines: Vec<String>,
-}
-
-/// A fraction as per cent; never 0 or 100.
-pub(crate) fn percent(fraction: f64) -> String {
-    match fraction * 100.0 {
-        p if p <= 0.0 => "0%".to_owned(),
-        p if p < 0.1 => "under 0.1%".to_owned(),
-        p if p < 9.95 => format!("{p:.1}%"),
-        p if p < 99.5 => format!("{p:.0}%"),
-        _ => "over 99%".to_owned(),
-    }
 }
 
 /// The headline: what is suggested, or why nothing is.
@@ -262,27 +252,6 @@ pub(crate) fn join(names: impl Iterator<Item = impl Display>) -> String {
         .join(", ")
 }
 
-/// On what a piece of evidence rests.
-pub(crate) fn ground(evidence: &Evidence) -> String {
-    if evidence.said_absent {
-        return "said not to occur in it".to_owned();
-    }
-    let Some(matched) = &evidence.matched else {
-        return "it shows nothing of the kind".to_owned();
-    };
-    let frequency = percent(f64::from(matched.frequency));
-    if evidence.excluded {
-        return format!("excluded, but {frequency} have it");
-    }
-    let through = match matched.exact {
-        true => String::new(),
-        false if evidence.log_likelihood_ratio > 0.0 => format!("as {}: ", matched.term.label),
-        false => format!("only as {}: ", matched.term.label),
-    };
-    let background = percent(f64::from(matched.background));
-    format!("{through}{frequency} have it, {background} over all diseases")
-}
-
 /// How many missing features there are; the engine does not count beyond those that it lists.
 pub(crate) fn missing_count(listed: usize) -> String {
     let more = if listed < diagnosis::MAX_MISSING {
@@ -291,14 +260,6 @@ pub(crate) fn missing_count(listed: usize) -> String {
         "+"
     };
     format!("{listed}{more}")
-}
-
-/// What a missing feature is.
-pub(crate) fn absence(missing: &Missing) -> String {
-    format!(
-        "{} have it, not reported",
-        percent(f64::from(missing.frequency))
-    )
 }
 
 /// What a suggestion would do.
@@ -343,34 +304,9 @@ pub(crate) fn panel(answer: &Answer) -> String {
 
 /// The versions of all that the answer rests on.
 pub(crate) fn versions(answer: &Answer) -> String {
-    let it = &answer.versions;
-    let mut sources: Vec<String> = Vec::new();
-    for source in &it.sources {
-        let version = source.version.as_deref().unwrap_or("of no stated version");
-        // Of an address of a release, the release.
-        let (_, version) = version.rsplit_once("releases/").unwrap_or(("", version));
-        let version = version.split('/').next().unwrap_or_default();
-        let version = version.split(" (").next().unwrap_or_default();
-        let name = match source.file.as_str() {
-            "hp.obo" | "phenotype.hpoa" | "genes_to_phenotype.txt" => "HPO",
-            "orphanet.jsonl" => "Orphanet",
-            "loinc2hpo-annotations.tsv" => "loinc2hpo",
-            mondo if mondo.starts_with("mondo") => "Mondo",
-            other => other,
-        };
-        let named = format!("{name} {version}");
-        if !sources.contains(&named) {
-            sources.push(named);
-        }
-    }
     format!(
-        "ithaca {}; model {}, fitted on {} published cases of {} diseases; {}. Sources, licences and notices: \
-         ithaca about --data.",
-        it.program,
-        it.model,
-        it.model_fitted_on.cases,
-        it.model_fitted_on.diseases,
-        join(sources.iter())
+        "{}. Sources, licences and notices: ithaca about --data.",
+        answer.versions.in_words()
     )
 }
 

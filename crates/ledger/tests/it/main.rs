@@ -18,6 +18,7 @@ mod log;
 mod mutation;
 mod notes;
 mod proofs;
+mod python;
 mod state;
 mod strangers;
 mod subjects;

@@ -3,6 +3,7 @@
 //!
 //! Needs `python3` of version 3.11 or later with `venv`. Without a way to PyPI it says so and is skipped.
 
+use crate::python::{Python, succeeded, text};
 use crate::support::{Chain, Member};
 use codec::Digest;
 use ledger::log::paths::{bundle_bytes, bundle_path, tile_bytes, tile_path};
@@ -13,7 +14,7 @@ use ledger::{Kind, SignedEntry, block};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 const ENTRIES_PER_BLOCK: u64 = 1_000;
 const BLOCKS: u64 = 20;
@@ -217,20 +218,10 @@ impl Tools {
     fn ready() -> Option<Self> {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/strangers");
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("strangers");
-        fs::create_dir_all(&kept).unwrap();
-        // Two runs at a time share what is kept.
-        let lock = fs::File::create(kept.join("lock")).unwrap();
-        lock.lock().unwrap();
-        let python = kept.join("venv/bin/python");
-        let wanted = fs::read_to_string(sources.join("requirements.txt")).unwrap();
-        let stamp = kept.join("installed");
-        if fs::read_to_string(&stamp).ok().as_deref() != Some(&wanted) {
-            install(&kept.join("venv"), &python, &sources)?;
-            fs::write(&stamp, &wanted).unwrap();
-        }
-        let go = build(&kept, &python, &sources);
+        let python = Python::ready(&sources, &kept)?;
+        let go = build(&kept, &python.program, &sources);
         Some(Self {
-            python,
+            python: python.program,
             go,
             script: sources.join("check.py"),
         })
@@ -257,44 +248,6 @@ fn verdict(command: &mut Command) -> (bool, String) {
     // A tool that breaks off has not refused.
     assert!(errors.is_empty(), "{errors}");
     (output.status.success(), said)
-}
-
-/// Makes a virtual environment with the tools; none if PyPI cannot be reached.
-fn install(venv: &Path, python: &Path, sources: &Path) -> Option<()> {
-    if venv.exists() {
-        fs::remove_dir_all(venv).unwrap();
-    }
-    succeeded(
-        Command::new("python3").args(["-m", "venv"]).arg(venv),
-        "python3 of version 3.11 or later with its venv module must be installed",
-    );
-    let output = Command::new(python)
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-input",
-        ])
-        .args([
-            "--no-compile",
-            "--only-binary=:all:",
-            "--retries=1",
-            "--require-hashes",
-            "-r",
-        ])
-        .arg(sources.join("requirements.txt"))
-        .output()
-        .unwrap();
-    if output.status.success() {
-        return Some(());
-    }
-    let errors = text(&output);
-    // How pip says that it got no connection, or lost it.
-    if errors.contains("after connection broken by") || errors.contains("Read timed out") {
-        return None;
-    }
-    panic!("PyPI can be reached, but the tools cannot be installed: {errors}");
 }
 
 /// Builds the Go program with the packages that Go itself is built with; offline.
@@ -340,16 +293,4 @@ fn build(kept: &Path, python: &Path, sources: &Path) -> PathBuf {
         "the Go program must build",
     );
     program
-}
-
-fn succeeded(command: &mut Command, otherwise: &str) {
-    match command.output() {
-        Ok(output) => assert!(output.status.success(), "{otherwise}: {}", text(&output)),
-        Err(error) => panic!("{otherwise}: {error}"),
-    }
-}
-
-fn text(output: &Output) -> String {
-    let said = [output.stdout.as_slice(), &output.stderr].concat();
-    String::from_utf8_lossy(&said).into_owned()
 }
