@@ -1,6 +1,9 @@
 //! The router, what its handlers share, and the bounds of what they read.
 
-use crate::{endpoint::ENDPOINTS, guard::guard, problem::Problem, shares::Exchange, token::Tokens};
+use crate::{
+    endpoint::ENDPOINTS, events::STREAMS, guard::guard, problem::Problem, shares::Exchange,
+    token::Tokens,
+};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -44,6 +47,8 @@ pub struct Edge {
     pub(crate) limits: Arc<Limits>,
     /// One permit per KiB of a body in flight.
     budget: Arc<Semaphore>,
+    /// One permit for each stream of events.
+    pub(crate) streams: Arc<Semaphore>,
     exchange: Option<Arc<dyn Exchange>>,
 }
 
@@ -59,6 +64,7 @@ impl Edge {
             tokens,
             limits: Arc::new(limits),
             budget: Arc::new(Semaphore::new(permits)),
+            streams: Arc::new(Semaphore::new(STREAMS)),
             exchange: None,
         }
     }

@@ -1,11 +1,11 @@
 //! The table of endpoints: the one truth for router, OpenAPI document and authorisation matrix.
 
 use crate::{
-    consents, disclosures, edge::Edge, emergencies, network, operations, publication, records,
-    shares, subjects,
+    consents, differentials, disclosures, edge::Edge, emergencies, events, hooks, network,
+    operations, publication, records, shares, subjects,
 };
 use axum::routing::{MethodRouter, delete, get, post, put};
-use node::Role;
+use node::{Role, differential::CLINICIANS};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 /// An HTTP method that the edge takes.
@@ -175,6 +175,10 @@ const PAYLOADS: &[&str] = &[
     "image/png",
     "image/jpeg",
 ];
+/// How a case without a subject comes.
+const CASES: &[&str] = &["application/json", "application/fhir+json", "text/plain"];
+const JSON: &[&str] = &["application/json"];
+const LIMIT: Parameter = number("limit", false, "how many, at most; 10 when left out");
 const CBOR: &[&str] = &["application/cbor"];
 const NOTE: &[&str] = &["text/plain"];
 const OCTETS: &[&str] = &["application/octet-stream"];
@@ -294,6 +298,30 @@ endpoints! {
          query("leaf", false, "`stored` or a category: the leaf to open, for those who may read it; with `purpose`"),
          query("purpose", false, "what the leaf is read for: an HL7 v3 PurposeOfUse code; with `leaf`")],
         Nothing, 200 / 202 Bytes(CBOR);
+
+    "differential_read": Get "/v1/subjects/{subject}/differential" => get(differentials::read), Only(&CLINICIANS),
+        "The subject's differential diagnosis, made of what the caller may see; logged like a reading of the records. Not for clinical use.",
+        [PURPOSE, LIMIT], Nothing, 200 Json(json::<differentials::Shown>);
+    "differential_changes": Get "/v1/differentials/changes" => get(differentials::changes), Only(&CLINICIANS),
+        "The subjects whose differentials changed since a clinician looked, as far as the caller may see them; logged.",
+        [], Nothing, 200 Json(json::<differentials::Changes>);
+    "diagnose": Post "/v1/diagnose" => post(differentials::diagnose), Only(&CLINICIANS),
+        "A differential diagnosis of a phenopacket, of FHIR resources or of a plain list, which is nobody's here: nothing is kept. Not for clinical use.",
+        [LIMIT], Bytes(CASES), 200 Json(json::<serde_json::Value>);
+    "term_search": Get "/v1/terms" => get(differentials::terms), Bearer,
+        "Terms of the Human Phenotype Ontology by a part of a name, a synonym, a slip of one, or an id.",
+        [query("q", true, "what is looked for, as it is typed"), LIMIT], Nothing, 200 Json(json::<differentials::Terms>);
+    "event_stream": Get "/v1/events" => get(events::stream), Bearer,
+        "What happens, as server-sent events: `record`, `consent`, `differential`, `break-glass`, `period`, each with ids only and only to those who may hear of it.",
+        [], Nothing, 200 Bytes(&["text/event-stream"]);
+
+    "cds_services": Get "/cds-services" => get(hooks::services), Open,
+        "The CDS Hooks 2.0 services of this node.", [], Nothing, 200 Bytes(JSON);
+    "cds_call": Post "/cds-services/{service}" => post(hooks::call), Only(&CLINICIANS),
+        "Answers a CDS Hooks request with cards; 412 if it lacks the prefetched resources. Not for clinical use.",
+        [], Bytes(JSON), 200 Bytes(JSON);
+    "cds_feedback": Post "/cds-services/{service}/feedback" => post(hooks::feedback), Only(&CLINICIANS),
+        "Takes what became of cards; only counts are kept.", [], Bytes(JSON), 200 Nothing;
 
     "consent_show": Get "/v1/subjects/{subject}/consent" => get(consents::show), Bearer,
         "The consent state, finalised and pending, with its opening.", [], Nothing, 200 Json(json::<consents::Shown>);

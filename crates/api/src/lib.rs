@@ -17,10 +17,13 @@ pub mod problem;
 pub mod token;
 
 mod consents;
+mod differentials;
 mod disclosures;
 mod edge;
 mod emergencies;
+mod events;
 mod guard;
+mod hooks;
 mod network;
 mod operations;
 mod publication;

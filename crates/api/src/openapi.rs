@@ -105,6 +105,7 @@ fn path_parameter(name: &str) -> Value {
         "index" => r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$".to_owned(),
         "level" => "^[0-9]{1,2}$".to_owned(),
         "subject" => "^[0-9a-f]{64}$".to_owned(),
+        "service" => "^[a-z-]{1,64}$".to_owned(),
         _ => "^[0-9a-f]{32}$".to_owned(),
     };
     json!({"name": name, "in": "path", "required": true,

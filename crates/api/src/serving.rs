@@ -5,7 +5,7 @@
 //! slower is cut off. How long a request's body and its handler may take is bounded where requests are
 //! (`guard`). Beyond [`Bounds::connections`] a client waits in the listener's backlog until another leaves.
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -25,6 +25,18 @@ use tokio::{
     task::JoinSet,
     time::{Sleep, sleep, timeout},
 };
+
+/// Tells that serving is to stop.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopping(watch::Receiver<()>);
+
+impl Stopping {
+    /// Resolves then.
+    pub(crate) async fn wait(&mut self) {
+        // An error says that the server is gone.
+        self.0.changed().await.ok();
+    }
+}
 
 /// Bounds of the connections.
 #[derive(Debug, Clone)]
@@ -67,6 +79,8 @@ pub async fn serve(
 ) -> io::Result<()> {
     let mut shutdown = pin!(shutdown);
     let (stop, stopping) = watch::channel(());
+    // Answers that go on until they are told to end.
+    let router = router.layer(Extension(Stopping(stopping.clone())));
     let mut open = JoinSet::new();
     loop {
         tokio::select! {

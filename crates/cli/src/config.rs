@@ -2,11 +2,12 @@
 //!
 //! Everything has a default; `docs/node.toml` shows all of it.
 
+use crate::ontologies;
 use anyhow::{Context, Result, anyhow, bail};
 use consensus::network::PeerList;
 use consent::Policy;
 use keys::PublicKey;
-use node::InstitutionId;
+use node::{InstitutionId, differential::Knowledge};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
@@ -16,6 +17,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// `node.toml`.
@@ -26,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) ledger: Ledger,
     pub(crate) share: Share,
     pub(crate) store: Store,
+    pub(crate) diagnosis: Diagnosis,
     /// Who may see what for the institution's own care, how long records are kept, who breaks glass; what is
     /// left out is as built in.
     pub(crate) policy: Option<Policy>,
@@ -101,6 +104,41 @@ fn peer_key<'de, D: Deserializer<'de>>(from: D) -> Result<PublicKey, D::Error> {
     let key: Option<PublicKey> = text.parse().ok();
     key.filter(PublicKey::is_point)
         .ok_or_else(|| D::Error::custom("a key is 64 hexadecimal digits of a node's public key"))
+}
+
+/// What the node knows of diseases.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Diagnosis {
+    /// Without it the node makes no differentials, and needs 130 MB less.
+    pub(crate) enabled: bool,
+    /// An index made by `ithaca ontology import`; the data that come with the program when left out.
+    pub(crate) index: Option<PathBuf>,
+}
+
+impl Diagnosis {
+    /// Opens it. The index of the data that come with the program is kept in the data folder.
+    pub(crate) fn knowledge(&self, data: &Path) -> Result<Option<Arc<Knowledge>>> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let ontology = match &self.index {
+            Some(index) => ontologies::open(Some(index))?,
+            None => ontologies::shipped(Some(data))?,
+        };
+        let knowledge = Knowledge::new(ontology)
+            .context("the weights that come with the program are damaged")?;
+        Ok(Some(Arc::new(knowledge)))
+    }
+}
+
+impl Default for Diagnosis {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            index: None,
+        }
+    }
 }
 
 /// The key-value store.

@@ -16,6 +16,7 @@ mod demo;
 mod diagnose;
 mod entropy;
 mod exchange;
+mod files;
 mod folder;
 mod fsck;
 mod govern;

@@ -1,12 +1,13 @@
 //! `ithaca ontology`: makes an index of newer source files, and opens the one that is asked for.
 
+use crate::files;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use ontology::{MAX_SOURCE_BYTES, Ontology, Shipped, Source, SourceKind, Sources};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -64,7 +65,7 @@ fn import(options: &ImportOptions) -> Result<()> {
     });
     let index = ontology::compile(&sources).context("refused")?;
     let ontology = Ontology::open(&index).context("the index that was made does not open")?;
-    write_new(&options.out, &index)
+    files::write(&options.out, &index, false)
         .with_context(|| format!("cannot write {}", options.out.display()))?;
     println!("{}: {} bytes", options.out.display(), index.len());
     println!("{}", counts(&ontology));
@@ -132,29 +133,51 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Durable under its name, or not there at all.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".part");
-    let draft = PathBuf::from(draft);
-    let written = File::create(&draft).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    });
-    if written.is_err() {
-        // What is left of a draft would only be in the way.
-        let _ = fs::remove_file(&draft);
+/// The index at a path, or that of the files that come with the program, which is kept in this user's cache.
+pub(crate) fn open(path: Option<&Path>) -> Result<Ontology> {
+    match path {
+        Some(path) => read_index(path),
+        None => shipped(cache_folder().as_deref()),
     }
-    Ok(written?)
 }
 
-/// The index at a path, or that of the files that come with the program.
-pub(crate) fn open(path: Option<&Path>) -> Result<Ontology> {
-    let Some(path) = path else {
-        return Ontology::from_sources(&Shipped::unpack().sources())
-            .context("the files that come with the program are damaged");
+/// The index of the files that come with the program: from `folder`, where it is put if it is not there.
+pub(crate) fn shipped(folder: Option<&Path>) -> Result<Ontology> {
+    let name = format!(
+        "knowledge-{}-{:032x}.index",
+        ontology::FORMAT,
+        Shipped::digest()
+    );
+    let path = folder.map(|folder| folder.join(name));
+    if let Some(path) = path.as_ref().filter(|path| path.exists())
+        && let Ok(ontology) = read_index(path)
+    {
+        return Ok(ontology);
+    }
+    let index = ontology::compile(&Shipped::unpack().sources())
+        .context("the files that come with the program are damaged")?;
+    if let Some(path) = path {
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let kept = made.map_err(anyhow::Error::from);
+        // Without it the next start takes a second longer.
+        if let Err(error) = kept.and_then(|()| files::write(&path, &index, true)) {
+            tracing::debug!("the index of diseases is not kept: {error:#}");
+        }
+    }
+    Ontology::open(&index).context("the index that was made does not open")
+}
+
+/// Where this user's programs keep what they can make again.
+fn cache_folder() -> Option<PathBuf> {
+    let absolute = |name| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
     };
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(cache.join("ithaca"))
+}
+
+fn read_index(path: &Path) -> Result<Ontology> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_INDEX_BYTES + 1).read_to_end(&mut bytes))

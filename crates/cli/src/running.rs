@@ -12,11 +12,13 @@ use futures::{
 };
 use node::{
     Ambient, Handle, InstitutionId, Node,
+    differential::Knowledge,
     institution::{self, Opened},
 };
 use std::{
     net::TcpListener,
     path::Path,
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -39,8 +41,18 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Opens a data folder and starts its node.
+    /// Opens a data folder and starts its node, which makes no differentials.
     pub(crate) fn start(data: &Path, passphrase: &str, config: &Config) -> Result<Self> {
+        Self::start_knowing(data, passphrase, config, None)
+    }
+
+    /// The same, with what it is to know of diseases.
+    pub(crate) fn start_knowing(
+        data: &Path,
+        passphrase: &str,
+        config: &Config,
+        knowledge: Option<Arc<Knowledge>>,
+    ) -> Result<Self> {
         crate::folder::institution(data)?;
         let opened = institution::open(data, passphrase.as_bytes())
             .with_context(|| format!("cannot open the institution in {}", data.display()))?;
@@ -60,7 +72,8 @@ impl Running {
                     .with_storage_directory(opened.layout.engine());
                 runtime::Runner::new(settings).start(|context| async move {
                     let ambient = Ambient::of(&context);
-                    let settings = settings_of(&opened, &config);
+                    let mut settings = settings_of(&opened, &config);
+                    settings.knowledge = knowledge;
                     let whole = context.child("whole");
                     match Node::start(context, settings, store, opened.keychain).await {
                         Ok(node) => {

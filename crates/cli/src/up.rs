@@ -54,7 +54,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let data = data_folder(options);
     let config = read_config(options, &data)?;
     let passphrase = passphrase::read(options.passphrase_file.as_deref(), false)?;
-    let running = Running::start(&data, &passphrase, &config)?;
+    let knowledge = config.diagnosis.knowledge(&data)?;
+    let running = Running::start_knowing(&data, &passphrase, &config, knowledge)?;
     drop(passphrase);
     let orphaned = options.until_stdin_ends.then(stdin_ends);
     let progress = Progress::watch(running.handle(), config.ledger.network.clone());

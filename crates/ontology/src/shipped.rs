@@ -5,6 +5,7 @@ use crate::{
     source::{Source, Sources},
     tables::SourceKind,
 };
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Where a source comes from and under which terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +137,12 @@ pub struct Shipped {
 }
 
 impl Shipped {
+    /// Names the shipped files as they are packed (XXH3-128): another digest, other data.
+    pub fn digest() -> u128 {
+        let digests = PACKED.map(|packed| xxh3_128(packed.bytes).to_le_bytes());
+        xxh3_128(&digests.concat())
+    }
+
     /// Unpacks all of them.
     pub fn unpack() -> Self {
         Self {

@@ -6,16 +6,16 @@ mod html;
 mod page;
 mod phrases;
 
+use crate::files;
 use crate::ontologies;
 use answer::Answer;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use diagnosis::{CaseCounts, Model, Weights};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, IsTerminal as _, Read, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 #[derive(Args)]
@@ -50,7 +50,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(path) = &options.html {
-        ensure_free(path, options.force)?;
+        files::ensure_free(path, options.force)?;
     }
     let source = source(options)?;
     let ontology = ontologies::open(options.index.as_deref())?;
@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let answer = Answer::new(&ontology, &model, &case, &how).context("the case was not ranked")?;
     if let Some(path) = &options.html {
-        write(path, html::page(&answer).as_bytes(), options.force)
+        files::write(path, html::page(&answer).as_bytes(), options.force)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     let shown = if options.json {
@@ -113,52 +113,4 @@ fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     from.take(findings::MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn ensure_free(path: &Path, force: bool) -> Result<()> {
-    ensure!(
-        force || fs::symlink_metadata(path).is_err(),
-        "{} exists: name another file, or write over it with --force",
-        path.display()
-    );
-    Ok(())
-}
-
-/// Whole under its name, or not there at all; readable by its owner only.
-fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}.part", std::process::id()));
-    let draft = PathBuf::from(draft);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    let written = file
-        .write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(anyhow::Error::from)
-        .and_then(|()| put(&draft, path, force));
-    if force && written.is_ok() {
-        return Ok(());
-    }
-    // A second name of the page by now, or what is left of a failure.
-    let _ = fs::remove_file(&draft);
-    written
-}
-
-fn put(draft: &Path, path: &Path, force: bool) -> Result<()> {
-    if force {
-        return Ok(fs::rename(draft, path)?);
-    }
-    // Unlike a rename, a link never takes the place of a file that came meanwhile.
-    match fs::hard_link(draft, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => ensure_free(path, force),
-        Err(_) => {
-            // A file system without links.
-            ensure_free(path, force)?;
-            Ok(fs::rename(draft, path)?)
-        }
-        Ok(()) => Ok(()),
-    }
 }

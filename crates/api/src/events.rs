@@ -1,0 +1,151 @@
+//! One stream of events for each client (server-sent events, WHATWG HTML), of all kinds that it may hear of.
+//!
+//! An event names ids and nothing else: what happened is read where it stands, and that reading is logged. A
+//! stream ends after [`LONGEST`], when the client falls behind, and when the node stops; a client reconnects
+//! and reads again what it follows.
+
+use crate::{edge::Edge, problem::Problem, read::Who, serving::Stopping};
+use axum::{
+    Extension,
+    extract::State,
+    http::StatusCode,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::{Stream, StreamExt, stream};
+use node::{
+    Caller, Handle, Role, SubjectId,
+    differential::{CLINICIANS, HearQuery},
+    event::{Event as Happened, Events},
+};
+use serde_json::{Value, json};
+use std::{convert::Infallible, time::Duration};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout_at},
+};
+
+/// How many streams there may be at a time.
+pub(crate) const STREAMS: usize = 128;
+/// How long a stream goes on at most: a token that was revoked is heard of by then.
+const LONGEST: Duration = Duration::from_secs(300);
+/// How often a silent stream shows that it lives.
+const ALIVE: Duration = Duration::from_secs(15);
+/// How long a client waits before it reconnects.
+const RETRY: Duration = Duration::from_secs(2);
+
+pub(crate) async fn stream(
+    State(edge): State<Edge>,
+    Who(caller): Who,
+    stopping: Option<Extension<Stopping>>,
+) -> Result<Response, Problem> {
+    let place = edge.streams.clone().try_acquire_owned().map_err(|_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "too many streams of events; end one, or try again in a moment",
+        )
+    })?;
+    let follow = Follow {
+        events: edge.node.events(),
+        node: edge.node.clone(),
+        caller,
+        until: Instant::now() + LONGEST,
+        stopping: stopping.map(|Extension(stopping)| stopping),
+        _place: place,
+    };
+    let first = Event::default().retry(RETRY).comment("events follow");
+    let first = stream::iter([Ok::<_, Infallible>(first)]);
+    let alive = KeepAlive::new().interval(ALIVE);
+    Ok(Sse::new(first.chain(follow.stream()))
+        .keep_alive(alive)
+        .into_response())
+}
+
+/// One client's stream.
+struct Follow {
+    events: Events,
+    node: Handle,
+    caller: Caller,
+    until: Instant,
+    stopping: Option<Stopping>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Follow {
+    fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold(self, |mut this| async move {
+            let event = this.next().await?;
+            Some((Ok(event), this))
+        })
+    }
+
+    /// The next event that the caller may hear of; none at the end.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            let until = self.until;
+            let stopping = async {
+                match &mut self.stopping {
+                    Some(stopping) => stopping.wait().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let happened = tokio::select! {
+                happened = timeout_at(until, self.events.next()) => happened.ok()??,
+                () = stopping => return None,
+            };
+            if let Some((name, data)) = self.told(happened).await {
+                return Some(Event::default().event(name).data(data.to_string()));
+            }
+        }
+    }
+
+    /// An event as this caller hears of it; none if it does not.
+    async fn told(&self, happened: Happened) -> Option<(&'static str, Value)> {
+        let is = |roles: &[Role]| roles.iter().any(|role| self.caller.has(*role));
+        let (name, data) = match happened {
+            Happened::RecordCommitted {
+                subject,
+                record,
+                version,
+                ..
+            } => {
+                self.hears(subject).await?;
+                let data = json!({"subject": subject.to_string(), "record": record.to_string(), "version": version});
+                ("record", data)
+            }
+            Happened::ConsentFinal { subject, sequence } => {
+                self.hears(subject).await?;
+                let data = json!({"subject": subject.to_string(), "sequence": sequence});
+                ("consent", data)
+            }
+            Happened::PeriodFinal { period } => {
+                let roles = [Role::Auditor, Role::PrivacyOfficer, Role::Controller];
+                is(&roles).then_some(())?;
+                ("period", json!({"period": period}))
+            }
+            Happened::BreakGlassOpened { subject } => {
+                if !is(&[Role::PrivacyOfficer]) {
+                    is(&[Role::Controller]).then_some(())?;
+                    self.hears(subject).await?;
+                }
+                ("break-glass", json!({"subject": subject.to_string()}))
+            }
+            // INVARIANT: of a differential hear clinicians alone, and no family.
+            Happened::DifferentialChanged { subject } => {
+                (is(&CLINICIANS) && !is(&[Role::Controller])).then_some(())?;
+                self.hears(subject).await?;
+                ("differential", json!({"subject": subject.to_string()}))
+            }
+        };
+        Some((name, data))
+    }
+
+    async fn hears(&self, subject: SubjectId) -> Option<()> {
+        let caller = self.caller.clone();
+        let hears = self.node.may_hear(HearQuery { caller, subject }).await;
+        hears.is_ok_and(|hears| hears).then_some(())
+    }
+}
