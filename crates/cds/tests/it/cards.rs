@@ -1,7 +1,8 @@
 //! What the cards say, and what they never say.
 
 use crate::{
-    CHARGE, INSTANCE, PATIENT, VAGUE, VOMITING, answer_to, body, cards_for, order, parse, source,
+    CHARGE, INSTANCE, MODEL, PATIENT, VAGUE, VOMITING, answer_to, body, cards_for, order, parse,
+    source,
 };
 use answer::{Answer, STATEMENT};
 use cds::{Card, MAX_DETAIL_CHARS, Response, Service, Uuid};
@@ -18,6 +19,7 @@ fn check(response: &Response) -> Vec<Value> {
     assert_eq!(json.as_object().unwrap().len(), 1);
     let cards = json["cards"].as_array().unwrap().clone();
     let mut ids = BTreeSet::new();
+    let model = format!("; model {}, fitted on ", MODEL.weights().version);
     for card in &cards {
         let text = |name: &str| card[name].as_str().unwrap();
         ids.insert(text("uuid").to_owned());
@@ -28,7 +30,7 @@ fn check(response: &Response) -> Vec<Value> {
         let detail = text("detail");
         assert!(detail.chars().count() <= MAX_DETAIL_CHARS, "{detail}");
         assert!(detail.ends_with(&format!("**{STATEMENT}**")), "{detail}");
-        assert!(detail.contains("; model 1, fitted on ") && detail.contains("HPO 2025-01-16"));
+        assert!(detail.contains(&model) && detail.contains("HPO 2025-01-16"));
         assert!(!detail.contains("\n\n\n"), "{detail}");
         let suggestions = card.get("suggestions").and_then(Value::as_array);
         let behaviour = card.get("selectionBehavior").and_then(Value::as_str);
@@ -390,8 +392,18 @@ fn what_was_not_sent_is_said() {
         );
         assert!(text.contains("The observations were not sent."), "{text}");
     }
-    for card in check(&cards_for(Service::PatientView, &CHARGE, &[])) {
-        assert!(!detail(&card).contains("sent"));
+    let mut record = body(Service::PatientView, &CHARGE, &[]);
+    let whole = record.clone();
+    record["prefetch"]["conditions"]["total"] = json!(CHARGE.len() + 1);
+    for (record, said) in [(record, true), (whole, false)] {
+        let request = parse(&record, Service::PatientView);
+        for card in check(&cds::cards(&request, &answer_to(&request), &source())) {
+            assert_eq!(
+                detail(&card).contains("Only a part of the conditions was sent."),
+                said
+            );
+            assert!(!detail(&card).contains("not sent"));
+        }
     }
 }
 

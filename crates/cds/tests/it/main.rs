@@ -13,6 +13,7 @@ mod hl7;
 #[path = "../../../ledger/tests/it/python.rs"]
 mod python;
 mod requests;
+mod services;
 mod strangers;
 
 use answer::{Answer, Options};
