@@ -4,7 +4,7 @@ use crate::{
     CHARGE, INSTANCE, MODEL, PATIENT, VAGUE, VOMITING, answer_to, body, cards_for, order, parse,
     source,
 };
-use answer::{Answer, STATEMENT};
+use answer::{Abstention, Answer, STATEMENT, Telling};
 use cds::{Card, MAX_DETAIL_CHARS, Response, Service, Uuid};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -280,6 +280,36 @@ fn an_answer_that_abstains_suggests_no_disease() {
             assert!(text.contains("**Examine**"), "{text}");
         }
     }
+}
+
+#[test]
+fn orders_are_told_of_a_test_but_of_no_disease_while_none_is_suggested() {
+    let request = parse(
+        &body(Service::OrderSign, &VOMITING, &[]),
+        Service::OrderSign,
+    );
+    let mut answer = answer_to(&request);
+    let suggested = check(&cds::cards(&request, &answer, &source()));
+    answer.abstained = Some(Abstention {
+        reason: "undecided",
+        best: Some(0.09),
+        suggested_from: 0.1,
+    });
+    let abstained = check(&cds::cards(&request, &answer, &source()));
+    let (before, after) = (offered(&suggested[0]), offered(&abstained[0]));
+    assert_eq!((before.len(), after.as_slice()), (2, &before[..1]));
+    let text = detail(&abstained[0]);
+    assert!(
+        text.starts_with("No rare disease is suggested yet."),
+        "{text}"
+    );
+    assert!(!text.contains("Genes to read"), "{text}");
+
+    // What tells little is not worth a card.
+    for next in &mut answer.next {
+        next.telling = Telling::Little;
+    }
+    assert!(check(&cds::cards(&request, &answer, &source())).is_empty());
 }
 
 #[test]
