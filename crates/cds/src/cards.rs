@@ -18,6 +18,8 @@ const AGAINST: usize = 2;
 const MISSING: usize = 2;
 /// What to look for next: of each way.
 const NEXT: usize = 3;
+/// Genes of a candidate.
+const SYMBOLS: usize = 6;
 /// The most characters of the ground of one piece of evidence.
 const MAX_GROUND_CHARS: usize = 200;
 /// The most characters of an order's text.
@@ -400,7 +402,12 @@ fn loinc(code: &str) -> Coding {
 }
 
 fn candidate_line(candidate: &Candidate) -> String {
-    let genes: Vec<String> = candidate.genes.iter().take(6).map(|g| name(g)).collect();
+    let genes: Vec<String> = candidate
+        .genes
+        .iter()
+        .take(SYMBOLS)
+        .map(|g| name(g))
+        .collect();
     let genes = match genes.as_slice() {
         [] => String::new(),
         genes => format!(", {}", genes.join(", ")),
@@ -446,7 +453,8 @@ fn next_line(next: &Next) -> String {
     if !next.speaks_for.is_empty() {
         let names = next.speaks_for.iter().take(2).map(|d| name(&d.name));
         let names: Vec<String> = names.collect();
-        parts.push(format!("would speak for {}", names.join(", ")));
+        // Names of diseases have commas.
+        parts.push(format!("would speak for {}", names.join(" and ")));
     }
     if !next.loinc.is_empty() {
         parts.push(format!("LOINC {}", next.loinc.join(" or ")));

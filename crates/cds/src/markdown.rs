@@ -26,10 +26,18 @@ pub(crate) fn name(text: &str) -> String {
     escaped(&plain(text, MAX_NAME_CHARS))
 }
 
-/// A line that Markdown shows as it is.
+/// A line that Markdown shows as it is, wherever it stands.
 pub(crate) fn escaped(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
-    for c in line.chars() {
+    // What would begin a list: `-`, `+`, `1.`, `1)`.
+    let mark = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let (number, mark) = line.split_at(line.len() - mark.len());
+    out.push_str(number);
+    let is_mark = mark.starts_with(['.', ')']) && !number.is_empty();
+    if is_mark || (number.is_empty() && mark.starts_with(['-', '+'])) {
+        out.push('\\');
+    }
+    for c in mark.chars() {
         if matches!(
             c,
             '\\' | '`'
@@ -117,6 +125,17 @@ mod tests {
             name("a *b* [c](d) <script> `e` #f"),
             r"a \*b\* \[c\](d) \<script\> \`e\` \#f"
         );
+        for (text, expect) in [
+            ("- a - b", r"\- a - b"),
+            ("+a", r"\+a"),
+            ("12. a 3.", r"12\. a 3."),
+            ("1) a", r"1\) a"),
+            ("3-Methyl (a)", "3-Methyl (a)"),
+            (".a", ".a"),
+            ("7", "7"),
+        ] {
+            assert_eq!(name(text), expect);
+        }
         assert_eq!(name("one\n# two\u{202e}"), r"one \# two ");
         assert_eq!(name(&"ü".repeat(500)).chars().count(), MAX_NAME_CHARS);
         assert!(name(&"ü".repeat(500)).ends_with('…'));

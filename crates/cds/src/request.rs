@@ -102,7 +102,7 @@ impl Request {
         &self.patient_id
     }
 
-    /// Whether a practitioner asks; to anybody else [`crate::cards()`] shows nothing.
+    /// Whether a practitioner asks, as the client says; to anybody else [`crate::cards()`] shows nothing.
     #[must_use]
     pub fn is_for_professional(&self) -> bool {
         self.is_for_professional
@@ -180,10 +180,11 @@ impl Request {
         }
         let links = bundle.get("link").into_iter().flat_map(Value::children);
         let mut relations = links.filter_map(|link| link.get("relation").and_then(Value::text));
-        if relations.any(|relation| relation == "next") {
-            self.gaps.push(gap(true));
-        }
+        let has_more = relations.any(|relation| relation == "next");
+        let total = bundle.get("total").and_then(Value::integer);
+        let mut came = 0_i64;
         for entry in entries(bundle)? {
+            came += 1;
             let Some(resource) = optional(entry, "resource") else {
                 continue;
             };
@@ -191,6 +192,9 @@ impl Request {
             if resource_type(resource, "resource")? != "OperationOutcome" {
                 self.add(optional(entry, "fullUrl"), resource);
             }
+        }
+        if has_more || total.is_some_and(|total| total > came) {
+            self.gaps.push(gap(true));
         }
         Ok(true)
     }

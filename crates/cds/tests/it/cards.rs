@@ -1,9 +1,10 @@
 //! What the cards say, and what they never say.
 
 use crate::{
-    CHARGE, INSTANCE, PATIENT, VAGUE, VOMITING, answer_to, body, cards_for, order, parse, source,
+    CHARGE, INSTANCE, MODEL, PATIENT, VAGUE, VOMITING, answer_to, body, cards_for, order, parse,
+    source,
 };
-use answer::{Answer, STATEMENT};
+use answer::{Abstention, Answer, STATEMENT, Telling};
 use cds::{Card, MAX_DETAIL_CHARS, Response, Service, Uuid};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ fn check(response: &Response) -> Vec<Value> {
     assert_eq!(json.as_object().unwrap().len(), 1);
     let cards = json["cards"].as_array().unwrap().clone();
     let mut ids = BTreeSet::new();
+    let model = format!("; model {}, fitted on ", MODEL.weights().version);
     for card in &cards {
         let text = |name: &str| card[name].as_str().unwrap();
         ids.insert(text("uuid").to_owned());
@@ -28,7 +30,7 @@ fn check(response: &Response) -> Vec<Value> {
         let detail = text("detail");
         assert!(detail.chars().count() <= MAX_DETAIL_CHARS, "{detail}");
         assert!(detail.ends_with(&format!("**{STATEMENT}**")), "{detail}");
-        assert!(detail.contains("; model 1, fitted on ") && detail.contains("HPO 2025-01-16"));
+        assert!(detail.contains(&model) && detail.contains("HPO 2025-01-16"));
         assert!(!detail.contains("\n\n\n"), "{detail}");
         let suggestions = card.get("suggestions").and_then(Value::as_array);
         let behaviour = card.get("selectionBehavior").and_then(Value::as_str);
@@ -281,6 +283,36 @@ fn an_answer_that_abstains_suggests_no_disease() {
 }
 
 #[test]
+fn orders_are_told_of_a_test_but_of_no_disease_while_none_is_suggested() {
+    let request = parse(
+        &body(Service::OrderSign, &VOMITING, &[]),
+        Service::OrderSign,
+    );
+    let mut answer = answer_to(&request);
+    let suggested = check(&cds::cards(&request, &answer, &source()));
+    answer.abstained = Some(Abstention {
+        reason: "undecided",
+        best: Some(0.09),
+        suggested_from: 0.1,
+    });
+    let abstained = check(&cds::cards(&request, &answer, &source()));
+    let (before, after) = (offered(&suggested[0]), offered(&abstained[0]));
+    assert_eq!((before.len(), after.as_slice()), (2, &before[..1]));
+    let text = detail(&abstained[0]);
+    assert!(
+        text.starts_with("No rare disease is suggested yet."),
+        "{text}"
+    );
+    assert!(!text.contains("Genes to read"), "{text}");
+
+    // What tells little is not worth a card.
+    for next in &mut answer.next {
+        next.telling = Telling::Little;
+    }
+    assert!(check(&cds::cards(&request, &answer, &source())).is_empty());
+}
+
+#[test]
 fn a_record_without_findings_gets_no_card_unless_it_nearly_has_some() {
     let mut record = body(Service::PatientView, &[], &[]);
     let cards = |record: &Value| {
@@ -390,8 +422,18 @@ fn what_was_not_sent_is_said() {
         );
         assert!(text.contains("The observations were not sent."), "{text}");
     }
-    for card in check(&cards_for(Service::PatientView, &CHARGE, &[])) {
-        assert!(!detail(&card).contains("sent"));
+    let mut record = body(Service::PatientView, &CHARGE, &[]);
+    let whole = record.clone();
+    record["prefetch"]["conditions"]["total"] = json!(CHARGE.len() + 1);
+    for (record, said) in [(record, true), (whole, false)] {
+        let request = parse(&record, Service::PatientView);
+        for card in check(&cds::cards(&request, &answer_to(&request), &source())) {
+            assert_eq!(
+                detail(&card).contains("Only a part of the conditions was sent."),
+                said
+            );
+            assert!(!detail(&card).contains("not sent"));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod hl7;
 #[path = "../../../ledger/tests/it/python.rs"]
 mod python;
 mod requests;
+mod services;
 mod strangers;
 
 use answer::{Answer, Options};
@@ -34,7 +35,7 @@ const CHARGE: [&str; 6] = [
     "HP:0001629",
     "-HP:0001250",
 ];
-/// A defect of the urea cycle, before anything was measured.
+/// A defect of the urea cycle, as far as it was measured.
 const VOMITING: [&str; 4] = ["HP:0002013", "HP:0001259", "HP:0003218", "HP:0001987"];
 /// Speaks for nothing in particular.
 const VAGUE: [&str; 1] = ["HP:0001250"];

@@ -266,4 +266,18 @@ proptest! {
         prop_assert!(!error.is_prefetch_needed());
         prop_assert!(!error.to_string().contains("Erika"));
     }
+    #[test]
+    fn what_is_passed_on_is_always_a_bundle(at in 0..4_000_usize, byte: u8) {
+        let request = body(Service::PatientView, &CHARGE[..2], &[]);
+        let mut bytes = serde_json::to_vec(&request).unwrap();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(request) = Request::parse(&bytes, Service::PatientView)
+            && let Ok(document) = request.case_document()
+        {
+            let bundle: Value = serde_json::from_slice(&document).unwrap();
+            prop_assert_eq!(&bundle["type"], "collection");
+            prop_assert_eq!(&bundle["entry"][0]["resource"]["resourceType"], "Patient");
+        }
+    }
 }

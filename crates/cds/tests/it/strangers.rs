@@ -25,10 +25,14 @@ fn strangers_understand_the_services_and_are_understood() {
         );
         return;
     };
+    let work = kept.join("work");
+    if work.exists() {
+        fs::remove_dir_all(&work).unwrap();
+    }
     let stranger = Stranger {
         python: &python,
         script: here.join("check.py"),
-        folder: kept.join("work"),
+        work,
     };
     stranger.judges_what_is_answered();
     stranger.refuses_what_is_wrong();
@@ -38,46 +42,51 @@ fn strangers_understand_the_services_and_are_understood() {
 struct Stranger<'a> {
     python: &'a Python,
     script: PathBuf,
-    folder: PathBuf,
+    work: PathBuf,
 }
 
-impl Stranger<'_> {
-    fn start(&self) {
-        if self.folder.exists() {
-            fs::remove_dir_all(&self.folder).unwrap();
-        }
-        fs::create_dir_all(&self.folder).unwrap();
-        self.write("services", &json!(cds::services()));
+/// Documents that are judged together.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn write(&self, name: &str, document: &Value) {
+        self.keep(name, &serde_json::to_vec(document).unwrap());
     }
 
-    fn write(&self, name: &str, document: &Value) {
-        let path = self.folder.join(format!("{name}.json"));
-        fs::write(path, serde_json::to_vec(document).unwrap()).unwrap();
+    fn keep(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.0.join(format!("{name}.json")), bytes).unwrap();
     }
 
     fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.folder.join(format!("{name}.json"))).unwrap()
+        fs::read(self.0.join(format!("{name}.json"))).unwrap()
+    }
+}
+
+impl Stranger<'_> {
+    /// A folder that holds the discovery document.
+    fn folder(&self, name: &str) -> Folder {
+        let folder = Folder(self.work.join(name));
+        fs::create_dir_all(&folder.0).unwrap();
+        folder.write("services", &json!(cds::services()));
+        folder
     }
 
-    fn says(&self, what: &str) -> (bool, String) {
+    /// What is said of each folder.
+    fn says<'f>(&self, what: &str, of: impl IntoIterator<Item = &'f Folder>) -> Vec<String> {
         let mut command = Command::new(&self.python.program);
-        command
-            .arg("-B")
-            .arg(&self.script)
-            .arg(what)
-            .arg(&self.folder);
-        let output = command.output().unwrap();
+        command.arg("-B").arg(&self.script).arg(what);
+        let output = command
+            .args(of.into_iter().map(|folder| &folder.0))
+            .output()
+            .unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
-        // A tool that breaks off has not refused.
-        assert!(errors.is_empty(), "{errors}");
-        (
-            output.status.success(),
-            String::from_utf8(output.stdout).unwrap(),
-        )
+        assert!(output.status.success() && errors.is_empty(), "{errors}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.lines().map(str::to_owned).collect()
     }
 
     fn judges_what_is_answered(&self) {
-        self.start();
+        let folder = self.folder("answered");
         let (mut cards, mut orders) = (0, 0);
         for service in Service::ALL {
             for (name, findings) in [
@@ -93,22 +102,25 @@ impl Stranger<'_> {
                     .iter()
                     .map(|card| card.suggestions.len())
                     .sum::<usize>();
-                self.write(
+                folder.write(
                     &format!("response-{}-{name}", service.id()),
                     &json!(response),
                 );
             }
         }
         assert!(cards >= 6 && orders >= 8, "{cards} cards, {orders} orders");
-        let said = format!("2 services, {cards} cards, {orders} orders\n");
-        assert_eq!(self.says("judge"), (true, said));
+        let said = format!("2 services, {cards} cards, {orders} orders");
+        assert_eq!(self.says("judge", [&folder]), [said]);
     }
 
     /// So that its consent means something.
     fn refuses_what_is_wrong(&self) {
         let good = json!(cards_for(Service::PatientView, &VOMITING, &[]));
         let order = "/cards/1/suggestions/0/actions/0/resource";
-        let wrong = [
+        let lacks = "it lacks what the model has, or has what the model lacks";
+        let mut cases = Vec::new();
+        // Null takes the member away.
+        for (at, name, value, because) in [
             ("/cards/0", "indicator", json!("loud"), "indicator"),
             ("/cards/0", "summary", json!("x".repeat(141)), "summary"),
             ("/cards/0/source", "label", Value::Null, "source.label"),
@@ -119,12 +131,7 @@ impl Stranger<'_> {
                 json!("all"),
                 "selectionBehavior",
             ),
-            (
-                "/cards/1",
-                "selection_behavior",
-                json!("any"),
-                "what the model lacks",
-            ),
+            ("/cards/1", "selection_behavior", json!("any"), lacks),
             (
                 "/cards/1/suggestions/0/actions/0",
                 "type",
@@ -139,62 +146,61 @@ impl Stranger<'_> {
                 "ServiceRequest: intents",
             ),
             (order, "code", json!("LOINC"), "ServiceRequest: code"),
-        ];
-        for (at, name, value, because) in wrong {
-            self.start();
+        ] {
+            let folder = self.folder(&format!("wrong-{}", cases.len()));
             let mut response = good.clone();
             let object = response.pointer_mut(at).unwrap().as_object_mut().unwrap();
             match value {
                 Value::Null => object.remove(name),
                 value => object.insert(name.to_owned(), value),
             };
-            self.write("response-wrong", &response);
-            self.is_refused(because);
+            folder.write("response-wrong", &response);
+            cases.push((folder, Some(because)));
         }
-        self.start();
+        let folder = self.folder("services");
         let mut services = json!(cds::services());
         services["services"][1]["description"] = Value::Null;
-        self.write("services", &services);
-        self.is_refused("services.1.description");
-
+        folder.write("services", &services);
+        cases.push((folder, Some("services.1.description")));
         // And HL7's own, as published.
         for (name, because) in [
             ("empty", None),
             ("link", None),
             ("two-cards", None),
-            ("empty2", Some("lacks what the model has")),
+            ("empty2", Some(lacks)),
             ("empty-source", Some("cards.0.source.label")),
             ("source-link", Some("cards.0.summary")),
             ("suggestion", Some("cards.0.summary")),
         ] {
-            self.start();
-            let response = hl7::bytes(&format!("response-{name}"));
-            fs::write(self.folder.join("response-hl7.json"), response).unwrap();
-            match because {
-                None => assert!(self.says("judge").0, "{name}"),
-                Some(because) => self.is_refused(because),
-            }
+            let folder = self.folder(&format!("hl7-{name}"));
+            folder.keep("response-hl7", &hl7::bytes(&format!("response-{name}")));
+            cases.push((folder, because));
+        }
+        let said = self.says("judge", cases.iter().map(|(folder, _)| folder));
+        assert_eq!(said.len(), cases.len());
+        for ((folder, because), said) in cases.iter().zip(said) {
+            let name = folder.0.display();
+            let is_refused = said.starts_with("REFUSED ");
+            assert_eq!(is_refused, because.is_some(), "{name}: {said}");
+            assert!(
+                said.contains(because.unwrap_or("2 services, ")),
+                "{name}: {said}"
+            );
         }
     }
 
-    fn is_refused(&self, because: &str) {
-        let (holds, said) = self.says("judge");
-        assert!(!holds && said.starts_with("REFUSED"), "{because}: {said}");
-        assert!(said.contains(because), "{because}: {said}");
-    }
-
     fn is_understood(&self) {
-        self.start();
+        let folder = self.folder("asked");
         let sent = body(
             Service::OrderSign,
             &VOMITING,
             &[order("http://loinc.org", "1-8")],
         );
-        self.write("prefetch", &sent["prefetch"]);
-        self.write("orders", &sent["context"]["draftOrders"]);
-        assert_eq!(self.says("ask"), (true, "asked\n".to_owned()));
+        folder.write("prefetch", &sent["prefetch"]);
+        folder.write("orders", &sent["context"]["draftOrders"]);
+        assert_eq!(self.says("ask", [&folder]), ["asked"]);
         for service in Service::ALL {
-            let bytes = self.read(&format!("request-{}", service.hook()));
+            let bytes = folder.read(&format!("request-{}", service.hook()));
             assert!(
                 bytes
                     .windows(17)
@@ -213,7 +219,7 @@ impl Stranger<'_> {
                 }
             );
         }
-        let counted = Feedback::parse(&self.read("feedback")).unwrap();
+        let counted = Feedback::parse(&folder.read("feedback")).unwrap();
         assert_eq!((counted.accepted, counted.overridden), (0, 1));
     }
 }

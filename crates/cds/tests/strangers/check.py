@@ -1,10 +1,10 @@
 """CDS Hooks as HealthChain models it, and FHIR as fhir.resources does.
 
-    check.py judge FOLDER   judges services.json and each response-*.json of a folder
-    check.py ask FOLDER     writes what a client sends: requests with the prefetch of prefetch.json and the
-                            draft orders of orders.json, and a feedback
+    check.py judge FOLDER...   judges services.json and each response-*.json of each folder
+    check.py ask FOLDER...     writes what a client sends: requests with the prefetch of prefetch.json and the
+                               draft orders of orders.json, and a feedback
 
-Prints one line; ends with 1 if something is refused.
+Prints one line for each folder.
 """
 
 import json
@@ -54,7 +54,7 @@ def judge(folder):
             for action in suggestion.actions:
                 validated(ServiceRequest, action.resource, f"{name}: ServiceRequest")
                 orders += 1
-    print(f"{len(services)} services, {len(cards)} cards, {orders} orders")
+    return f"{len(services)} services, {len(cards)} cards, {orders} orders"
 
 
 def ask(folder):
@@ -88,11 +88,11 @@ def ask(folder):
     )
     feedback = {"feedback": [json.loads(outcome.model_dump_json())]}
     (folder / "feedback.json").write_text(json.dumps(feedback))
-    print("asked")
+    return "asked"
 
 
-try:
-    {"judge": judge, "ask": ask}[sys.argv[1]](Path(sys.argv[2]))
-except Refused as refused:
-    print(f"REFUSED {refused}")
-    sys.exit(1)
+for folder in sys.argv[2:]:
+    try:
+        print({"judge": judge, "ask": ask}[sys.argv[1]](Path(folder)))
+    except Refused as refused:
+        print(f"REFUSED {refused}")
