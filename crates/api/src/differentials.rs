@@ -25,6 +25,7 @@ const TERMS: usize = 10;
 
 /// A subject's differential diagnosis, made of what the caller may see.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SubjectDifferential")]
 pub(crate) struct Shown {
     /// The log row of this reading.
     disclosure: String,
@@ -41,6 +42,7 @@ pub(crate) struct Shown {
 
 /// The course of a differential.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DifferentialCourse")]
 pub(crate) struct CourseShown {
     /// The disease that the records give as the diagnosis.
     solved: Option<String>,
@@ -60,6 +62,7 @@ pub(crate) struct Findable {
 
 /// A change of the differential.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DifferentialChange")]
 pub(crate) struct Change {
     /// RFC 3339.
     at: String,
@@ -78,12 +81,14 @@ pub(crate) struct Change {
 
 /// The subjects whose differentials have news, newest first.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DifferentialChanges")]
 pub(crate) struct Changes {
     changes: Vec<News>,
 }
 
 /// One of them.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DifferentialNews")]
 pub(crate) struct News {
     subject: String,
     /// RFC 3339.
@@ -243,11 +248,13 @@ pub(crate) async fn diagnose(
 
 pub(crate) async fn terms(
     State(edge): State<Edge>,
+    Who(caller): Who,
     Ask(query): Ask<SearchQuery>,
 ) -> Result<Response, Problem> {
     let found = edge
         .node
         .term_search(TermQuery {
+            caller,
             text: query.q,
             limit: query.limit.unwrap_or(TERMS),
         })

@@ -4,11 +4,16 @@
 //! stream ends after [`LONGEST`], when the client falls behind, and when the node stops; a client reconnects
 //! and reads again what it follows.
 
-use crate::{edge::Edge, problem::Problem, read::Who, serving::Stopping};
+use crate::{
+    edge::Edge,
+    problem::Problem,
+    read::{Who, insert},
+    serving::Stopping,
+};
 use axum::{
     Extension,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -41,6 +46,7 @@ pub(crate) async fn stream(
     Who(caller): Who,
     stopping: Option<Extension<Stopping>>,
 ) -> Result<Response, Problem> {
+    edge.node.welcome(caller.clone()).await?;
     let place = edge.streams.clone().try_acquire_owned().map_err(|_| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -59,9 +65,10 @@ pub(crate) async fn stream(
     let first = Event::default().retry(RETRY).comment("events follow");
     let first = stream::iter([Ok::<_, Infallible>(first)]);
     let alive = KeepAlive::new().interval(ALIVE);
-    Ok(Sse::new(first.chain(follow.stream()))
-        .keep_alive(alive)
-        .into_response())
+    let sse = Sse::new(first.chain(follow.stream())).keep_alive(alive);
+    let mut response = sse.into_response();
+    insert(&mut response, header::CACHE_CONTROL, "no-store");
+    Ok(response)
 }
 
 /// One client's stream.

@@ -30,6 +30,7 @@ pub(crate) async fn call(
     At(service): At<String>,
     Raw { headers, body }: Raw,
 ) -> Result<Response, Problem> {
+    edge.node.welcome(caller.clone()).await?;
     let service = known(&service)?;
     let held = edge.body(&headers, body, edge.limits.payload_bytes).await?;
     let request = Request::parse(&held.bytes, service).map_err(refused)?;
@@ -68,9 +69,11 @@ pub(crate) async fn call(
 
 pub(crate) async fn feedback(
     State(edge): State<Edge>,
+    Who(caller): Who,
     At(service): At<String>,
     Raw { headers, body }: Raw,
 ) -> Result<StatusCode, Problem> {
+    edge.node.welcome(caller).await?;
     let service = known(&service)?;
     let held = edge.body(&headers, body, cds::MAX_FEEDBACK_BYTES).await?;
     let counts = Feedback::parse(&held.bytes).map_err(refused)?;

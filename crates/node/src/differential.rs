@@ -140,6 +140,8 @@ pub struct Diagnose {
 /// Searches for terms.
 #[derive(Debug, Clone)]
 pub struct TermQuery {
+    /// Anybody of this institution.
+    pub caller: Caller,
     /// A part of a name or an id.
     pub text: String,
     /// How many, at most.
@@ -334,6 +336,7 @@ impl<S: Store> Custodian<S> {
 
     pub(crate) async fn term_search(&self, input: TermQuery) -> Result<Vec<TermFound>, Error> {
         let insight = self.insight()?;
+        self.own_staff(&input.caller)?;
         if input.text.len() > QUERY_MAX_BYTES {
             return Err(Error::TooLarge {
                 what: "a search text",
@@ -360,6 +363,11 @@ impl<S: Store> Custodian<S> {
             }
         });
         Ok(found.collect())
+    }
+
+    /// Refuses people of other institutions.
+    pub(crate) async fn welcome(&self, caller: Caller) -> Result<(), Error> {
+        self.own_staff(&caller)
     }
 
     /// Whether a caller may hear that something happened to a subject's records: a clinician who would be

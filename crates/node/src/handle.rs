@@ -129,6 +129,8 @@ use_cases! {
     diagnose(Diagnose) -> Answer;
     /// Searches for terms of HPO.
     term_search(TermQuery) -> Vec<TermFound>;
+    /// Refuses people of other institutions, where an edge has nothing else to ask.
+    welcome(Caller) -> ();
     /// Whether a caller may hear of what happens to a subject's records.
     may_hear(HearQuery) -> bool;
     /// The receipt of a record version, once final.

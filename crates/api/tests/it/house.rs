@@ -13,15 +13,17 @@ use keys::PasswordParams;
 use ledger::{Genesis, Kind, Parameters};
 use node::{
     Ambient, Handle, Node,
+    differential::Knowledge,
     institution::{self, Founding},
 };
+use ontology::{Ontology, Shipped};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{LazyLock, Mutex, mpsc},
+    sync::{Arc, LazyLock, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -274,6 +276,11 @@ fn router(handle: &Handle, ambient: &Ambient, tokens: Tokens, limits: Limits) ->
     api::router(Edge::new(handle.clone(), ambient.clone(), tokens, limits))
 }
 
+fn knowledge() -> Arc<Knowledge> {
+    let ontology = Ontology::from_sources(&Shipped::unpack().sources()).unwrap();
+    Arc::new(Knowledge::new(ontology).unwrap())
+}
+
 async fn found(
     data: &Path,
     ambient: &Ambient,
@@ -295,7 +302,8 @@ async fn found(
     let store = FjallStore::open(opened.layout.store(), &store_fjall::Config::default()).unwrap();
     // No peers: nobody listens, whatever the port.
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = node::Config::new(opened.genesis.clone(), opened.institution, listen);
+    let mut config = node::Config::new(opened.genesis.clone(), opened.institution, listen);
+    config.knowledge = Some(knowledge());
     let node = Node::start(context, config, store, opened.keychain)
         .await
         .unwrap();

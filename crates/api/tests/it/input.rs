@@ -12,6 +12,7 @@ use crate::{
     wire::Call,
 };
 use api::endpoint::{Access, Endpoint, Shape};
+use consent::Role;
 use serde_json::json;
 
 /// What is kept of a subject: its records, the sequence of its consent, its break-glass sessions.
@@ -84,6 +85,7 @@ fn required(endpoint: &Endpoint) -> String {
         .map(|p| match p.name {
             "purpose" => "purpose=TREAT".to_owned(),
             name if p.number => format!("{name}=1"),
+            "q" => "q=arach".to_owned(),
             name => panic!("no value for {name}"),
         });
     pairs.collect::<Vec<_>>().join("&")
@@ -94,6 +96,7 @@ fn suitable<'a>(house: &'a House, endpoint: &Endpoint) -> &'a str {
     match endpoint.access {
         Access::Open => "",
         Access::Bearer => &house.staff.desk,
+        Access::Only(roles) if roles.contains(&Role::Clinician) => &house.staff.clinician,
         Access::Only(_) => &house.staff.operator,
     }
 }

@@ -111,7 +111,12 @@ impl Call {
         }
         let request = request.body(self.body).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        let (parts, mut body) = response.into_parts();
+        let media = parts.headers.get(header::CONTENT_TYPE);
+        if media.is_some_and(|media| media == "text/event-stream") {
+            // It would not end by itself.
+            body = Body::empty();
+        }
         let answer = Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,

@@ -485,6 +485,7 @@ fn cases_without_a_subject_and_terms() {
             assert_eq!(error.kind(), Kind::Invalid, "{case}");
         }
         let search = |text: &str| TermQuery {
+            caller: world.desk(),
             text: text.to_owned(),
             limit: 5,
         };

@@ -251,6 +251,29 @@ pub(super) const CASES: &[Case] = &[
         call.json(&json!({"until": "2090-01-01T00:00:00Z", "reason_code": "litigation"}))
     }),
     plain("hold_clear", Any),
+    case("differential_read", Any, |call, asker, _, _| {
+        call.query(&format!("purpose={}", asker.purpose))
+    }),
+    plain("differential_changes", NoSubject),
+    case("diagnose", NoSubject, |call, _, _, _| {
+        call.bytes("text/plain", "Arachnodactyly")
+    }),
+    case("term_search", NoSubject, |call, _, _, _| {
+        call.query("q=arach")
+    }),
+    plain("event_stream", NoSubject),
+    plain("cds_services", NoSubject),
+    // Without the resources that it needs, so that those who may are told so.
+    case("cds_call", NoSubject, |call, _, _, _| {
+        call.json(&json!({
+            "hook": "patient-view",
+            "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+            "context": {"userId": "Practitioner/1", "patientId": "1"},
+        }))
+    }),
+    case("cds_feedback", NoSubject, |call, _, _, _| {
+        call.json(&json!({"feedback": []}))
+    }),
 ];
 
 impl Case {
@@ -281,6 +304,7 @@ impl Case {
                 "session" => &family.session,
                 "disclosure" => &family.disclosures[self.disclosure],
                 "proposal" => NO_PROPOSAL,
+                "service" => "ithaca-patient-view",
                 other => panic!("nothing to put in place of {{{other}}}"),
             };
             path.replace(&format!("{{{name}}}"), value)
