@@ -102,6 +102,8 @@ fn prefetched_values_are_resources() {
         check("/prefetch", json!([]), &["prefetch is not an object"]);
         check("/prefetch/other", json!(NAME), &["a FHIR R4 resource"]);
         check("/prefetch/patient", json!({}), &["$.prefetch.patient"]);
+        let unknown = json!({"resourceType": NAME});
+        check("/prefetch/other", unknown, &["a FHIR R4 resource"]);
         let observation = json!({"resourceType": "Observation"});
         check(
             "/prefetch/patient",
