@@ -305,6 +305,14 @@ fn orders_are_told_of_a_test_but_of_no_disease_while_none_is_suggested() {
     );
     assert!(!text.contains("Genes to read"), "{text}");
 
+    // What is seen or asked is not ordered, whatever codes it has.
+    let mut seen = answer_to(&request);
+    for next in &mut seen.next {
+        next.way = "examine";
+    }
+    let cards = check(&cds::cards(&request, &seen, &source()));
+    assert_eq!(offered(&cards[0]), [EXOME]);
+
     // What tells little is not worth a card.
     for next in &mut answer.next {
         next.telling = Telling::Little;

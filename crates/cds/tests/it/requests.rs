@@ -1,6 +1,8 @@
 //! What is asked of a request, and how a refusal says so.
 
-use crate::{CHARGE, INSTANCE, ONTOLOGY, PATIENT, body, conditions, order, parse, refusal};
+use crate::{
+    CHARGE, INSTANCE, ONTOLOGY, PATIENT, answer_to, body, conditions, order, parse, refusal, source,
+};
 use cds::{Request, Service};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -100,6 +102,8 @@ fn prefetched_values_are_resources() {
         check("/prefetch", json!([]), &["prefetch is not an object"]);
         check("/prefetch/other", json!(NAME), &["a FHIR R4 resource"]);
         check("/prefetch/patient", json!({}), &["$.prefetch.patient"]);
+        let unknown = json!({"resourceType": NAME});
+        check("/prefetch/other", unknown, &["a FHIR R4 resource"]);
         let observation = json!({"resourceType": "Observation"});
         check(
             "/prefetch/patient",
@@ -200,6 +204,52 @@ fn resources_are_passed_on_as_they_came() {
         format!("{request:?}"),
         "Request(ithaca-patient-view, <redacted>)"
     );
+}
+
+/// Synthetic patients, as a server would have them after their transaction.
+#[test]
+fn whole_records_are_read_and_answered() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/fhir");
+    for name in ["agustin-fonseca", "brett-gottlieb", "gustavo-mejia"] {
+        let packed = std::fs::read(format!("{folder}/synthea-{name}.json.zst")).unwrap();
+        let text = String::from_utf8(zstd::decode_all(packed.as_slice()).unwrap()).unwrap();
+        let bundle: Value = serde_json::from_str(&text).unwrap();
+        let patient = bundle["entry"][0]["resource"]["id"].as_str().unwrap();
+        let names = (format!("urn:uuid:{patient}"), format!("Patient/{patient}"));
+        let bundle: Value = serde_json::from_str(&text.replace(&names.0, &names.1)).unwrap();
+        let found = |kind: &str| {
+            let entries = bundle["entry"].as_array().unwrap().iter();
+            let of_kind = entries.filter(|entry| entry["resource"]["resourceType"] == kind);
+            let entries: Vec<Value> = of_kind
+                .map(|entry| json!({"resource": entry["resource"]}))
+                .collect();
+            json!({"resourceType": "Bundle", "type": "searchset", "entry": entries})
+        };
+        let prefetch = json!({
+            "patient": bundle["entry"][0]["resource"],
+            "conditions": found("Condition"),
+            "observations": found("Observation"),
+        });
+        let sent = |key: &str| prefetch[key]["entry"].as_array().unwrap().len();
+        let expected = 1 + sent("conditions") + sent("observations");
+        for service in Service::ALL {
+            let mut request = body(service, &[], &[]);
+            request["context"]["patientId"] = patient.into();
+            request["prefetch"] = prefetch.clone();
+            let request = parse(&request, service);
+            let document: Value =
+                serde_json::from_slice(&request.case_document().unwrap()).unwrap();
+            assert_eq!(document["entry"].as_array().unwrap().len(), expected);
+            let answer = answer_to(&request);
+            assert!(answer.understood.age.is_some(), "{name}");
+            let cards = cds::cards(&request, &answer, &source()).cards;
+            // Nothing of it is coded in HPO.
+            let suggested = cards
+                .iter()
+                .any(|card| card.summary.starts_with("Possible"));
+            assert!(!suggested && cards.len() < 2, "{name}");
+        }
+    }
 }
 
 #[test]
