@@ -143,6 +143,8 @@ counters! {
     diagnoses = "ithaca_diagnoses_total";
     /// Phenotype profiles made of records.
     profiles = "ithaca_phenotype_profiles_total";
+    /// Differentials made again because knowledge or counted cases changed.
+    reanalysed = "ithaca_differentials_reanalysed_total";
     /// Changes of differentials that were worth telling.
     differential_changes = "ithaca_differential_changes_total";
     /// Errors of the node's own pumps; they try again.

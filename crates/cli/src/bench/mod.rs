@@ -5,6 +5,7 @@ mod diagnosis;
 mod ledger;
 mod process;
 mod proofs;
+mod reanalysis;
 mod rounds;
 mod share;
 mod table;
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     Share(ShareOptions),
     /// The differential diagnosis on published cases: accuracy, time, and the same cases ranked by others.
     Diagnosis(DiagnosisOptions),
+    /// Every subject's differential made again when a node comes back with newer knowledge, while clinicians
+    /// read. About two minutes.
+    Reanalysis(ReanalysisOptions),
     /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
     Proofs(ProofsOptions),
 }
@@ -127,9 +131,23 @@ pub(crate) struct DiagnosisOptions {
     json: bool,
 }
 
+#[derive(Args)]
+pub(crate) struct ReanalysisOptions {
+    /// How many subjects the node has.
+    #[arg(long, default_value_t = 10_000)]
+    subjects: usize,
+    /// Work in this folder's disk instead of the temporary one.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Diagnosis(options) => diagnosis::run(options),
+        Command::Reanalysis(options) => reanalysis::run(options),
         Command::Deposit(options) => deposit::run(options),
         Command::Ledger(options) => ledger::run(options),
         Command::Share(options) => share::run(options),

@@ -228,6 +228,7 @@ impl<S: Store> Custodian<S> {
         }
         for (again, _) in again.iter().zip(&kept).filter(|(_, kept)| **kept) {
             passed.answers += 1;
+            self.counters.reanalysed.up();
             insight.take_up(again.subject, &again.profile);
             if again.news {
                 passed.news += 1;
