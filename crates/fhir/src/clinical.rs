@@ -101,6 +101,8 @@ pub struct Observation<'a> {
     pub reading: Reading<'a>,
     /// Its components.
     pub components: Vec<Reading<'a>>,
+    /// Whether it is about somebody or something else than the patient of the record: a fetus, a parent.
+    pub has_focus: bool,
 }
 
 /// When a condition began.
@@ -183,6 +185,7 @@ impl<'a> Parsed<'a> {
             date,
             reading: reading(root),
             components: items(root, "component").map(reading).collect(),
+            has_focus: root.get("focus").is_some(),
         })
     }
 
@@ -233,8 +236,9 @@ fn measured<'a>(object: Value<'_, 'a>) -> Option<Measured<'a>> {
         return Some(answer.boolean().map_or(Measured::Other, Measured::Boolean));
     }
     let mut names = object.children().filter_map(Value::key);
+    // A value of which only extensions are given, such as why it is missing, says something too.
     names
-        .any(|name| name.starts_with("value"))
+        .any(|name| name.trim_start_matches('_').starts_with("value"))
         .then_some(Measured::Other)
 }
 

@@ -222,7 +222,8 @@ impl Reader<'_, '_> {
         let said = match () {
             () if refuted => Said::Refuted,
             () if possible.into_iter().any(has) => Said::Provisional,
-            () if codes.is_empty() || has("confirmed") => Said::Observed,
+            () if has("confirmed") => Said::Observed,
+            () if codes.is_empty() && condition.verification.text.is_empty() => Said::Observed,
             () => {
                 let text = shown(&condition.code);
                 let given = Given {
@@ -295,6 +296,9 @@ impl Reader<'_, '_> {
             "final" | "amended" | "corrected" => {}
             "entered-in-error" => return self.case.resolver.leave_out(LeftOut::EnteredInError),
             _ => return self.case.resolver.leave_out(LeftOut::NotFinal),
+        }
+        if observation.has_focus {
+            return self.case.resolver.leave_out(LeftOut::NotThePatient);
         }
         let source = self.source(place, observation.date.as_deref());
         self.reading(&observation.reading, &source);

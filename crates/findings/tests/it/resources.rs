@@ -377,3 +377,22 @@ fn refusals_say_where() {
     assert!(refusal(bundle(many).as_bytes()).contains("more than 20000 entries"));
     assert!(read(&bundle(Vec::new())).findings.is_empty());
 }
+
+#[test]
+fn what_is_said_in_ways_that_are_not_understood_is_not_taken_for_seen() {
+    // Why there is no answer, instead of one.
+    let missing = json!({"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"});
+    seen(
+        vec![feature(json!({"_valueBoolean": {"extension": [missing]}}))],
+        None,
+    );
+    // A status in words alone.
+    let mut worded = seizure("1", "confirmed", "2020");
+    worded["verificationStatus"] = json!({"text": "refuted"});
+    let case = seen(vec![worded], None);
+    assert_eq!(case.unresolved[0].why, Why::UnclearState);
+    // About the child that the patient carries.
+    let focus = json!({"valueBoolean": true, "focus": [{"reference": "Patient/fetus"}]});
+    let case = seen(vec![feature(focus)], None);
+    assert_eq!(case.left_out.get(&LeftOut::NotThePatient), Some(&1));
+}
