@@ -3,7 +3,7 @@
 use crate::time::{Day, When};
 use ontology::{GeneIx, HpoId, Sex, TermIx};
 use phenopacket::{Pathogenicity, Progress, Status};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ pub struct Case {
     pub variants: Vec<Variant>,
     /// What others concluded: never evidence.
     pub recorded_diagnoses: Vec<RecordedDiagnosis>,
+    /// The publications that a phenopacket names as being about the person, such as `PMID:20301293`.
+    pub publications: BTreeSet<String>,
     /// What was not understood.
     pub unresolved: Vec<Unresolved>,
     /// What was said both ways, and how it was decided.

@@ -7,9 +7,9 @@ use crate::merge::{Statement, merge};
 use crate::resolve::Resolver;
 use crate::resources::{About, Current, read_resources};
 use crate::time::{Day, When, age_on};
-use crate::{Error, MAX_FINDINGS, MAX_GENES, list, packet};
+use crate::{Error, MAX_FINDINGS, MAX_GENES, MAX_SOURCES, list, packet};
 use ontology::{GeneIx, Ontology, Sex};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Reads documents of one person. Of several the caller vouches for that; a single one must say so.
@@ -51,6 +51,7 @@ pub(crate) struct Gathered<'o> {
     pub(crate) genes: Genes,
     variants: Vec<Variant>,
     diagnoses: Vec<RecordedDiagnosis>,
+    publications: BTreeSet<String>,
     /// The name of the document that is being read, if it is one of several.
     document: Option<Arc<str>>,
     /// What is listed of several documents.
@@ -90,6 +91,7 @@ impl<'o> Gathered<'o> {
             genes: Genes::default(),
             variants: Vec::new(),
             diagnoses: Vec::new(),
+            publications: BTreeSet::new(),
             document: None,
             listed: HashSet::new(),
         }
@@ -170,6 +172,13 @@ impl<'o> Gathered<'o> {
         }
     }
 
+    /// Lists a publication.
+    pub(crate) fn publication(&mut self, id: String) {
+        if !id.is_empty() && self.publications.len() < MAX_SOURCES {
+            self.publications.insert(id);
+        }
+    }
+
     /// Lists a variant, of several documents once each.
     pub(crate) fn variant(&mut self, new: Variant) {
         let listed = || Listed::Variant {
@@ -211,6 +220,7 @@ impl<'o> Gathered<'o> {
             genes: self.genes.into_vec(),
             variants: self.variants,
             recorded_diagnoses: self.diagnoses,
+            publications: self.publications,
             unresolved,
             contradictions,
             left_out,

@@ -29,6 +29,9 @@ pub(crate) fn read(packet: &Parsed<'_>, case: &mut Gathered<'_>) -> Result<(), E
     case.onset = clock.earliest(case.onset.into_iter().chain(of_illness));
     genes(packet, case)?;
     diagnoses(packet, case);
+    for publication in packet.publications() {
+        case.publication(clip(&publication.id));
+    }
     let last_encounter = packet.subject().and_then(|s| s.last_encounter);
     if let Some(age) = last_encounter.and_then(|time| clock.time(&time)) {
         case.seen_at(age);

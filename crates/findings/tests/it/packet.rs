@@ -198,3 +198,13 @@ fn debug_shows_nothing_of_the_person() {
     }
     assert!(shown.contains("<redacted>"));
 }
+
+#[test]
+fn publications_about_the_person_are_kept_apart() {
+    let packet = r#"{"id": "x", "phenotypicFeatures": [{"type": {"id": "HP:0001250", "label": "Seizure"}}],
+        "metaData": {"created": "2026-01-01T00:00:00Z", "phenopacketSchemaVersion": "2.0", "externalReferences":
+        [{"id": "PMID:2", "description": "A case"}, {"id": "PMID:1"}, {"id": ""}]}}"#;
+    let case = read(packet);
+    let publications: Vec<_> = case.publications.iter().map(String::as_str).collect();
+    assert_eq!(publications, ["PMID:1", "PMID:2"]);
+}

@@ -209,10 +209,7 @@ impl<S: Store> Custodian<S> {
         let case = case_of(insight.ontology(), &documents(&records, None))?;
         let solved = solved(insight, &case);
         let shared = match solved {
-            Some(_) => {
-                self.shared(insight, subject, &relevant.ids(), &records)
-                    .await?
-            }
+            Some(_) => self.shared(insight, subject, &case, &records).await?,
             None => None,
         };
         // Opened under the decision above.
@@ -247,13 +244,14 @@ impl<S: Store> Custodian<S> {
         &self,
         insight: &Insight,
         subject: &SubjectId,
-        ids: &BTreeSet<RecordId>,
+        whole: &Case,
         records: &[FetchedRecord],
     ) -> Result<Option<Shared>, Error> {
+        let ids: BTreeSet<RecordId> = records.iter().map(|record| record.meta.record).collect();
         if ids.is_empty() {
             return Ok(None);
         }
-        let records_of = Records::Only(ids.clone());
+        let records_of = Records::Only(ids);
         let request = self.system_request(subject, Purpose::Dximp, records_of)?;
         // Most have not agreed: that is no refusal of anything that was asked.
         if self.would_permit(&request).await?.is_none() {
@@ -273,6 +271,7 @@ impl<S: Store> Custodian<S> {
         let number = |term| insight.ontology().term(term).id().number();
         Ok(Some(Shared {
             observed: observed.map(number).collect(),
+            paper: whole.publications.first().cloned(),
         }))
     }
 

@@ -67,6 +67,8 @@ record! {
     pub(crate) struct Shared {
         /// The terms seen, of the records that the grant covers.
         1 => pub(crate) observed: Vec<u32>,
+        /// A publication about the case.
+        2 => pub(crate) paper: Option<String>,
     }
 }
 
@@ -314,13 +316,14 @@ impl Profile {
     /// The case as it counts for others, if it does.
     pub(crate) fn case(&self, knowledge: &Knowledge, subject: &SubjectId) -> Option<StoredCase> {
         let disease = knowledge.disease(self.solved.as_deref()?)?;
-        let observed = terms(&self.shared.as_ref()?.observed);
+        let shared = self.shared.as_ref()?;
+        let observed = terms(&shared.observed);
         let observed = observed
             .into_iter()
             .filter_map(|term| knowledge.ontology.resolve(term).term());
         Some(StoredCase {
             key: CaseKey {
-                paper: None,
+                paper: shared.paper.clone(),
                 subject: Some(subject.to_string()),
             },
             disease,

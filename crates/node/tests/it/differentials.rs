@@ -398,7 +398,7 @@ fn a_solved_case_counts_for_others_only_while_its_subject_agrees() {
         let trail = world.trail(kim).await;
         assert!(trail.iter().any(|row| row.contains("case-count")));
 
-        let grant = *accepted.grants.iter().next().unwrap();
+        let grant = *accepted.grants.first().unwrap();
         world
             .consent(kim, ConsentChange::GrantRevoke(grant), final_wait())
             .await
