@@ -265,7 +265,14 @@ impl<S: Store> Custodian<S> {
             };
             let mut entropy = self.ambient.entropy();
             match self.vault.derived_put(&[put], &mut entropy).await {
-                Ok(()) => insight.take_up(*subject, &profile),
+                Ok(()) => {
+                    insight.unseen().remove(subject);
+                    // It may have been made again since, with news of its own.
+                    let now = self.profile(subject).await?;
+                    if let Some(at) = now.and_then(|read| read.profile.unseen_since()) {
+                        insight.unseen().insert(*subject, at);
+                    }
+                }
                 // It was just made again, or the disk is full: it stays news.
                 Err(vault::Error::Busy | vault::Error::Store(store::Error::Full)) => {}
                 Err(error) => return Err(error.into()),

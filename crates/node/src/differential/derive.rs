@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::record::FetchedRecord;
 use codec::id::{Digest, RecordId, SubjectId};
+use codec::time::Millis;
 use codec::{Category, Domain};
 use consent::{Actor, PractitionerId, Purpose, Records, Request, Role, Selection};
 use findings::{Case, Progress, State};
@@ -165,7 +166,12 @@ impl<S: Store> Custodian<S> {
                     put => put?,
                 }
                 self.counters.profiles.up();
-                insight.take_up(*subject, &profile);
+                insight.take_up(*subject, &profile, self.facts().at());
+                // An erasure that ended in between took the row with it, and forgot the subject before this.
+                if !self.vault.derived_is(subject).await? {
+                    insight.forget(subject);
+                    return Ok(true);
+                }
                 if news {
                     self.tell_news(subject);
                 }
@@ -261,7 +267,7 @@ impl<S: Store> Custodian<S> {
             channel: Some("case-count"),
             asked: None,
         };
-        let (_, _, plans) = self.permitted_now(&request, None, &trace).await?;
+        let (permit, _, plans) = self.permitted_now(&request, None, &trace).await?;
         let agreed: BTreeMap<RecordId, BTreeSet<Category>> = plans
             .into_iter()
             .map(|plan| (plan.meta.record, plan.permitted))
@@ -272,6 +278,7 @@ impl<S: Store> Custodian<S> {
         Ok(Some(Shared {
             observed: observed.map(number).collect(),
             paper: whole.publications.first().cloned(),
+            until: permit.until.unwrap_or(Millis::new(u64::MAX)),
         }))
     }
 

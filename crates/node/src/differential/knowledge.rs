@@ -153,8 +153,9 @@ impl Insight {
     }
 
     /// Takes up what a profile says: whether its case counts, and whether it has news.
-    pub(crate) fn take_up(&self, subject: SubjectId, profile: &Profile) {
+    pub(crate) fn take_up(&self, subject: SubjectId, profile: &Profile, now: Millis) {
         let case = profile.case(&self.knowledge, &subject);
+        let case = case.filter(|case| case.until > now);
         let changed = match case {
             Some(case) => self.counted().put(subject, case),
             None => self.counted().remove(&subject),
@@ -167,6 +168,14 @@ impl Insight {
             Some(at) => self.unseen().insert(subject, at),
             None => self.unseen().remove(&subject),
         };
+    }
+
+    /// Takes away what may count no longer.
+    pub(crate) fn expire(&self, now: Millis) {
+        if self.counted().expire(now) {
+            self.recount
+                .store(true, std::sync::atomic::Ordering::Release);
+        }
     }
 
     /// Ranks findings that were kept. `None` if they are none that can be ranked.

@@ -112,7 +112,7 @@ impl<S: Store> Custodian<S> {
                 Err(error) => return Err(error),
             };
             passed.profiles += 1;
-            insight.take_up(subject, &read.profile);
+            insight.take_up(subject, &read.profile, self.facts().at());
             again.extend(self.again(insight, model, subject, read, cause));
         }
         self.put_again(insight, again, passed).await
@@ -229,7 +229,7 @@ impl<S: Store> Custodian<S> {
         for (again, _) in again.iter().zip(&kept).filter(|(_, kept)| **kept) {
             passed.answers += 1;
             self.counters.reanalysed.up();
-            insight.take_up(again.subject, &again.profile);
+            insight.take_up(again.subject, &again.profile, self.facts().at());
             if again.news {
                 passed.news += 1;
                 self.tell_news(&again.subject);

@@ -3,6 +3,7 @@
 //! It keeps numbers of terms and ids of diseases, so that newer knowledge reads it again. Probabilities are
 //! parts in a million.
 
+use super::counted::Case;
 use super::knowledge::Knowledge;
 use crate::error::Error;
 use codec::id::{Digest, SubjectId};
@@ -69,6 +70,8 @@ record! {
         1 => pub(crate) observed: Vec<u32>,
         /// A publication about the case.
         2 => pub(crate) paper: Option<String>,
+        /// When the grant ends.
+        3 => pub(crate) until: Millis,
     }
 }
 
@@ -314,20 +317,23 @@ impl Profile {
     }
 
     /// The case as it counts for others, if it does.
-    pub(crate) fn case(&self, knowledge: &Knowledge, subject: &SubjectId) -> Option<StoredCase> {
+    pub(crate) fn case(&self, knowledge: &Knowledge, subject: &SubjectId) -> Option<Case> {
         let disease = knowledge.disease(self.solved.as_deref()?)?;
         let shared = self.shared.as_ref()?;
         let observed = terms(&shared.observed);
         let observed = observed
             .into_iter()
             .filter_map(|term| knowledge.ontology.resolve(term).term());
-        Some(StoredCase {
-            key: CaseKey {
-                paper: shared.paper.clone(),
-                subject: Some(subject.to_string()),
+        Some(Case {
+            stored: StoredCase {
+                key: CaseKey {
+                    paper: shared.paper.clone(),
+                    subject: Some(subject.to_string()),
+                },
+                disease,
+                observed: observed.collect(),
             },
-            disease,
-            observed: observed.collect(),
+            until: shared.until,
         })
     }
 }

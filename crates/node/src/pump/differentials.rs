@@ -84,6 +84,7 @@ async fn recount<S: Store>(custodian: &Custodian<S>, insight: &Insight) -> Resul
 }
 
 async fn look<S: Store>(custodian: &Custodian<S>, insight: &Insight) {
+    insight.expire(custodian.facts().at());
     if let Err(error) = marks(custodian, insight).await {
         custodian.trouble("differentials", &error).await;
     }

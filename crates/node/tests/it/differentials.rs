@@ -409,6 +409,28 @@ fn a_solved_case_counts_for_others_only_while_its_subject_agrees() {
 }
 
 #[test]
+fn a_case_stops_counting_when_its_grant_ends() {
+    run(11, |context| async move {
+        let world = world(context, known()).await;
+        let odd = "HP:0000518";
+        let (kim, sam) = (world.subject().await, world.subject().await);
+        world.found(sam, "sam", &["HP:0001083", odd], false).await;
+        let alone = world.posterior(sam).await;
+        world.found(kim, "kim", &["HP:0001083", odd], true).await;
+        let ConsentChange::GrantAdd(mut grant) = counting(&world) else {
+            panic!("it is a grant");
+        };
+        grant.until = world.now().saturating_add(120_000);
+        let grant = ConsentChange::GrantAdd(grant);
+        world.consent(kim, grant, final_wait()).await.unwrap();
+        world.sleep_ms(30_000).await;
+        assert!(world.posterior(sam).await > alone);
+        world.sleep_ms(240_000).await;
+        assert_eq!(world.posterior(sam).await, alone, "over");
+    });
+}
+
+#[test]
 fn erasure_takes_the_profile_and_what_was_counted() {
     run(7, |context| async move {
         let mut world = world(context, known()).await;
