@@ -33,6 +33,7 @@ mod profile;
 mod reanalysis;
 mod resnik;
 mod session;
+mod sheet;
 mod stage;
 mod weights;
 

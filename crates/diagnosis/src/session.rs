@@ -8,7 +8,8 @@ use crate::{
     math::{ONE, shares},
     model::{Model, Summary, number},
     profile::Profile,
-    stage::{Frequencies, Query, Sums},
+    sheet::{Frequencies, forward},
+    stage::{Query, Sums},
     weights::WeightSet,
 };
 use ontology::{DiseaseIx, Ontology, TermIx};
@@ -201,7 +202,6 @@ impl<'m> Session<'m> {
         slots.sort_unstable();
         slots.dedup();
         let patient = Patient {
-            model: self.model,
             query: &query,
             findings: &self.findings,
         };
@@ -215,8 +215,8 @@ impl<'m> Session<'m> {
         }
         let out = slots
             .iter()
-            .enumerate()
-            .map(|(at, &slot)| {
+            .zip(forward(self.model, &query, &shown, &excluded))
+            .map(|(&slot, forward)| {
                 let siblings = &self.model.entries[usize::from(slot)].siblings;
                 let best = siblings
                     .iter()
@@ -225,7 +225,7 @@ impl<'m> Session<'m> {
                     .max()
                     .map(|sum| sum as f32 / ONE);
                 let view = self.view(slot);
-                let x = patient.features(view, best, shown.row(at), excluded.row(at));
+                let x = patient.features(view, best, &forward);
                 (slot, x)
             })
             .collect();

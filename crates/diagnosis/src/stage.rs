@@ -6,7 +6,6 @@
 use crate::{
     math::{fixed, ln},
     model::{Model, Rows},
-    profile::Profile,
 };
 
 /// How much a step up to a more general term costs.
@@ -193,7 +192,7 @@ impl General {
     }
 
     /// Per disease how often it shows a general term; `None` for other terms.
-    fn frequencies(&self, term: u32) -> Option<&[f32]> {
+    pub(crate) fn frequencies(&self, term: u32) -> Option<&[f32]> {
         Some(&self.frequencies[self.span(term)?])
     }
 
@@ -299,55 +298,6 @@ impl Query {
             observed_at,
             shared,
             similarity,
-        }
-    }
-}
-
-/// How often each of some diseases shows each of some terms.
-pub(crate) struct Frequencies {
-    values: Vec<f32>,
-    width: usize,
-}
-
-impl Frequencies {
-    /// Of the diseases at `slots` and the `terms`, in those orders.
-    pub(crate) fn new(model: &Model, terms: &[u32], slots: &[u16]) -> Self {
-        let width = terms.len();
-        let mut values = vec![0.0_f32; width * slots.len()];
-        if terms.is_empty() {
-            return Self { values, width };
-        }
-        let mut number = vec![u16::MAX; model.entries.len()];
-        for (at, &slot) in (0_u16..).zip(slots) {
-            number[usize::from(slot)] = at;
-        }
-        for (place, &term) in terms.iter().enumerate() {
-            if let Some(row) = model.general.frequencies(term) {
-                for (at, &slot) in slots.iter().enumerate() {
-                    values[at * width + place] = row[usize::from(slot)];
-                }
-            } else {
-                for &(slot, frequency) in model.shown_by.row(term as usize) {
-                    let at = number[usize::from(slot)];
-                    if at != u16::MAX {
-                        values[usize::from(at) * width + place] = frequency;
-                    }
-                }
-            }
-        }
-        Self { values, width }
-    }
-
-    /// Those of the disease that was given at `at`.
-    pub(crate) fn row(&self, at: usize) -> &[f32] {
-        &self.values[at * self.width..(at + 1) * self.width]
-    }
-
-    /// Puts another profile's in the place of those at `at`.
-    pub(crate) fn replace(&mut self, at: usize, terms: &[u32], profile: &Profile) {
-        let row = &mut self.values[at * self.width..(at + 1) * self.width];
-        for (value, &term) in row.iter_mut().zip(terms) {
-            *value = profile.frequency(term);
         }
     }
 }
