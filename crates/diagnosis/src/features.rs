@@ -96,7 +96,7 @@ pub(crate) struct View<'a> {
 
 /// Everything that features need besides the disease.
 pub(crate) struct Patient<'a> {
-    pub(crate) query: &'a Query,
+    pub(crate) query: &'a Query<'a>,
     pub(crate) findings: &'a Findings,
 }
 

@@ -28,6 +28,7 @@ mod math;
 pub mod measure;
 mod model;
 mod next;
+mod overlap;
 mod panel;
 mod profile;
 mod reanalysis;

@@ -113,7 +113,7 @@ struct Gain {
 pub(crate) fn next(
     model: &Model,
     findings: &Findings,
-    query: &Query,
+    query: &Query<'_>,
     ranking: &Ranking,
 ) -> Vec<NextFinding> {
     let candidates: Vec<(u16, f64)> = ranking
@@ -185,7 +185,7 @@ fn suggestion(
 }
 
 /// Every term that a candidate annotates and about which nothing is known yet.
-fn gains(model: &Model, query: &Query, candidates: &[(u16, f64)]) -> Vec<Gain> {
+fn gains(model: &Model, query: &Query<'_>, candidates: &[(u16, f64)]) -> Vec<Gain> {
     #[derive(Clone, Copy, Default)]
     struct Sum {
         mass: f64,

@@ -7,6 +7,7 @@ use crate::{
     findings::{Findings, MAX_FINDINGS, Refused},
     math::{ONE, shares},
     model::{Model, Summary, number},
+    overlap::Overlap,
     profile::Profile,
     sheet::{Frequencies, forward},
     stage::{Query, Sums},
@@ -31,6 +32,7 @@ pub struct Session<'m> {
     weights: &'m WeightSet,
     findings: Findings,
     sums: Sums,
+    overlap: Overlap,
     /// Profiles that stand in for the model's own, with their sums.
     aside: BTreeMap<u16, (Profile, Summary)>,
 }
@@ -46,6 +48,7 @@ impl<'m> Session<'m> {
         Self {
             model,
             weights: &model.weights().full,
+            overlap: Overlap::new(model, &findings.observed),
             findings,
             sums,
             aside: BTreeMap::new(),
@@ -83,6 +86,7 @@ impl<'m> Session<'m> {
         let added = insert(&mut self.findings.observed, term)?;
         if added {
             self.sums.change(self.model, number(term), 1);
+            self.overlap.add(self.model, number(term));
         }
         Ok(added)
     }
@@ -91,6 +95,7 @@ impl<'m> Session<'m> {
     pub fn exclude(&mut self, term: TermIx) -> Result<bool, Refused> {
         if remove(&mut self.findings.observed, term) {
             self.sums.change(self.model, number(term), -1);
+            self.overlap.remove(self.model, number(term));
         }
         insert(&mut self.findings.excluded, term)
     }
@@ -99,6 +104,7 @@ impl<'m> Session<'m> {
     pub fn remove(&mut self, term: TermIx) -> bool {
         if remove(&mut self.findings.observed, term) {
             self.sums.change(self.model, number(term), -1);
+            self.overlap.remove(self.model, number(term));
             return true;
         }
         remove(&mut self.findings.excluded, term)
@@ -110,7 +116,7 @@ impl<'m> Session<'m> {
         self.rank_and_query().0
     }
 
-    fn rank_and_query(&self) -> (Ranking, Query) {
+    fn rank_and_query(&self) -> (Ranking, Query<'_>) {
         let weights = self.weights.vector();
         let (candidates, query) = self.candidates();
         let mut scored: Vec<(f64, u16)> = candidates
@@ -163,10 +169,10 @@ impl<'m> Session<'m> {
         }
     }
 
-    pub(crate) fn query(&self) -> Query {
+    pub(crate) fn query(&self) -> Query<'_> {
         let observed = indices(&self.findings.observed);
         let excluded = indices(&self.findings.excluded);
-        Query::new(self.model, &observed, &excluded)
+        Query::new(self.model, &observed, &excluded, &self.overlap)
     }
 
     pub(crate) fn view(&self, slot: u16) -> View<'_> {
@@ -190,7 +196,7 @@ impl<'m> Session<'m> {
     }
 
     /// The candidates of stage 1, ascending by position, with their features.
-    pub(crate) fn candidates(&self) -> (Vec<(u16, [f32; Feature::COUNT])>, Query) {
+    pub(crate) fn candidates(&self) -> (Vec<(u16, [f32; Feature::COUNT])>, Query<'_>) {
         let query = self.query();
         if query.observed.is_empty() {
             return (Vec::new(), query);

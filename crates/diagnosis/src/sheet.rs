@@ -26,17 +26,23 @@ impl Frequencies {
         for (at, &slot) in (0_u16..).zip(slots) {
             column[usize::from(slot)] = at;
         }
-        for (row, &term) in values.chunks_exact_mut(width).zip(terms) {
-            if let Some(of_all) = model.general.frequencies(term) {
-                for (value, &slot) in row.iter_mut().zip(slots) {
-                    *value = of_all[usize::from(slot)];
-                }
+        let mut general = Vec::new();
+        for (place, row) in values.chunks_exact_mut(width).enumerate() {
+            let term = terms[place];
+            if let Some(number) = model.general.number(term) {
+                general.push((place, number));
             } else {
                 for &(slot, frequency) in model.shown_by.row(term as usize) {
                     if let Some(value) = row.get_mut(usize::from(column[usize::from(slot)])) {
                         *value = frequency;
                     }
                 }
+            }
+        }
+        for (at, &slot) in slots.iter().enumerate() {
+            let frequencies = model.general.frequencies(slot);
+            for &(place, number) in &general {
+                values[place * width + at] = frequencies[number];
             }
         }
         Self { values, width }
@@ -86,7 +92,7 @@ const FOREIGN_UNDER: f32 = 1.0;
 /// The sums of every candidate, in the order of the columns.
 pub(crate) fn forward(
     model: &Model,
-    query: &Query,
+    query: &Query<'_>,
     shown: &Frequencies,
     excluded: &Frequencies,
 ) -> Vec<Forward> {
@@ -99,9 +105,9 @@ pub(crate) fn forward(
     }
     let mut best = vec![[f32::NEG_INFINITY; 3]; shown.width];
     let mut one = Finding::new(shown.width);
-    for (&term, links) in query.observed.iter().zip(&query.links) {
+    for (finding, &term) in query.observed.iter().enumerate() {
         one.start();
-        for link in links {
+        for link in query.links.row(finding) {
             let row = shown.row(usize::from(link.place));
             one.meet(row, link.narrow, link.wide, link.information);
         }
