@@ -4,7 +4,7 @@
 //! `H(P(t)) - sum over d of P(d) H(P(t | d))`, in bits, where `P(t | d)` is the disease's frequency
 //! and the background for whatever lies outside the candidates.
 
-use crate::{differential::Ranking, findings::Findings, model::Model, stage::Query};
+use crate::{differential::Ranking, findings::Findings, math::ln, model::Model, stage::Query};
 use ontology::{DiseaseIx, LoincCode, Ontology, TermIx};
 
 /// How a finding is come by.
@@ -16,6 +16,10 @@ pub enum Way {
     Ask,
     /// By a laboratory test, imaging or another investigation.
     Test,
+}
+
+impl Way {
+    const COUNT: usize = 3;
 }
 
 /// Laboratory tests whose abnormal result is a term.
@@ -48,8 +52,10 @@ pub struct NextFinding {
 
 /// Candidates taken into account.
 const CANDIDATES: usize = 40;
-/// Suggestions given.
-const SUGGESTIONS: usize = 12;
+/// Suggestions given of each way: what can be asked does not crowd out what can be tested.
+const PER_WAY: usize = 6;
+/// Findings looked at for them, the most telling.
+const LOOKED_AT: usize = 400;
 /// Alike terms listed with one suggestion.
 const MAX_ALIKE: usize = 4;
 /// Diseases named with one suggestion.
@@ -110,6 +116,13 @@ struct Gain {
     probability: f64,
 }
 
+/// A finding to be suggested, and those that would tell nearly the same.
+struct Chosen {
+    gain: Gain,
+    way: Way,
+    alike: Vec<u32>,
+}
+
 pub(crate) fn next(
     model: &Model,
     findings: &Findings,
@@ -124,31 +137,48 @@ pub(crate) fn next(
         .collect();
     let mut gains = gains(model, query, &candidates);
     gains.sort_by(|a, b| b.bits.total_cmp(&a.bits).then(a.term.cmp(&b.term)));
-    let mut chosen: Vec<(Gain, Vec<u32>)> = Vec::new();
+    gains.truncate(LOOKED_AT);
+    let mut chosen: Vec<Chosen> = Vec::new();
     for gain in gains {
-        let near = |(kept, _): &&mut (Gain, Vec<u32>)| alike(model, kept.term, gain.term);
-        if let Some((_, others)) = chosen.iter_mut().find(near) {
-            if others.len() < MAX_ALIKE {
-                others.push(gain.term);
+        if let Some(near) = chosen
+            .iter_mut()
+            .find(|kept| alike(model, kept.gain.term, gain.term))
+        {
+            if near.alike.len() < MAX_ALIKE {
+                near.alike.push(gain.term);
             }
-        } else if chosen.len() < SUGGESTIONS {
-            chosen.push((gain, Vec::new()));
-        } else {
+            continue;
+        }
+        let way = way(model, gain.term);
+        if chosen.iter().filter(|kept| kept.way == way).count() < PER_WAY {
+            chosen.push(Chosen {
+                gain,
+                way,
+                alike: Vec::new(),
+            });
+        } else if chosen.len() == PER_WAY * Way::COUNT {
             break;
         }
     }
+    let chosen = chosen.iter();
     chosen
-        .into_iter()
-        .map(|(gain, others)| suggestion(model, findings, &candidates, &gain, &others))
+        .map(|kept| suggestion(model, findings, &candidates, kept))
         .collect()
+}
+
+/// How a finding is come by here: what has a laboratory test is tested.
+fn way(model: &Model, term: u32) -> Way {
+    match model.laboratory.contains_key(&term) {
+        true => Way::Test,
+        false => model.ways[term as usize],
+    }
 }
 
 fn suggestion(
     model: &Model,
     findings: &Findings,
     candidates: &[(u16, f64)],
-    gain: &Gain,
-    others: &[u32],
+    Chosen { gain, way, alike }: &Chosen,
 ) -> NextFinding {
     let mut separates: Vec<(f64, u16)> = candidates
         .iter()
@@ -166,11 +196,8 @@ fn suggestion(
     let codes = model.laboratory.get(&gain.term);
     NextFinding {
         term,
-        alike: others.iter().map(|&t| model.terms[t as usize]).collect(),
-        way: match codes {
-            Some(_) => Way::Test,
-            None => model.ways[gain.term as usize],
-        },
+        alike: alike.iter().map(|&t| model.terms[t as usize]).collect(),
+        way: *way,
         laboratory: codes.map(|codes| Laboratory {
             codes: codes.clone(),
         }),
@@ -233,10 +260,12 @@ fn gains(model: &Model, query: &Query<'_>, candidates: &[(u16, f64)]) -> Vec<Gai
         .collect()
 }
 
-/// Entropy of a yes-or-no question, in bits.
+/// Entropy of a yes-or-no question, in bits, to about 1e-6.
+#[expect(clippy::cast_possible_truncation, reason = "to six digits")]
 fn entropy(p: f64) -> f64 {
-    let one = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
-    one(p) + one(1.0 - p)
+    let p = p as f32;
+    let one = |p: f32| -p * ln(p.max(f32::MIN_POSITIVE)) * std::f32::consts::LOG2_E;
+    f64::from(one(p) + one(1.0 - p))
 }
 
 /// Whether two terms ask nearly the same: one lies above the other, or they share a parent.

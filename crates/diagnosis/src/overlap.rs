@@ -94,12 +94,15 @@ impl Overlap {
 
     /// Works all out again.
     fn refresh(&mut self, model: &Model) {
+        self.shared.fill(0.0);
         for &[term, one, other] in &model.order {
             let at = term as usize;
             let common = if self.below[at] > 0 {
                 model.information[at]
             } else {
-                self.shared[one as usize].max(self.shared[other as usize])
+                // A term of many parents comes several times: what the first said stays.
+                let parents = self.shared[one as usize].max(self.shared[other as usize]);
+                self.shared[at].max(parents)
             };
             self.set(model, at, common);
         }
@@ -108,5 +111,39 @@ impl Overlap {
     fn set(&mut self, model: &Model, at: usize, common: f32) {
         self.shared[at] = common;
         self.similarity[at] = (common / model.information[at].max(0.1)).min(1.0);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::{cases::CaseCounts, weights::Weights};
+    use ontology::{Ontology, Shipped};
+
+    #[test]
+    fn coming_and_going_is_a_fresh_start() {
+        let ontology = Ontology::from_sources(&Shipped::unpack().sources()).expect("shipped");
+        let weights = Weights::shipped().expect("weights");
+        let model = Model::new(&ontology, weights, &CaseCounts::default());
+        let root = ontology.roots().phenotypic_abnormality;
+        let terms = ontology.descendants(root);
+        let mut kept = Overlap::new(&model, &[]);
+        let mut observed: Vec<TermIx> = Vec::new();
+        // A walk over terms far apart; what came three before goes.
+        for step in 0..60 {
+            let (term, _) = terms[step * 7_919 % terms.len()];
+            if !observed.contains(&term) {
+                kept.add(&model, number(term));
+                observed.push(term);
+            }
+            if step % 4 == 3 {
+                kept.remove(&model, number(observed.remove(0)));
+            }
+            let fresh = Overlap::new(&model, &observed);
+            assert_eq!(kept.below, fresh.below);
+            assert_eq!(kept.shared, fresh.shared);
+            assert_eq!(kept.similarity, fresh.similarity);
+        }
     }
 }

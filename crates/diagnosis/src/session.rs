@@ -4,7 +4,7 @@ use crate::{
     cases::CaseCounts,
     differential::{Abstained, Candidate, Differential, Ranked, Ranking},
     features::{Feature, Patient, View},
-    findings::{Findings, MAX_FINDINGS, Refused},
+    findings::{Findings, GeneWeight, MAX_FINDINGS, Refused},
     math::{ONE, shares},
     model::{Model, Summary, number},
     overlap::Overlap,
@@ -123,8 +123,9 @@ impl<'m> Session<'m> {
             .iter()
             .map(|(slot, x)| (dot(&weights, x), *slot))
             .collect();
+        let genes: f32 = self.findings.genes.values().sum();
         for (score, slot) in &mut scored {
-            *score = self.weights.temperature * *score + self.gene_log_ratio(*slot);
+            *score = self.weights.temperature * *score + self.gene_log_ratio(*slot, genes);
         }
         // The order of ties: by position of the disease.
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -261,25 +262,37 @@ impl<'m> Session<'m> {
             .fold(0.0, f32::max)
     }
 
-    /// Log of the likelihood ratio of the genes given, for one disease: with probability
-    /// [`LISTED`] the causal gene is on the list, in proportion to the weights.
-    fn gene_log_ratio(&self, slot: u16) -> f64 {
-        let total: f32 = self.findings.genes.values().sum();
-        if total == 0.0 {
-            return 0.0;
-        }
-        let entry = &self.model.entries[usize::from(slot)];
-        if entry.genes.is_empty() {
-            return 0.0;
-        }
-        let listed = self.gene_weight(&entry.genes) / total;
-        let ratio = LISTED * listed * self.model.gene_count + (1.0 - LISTED);
-        f64::from(ratio).ln()
+    /// Log of the likelihood ratio of the genes given, for one disease.
+    fn gene_log_ratio(&self, slot: u16, total: f32) -> f64 {
+        let weight = self.gene_weight(&self.model.entries[usize::from(slot)].genes);
+        gene_log_ratio(weight, total, self.model.gene_count)
     }
 }
 
 /// Probability that the causal gene is on the list that somebody made.
 const LISTED: f32 = 0.8;
+
+/// Log of the likelihood ratio of a gene that was given with `weight` among others whose weights sum to
+/// `total`, of `genes` in all; 0 for a gene that was not given. Two things bound it:
+///
+/// - the list: it has the causal gene with probability [`LISTED`], so that its genes together cannot be
+///   worth more than all genes, shared out by weight: `genes * weight / total`;
+/// - what is said of the gene itself, as odds over those of [`GeneWeight::PRIOR`]. A variant of uncertain
+///   significance (one half) is thus worth 9 at most, however alone it stands, and does not decide.
+///
+/// A gene that is not given says nothing: nobody said which genes were read.
+///
+/// [`GeneWeight::PRIOR`]: crate::GeneWeight::PRIOR
+fn gene_log_ratio(weight: f32, total: f32, genes: f32) -> f64 {
+    if weight <= 0.0 || total <= 0.0 {
+        return 0.0;
+    }
+    let odds = |p: f32| p / (1.0 - p).max(f32::EPSILON);
+    let by_list = genes * weight / total;
+    let by_itself = odds(weight) / odds(GeneWeight::PRIOR);
+    let ratio = 1.0 + LISTED * (by_list.min(by_itself) - 1.0).max(0.0);
+    f64::from(ratio).ln()
+}
 
 pub(crate) fn dot(weights: &[f64; Feature::COUNT], x: &[f32; Feature::COUNT]) -> f64 {
     weights.iter().zip(x).map(|(w, &x)| w * f64::from(x)).sum()
