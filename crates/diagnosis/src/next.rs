@@ -4,7 +4,9 @@
 //! `H(P(t)) - sum over d of P(d) H(P(t | d))`, in bits, where `P(t | d)` is the disease's frequency
 //! and the background for whatever lies outside the candidates.
 
-use crate::{differential::Ranking, findings::Findings, math::ln, model::Model, stage::Query};
+use crate::{
+    differential::Ranking, findings::Findings, math::ln, model::Model, sheet::greater, stage::Query,
+};
 use ontology::{DiseaseIx, LoincCode, Ontology, TermIx};
 
 /// How a finding is come by.
@@ -61,7 +63,7 @@ const MAX_ALIKE: usize = 4;
 /// Diseases named with one suggestion.
 const MAX_SEPARATED: usize = 3;
 /// No frequency is taken for certain.
-const CERTAIN: f64 = 0.97;
+const CERTAIN: f32 = 0.97;
 
 /// Roots of branches and the way to them. The first that a term lies under decides; the rest is
 /// examined.
@@ -136,8 +138,12 @@ pub(crate) fn next(
         .filter_map(|r| Some((model.slot(r.disease)?, r.posterior)))
         .collect();
     let mut gains = gains(model, query, &candidates);
-    gains.sort_by(|a, b| b.bits.total_cmp(&a.bits).then(a.term.cmp(&b.term)));
-    gains.truncate(LOOKED_AT);
+    let order = |a: &Gain, b: &Gain| b.bits.total_cmp(&a.bits).then(a.term.cmp(&b.term));
+    if gains.len() > LOOKED_AT {
+        gains.select_nth_unstable_by(LOOKED_AT, order);
+        gains.truncate(LOOKED_AT);
+    }
+    gains.sort_unstable_by(order);
     let mut chosen: Vec<Chosen> = Vec::new();
     for gain in gains {
         if let Some(near) = chosen
@@ -220,40 +226,44 @@ fn gains(model: &Model, query: &Query<'_>, candidates: &[(u16, f64)]) -> Vec<Gai
         doubt: f64,
     }
     let mut sums = vec![Sum::default(); model.terms.len()];
-    let mut annotated = Vec::new();
+    let (mut annotated, mut doubts) = (Vec::new(), Vec::new());
     for &(slot, posterior) in candidates {
         let profile = &model.entries[usize::from(slot)].profile;
-        for &(term, frequency) in &profile.closure {
-            let p = f64::from(frequency).min(CERTAIN);
+        // By themselves, so that neighbours are worked out together.
+        doubts.clear();
+        let shares = profile.closure.iter().map(|&(_, f)| f.min(CERTAIN));
+        doubts.extend(shares.map(entropy));
+        for (&(term, frequency), &doubt) in profile.closure.iter().zip(&doubts) {
             let sum = &mut sums[term as usize];
             sum.mass += posterior;
-            sum.yes += posterior * p;
-            sum.doubt += posterior * entropy(p);
+            sum.yes += posterior * f64::from(frequency.min(CERTAIN));
+            sum.doubt += posterior * f64::from(doubt);
         }
         annotated.extend(profile.annotated.iter().map(|(term, _)| *term));
     }
     annotated.sort_unstable();
     annotated.dedup();
-    let known = |term: u32| {
-        query.place_of[term as usize] != u16::MAX
-            || model
-                .ancestors
-                .row(term as usize)
-                .iter()
-                .any(|(ancestor, _)| query.excluded.binary_search(ancestor).is_ok())
-    };
+    let mut absent = vec![false; model.terms.len()];
+    for &out in &query.excluded {
+        for &below in model.shown_below.row(out as usize) {
+            absent[below as usize] = true;
+        }
+    }
+    let known = |term: u32| query.place_of[term as usize] != u16::MAX || absent[term as usize];
     annotated
         .into_iter()
         .filter(|term| !known(*term))
         .map(|term| {
             let sum = sums[term as usize];
-            let background = f64::from(model.background[term as usize]).min(CERTAIN);
+            let background = model.background[term as usize].min(CERTAIN);
             let elsewhere = (1.0 - sum.mass).max(0.0);
-            let probability = sum.yes + elsewhere * background;
-            let doubt = sum.doubt + elsewhere * entropy(background);
+            let probability = sum.yes + elsewhere * f64::from(background);
+            let doubt = sum.doubt + elsewhere * f64::from(entropy(background));
+            #[expect(clippy::cast_possible_truncation, reason = "to six digits")]
+            let before = f64::from(entropy(probability as f32));
             Gain {
                 term,
-                bits: (entropy(probability) - doubt).max(0.0),
+                bits: (before - doubt).max(0.0),
                 probability,
             }
         })
@@ -261,11 +271,10 @@ fn gains(model: &Model, query: &Query<'_>, candidates: &[(u16, f64)]) -> Vec<Gai
 }
 
 /// Entropy of a yes-or-no question, in bits, to about 1e-6.
-#[expect(clippy::cast_possible_truncation, reason = "to six digits")]
-fn entropy(p: f64) -> f64 {
-    let p = p as f32;
-    let one = |p: f32| -p * ln(p.max(f32::MIN_POSITIVE)) * std::f32::consts::LOG2_E;
-    f64::from(one(p) + one(1.0 - p))
+#[inline]
+fn entropy(p: f32) -> f32 {
+    let one = |p: f32| p * ln(greater(p, f32::MIN_POSITIVE));
+    -std::f32::consts::LOG2_E * (one(p) + one(1.0 - p))
 }
 
 /// Whether two terms ask nearly the same: one lies above the other, or they share a parent.
