@@ -115,7 +115,6 @@ impl Overlap {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::{cases::CaseCounts, weights::Weights};
