@@ -7,16 +7,26 @@ use serde::Serialize;
 
 /// Whether a gene of the case was weighed in.
 ///
-/// Weighed in is a gene that somebody calls causative (1), contributory (0.5) or a candidate (0.1),
-/// times the probability that its variant is pathogenic. That is the middle, on the scale of odds, of
-/// what the ACMG class stands for (Tavtigian et al., Genetics in Medicine 2018): pathogenic 0.99, likely
-/// pathogenic 0.97, uncertain 0.5; without a class their prior, 0.1. Only the proportions between the
-/// genes of a case matter. A gene that was rejected, that has benign or likely benign variants at
-/// most, or of which nobody says what it is to the illness, is left out.
+/// Weighed in is a gene that somebody calls causative, contributory or a candidate, with the
+/// probability that its variant is what makes ill, by what is said of it and nothing else:
+///
+/// - The class, on the scale of odds of Tavtigian et al. (Genetics in Medicine 2018), over the odds of
+///   their prior of 0.1. The middle of what each ACMG class stands for: pathogenic 0.99 (891 times the
+///   prior's odds), likely pathogenic 0.97 (291), uncertain 0.5 (9). Without a class: of a gene that is
+///   called causative, the least that a report would call likely pathogenic, 0.9 (81); of others, one
+///   piece of supporting evidence (2.08).
+/// - The status: how likely it is that the variant bears on this illness at all, and is not a chance
+///   find that says nothing: causative 1, contributory 0.5, candidate 0.1. So the ratio is
+///   `1 + status * (class - 1)`.
+///
+/// How many genes are named bounds what each is worth further, in [`diagnosis`]. A variant of uncertain
+/// significance never decides alone: ACMG's rules keep it out of decisions, and a ratio of 9 at most is
+/// what one telling finding is worth. A gene that was rejected, that has benign or likely benign variants
+/// at most, or of which nobody says what it is to the illness, is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Weighed {
-    /// With this weight.
+    /// With this probability that its variant is what makes ill.
     With(f32),
     /// Nobody says what it is to the illness.
     NoStatus,
@@ -90,22 +100,28 @@ pub(crate) fn weigh(ontology: &Ontology, case: &Case, asked: bool) -> Vec<CaseGe
     case.genes.iter().map(one).collect()
 }
 
+/// Odds of a variant being pathogenic before anything is said of it.
+const PRIOR_ODDS: f32 = GeneWeight::PRIOR / (1.0 - GeneWeight::PRIOR);
+
 fn weighed(status: Status, pathogenicity: Pathogenicity) -> Weighed {
-    let role = match status {
+    let bears_on_it = match status {
         Status::Unknown => return Weighed::NoStatus,
         Status::Rejected => return Weighed::Rejected,
         Status::Candidate => 0.1,
         Status::Contributory => 0.5,
         Status::Causative => 1.0,
     };
-    let pathogenic = match pathogenicity {
+    let over_prior = |p: f32| p / (1.0 - p) / PRIOR_ODDS;
+    let class = match pathogenicity {
         Pathogenicity::Benign | Pathogenicity::LikelyBenign => return Weighed::Benign,
-        Pathogenicity::NotProvided => 0.1,
-        Pathogenicity::Uncertain => 0.5,
-        Pathogenicity::LikelyPathogenic => 0.97,
-        Pathogenicity::Pathogenic => 0.99,
+        Pathogenicity::NotProvided if status == Status::Causative => over_prior(0.9),
+        Pathogenicity::NotProvided => 2.08,
+        Pathogenicity::Uncertain => over_prior(0.5),
+        Pathogenicity::LikelyPathogenic => over_prior(0.97),
+        Pathogenicity::Pathogenic => over_prior(0.99),
     };
-    Weighed::With(role * pathogenic)
+    let odds = PRIOR_ODDS * (1.0 + bears_on_it * (class - 1.0));
+    Weighed::With(odds / (1.0 + odds))
 }
 
 const fn status(status: Status) -> &'static str {
@@ -144,6 +160,14 @@ mod tests {
         let uncertain = with(Status::Candidate, Pathogenicity::Uncertain);
         let plain = with(Status::Candidate, Pathogenicity::NotProvided);
         assert!(causative > candidate && candidate > uncertain && uncertain > plain);
+        // The class of a causative variant, as it is; nothing is less than what nothing is said of.
+        assert!((causative - 0.97).abs() < 1e-6 && plain > GeneWeight::PRIOR);
+        let unclassified = with(Status::Causative, Pathogenicity::NotProvided);
+        assert!((unclassified - 0.9).abs() < 1e-6);
+        for status in [Status::Candidate, Status::Contributory, Status::Causative] {
+            // Nine times the prior's odds at most.
+            assert!(with(status, Pathogenicity::Uncertain) < 0.5 + 1e-6);
+        }
         for (status, class, expect) in [
             (
                 Status::Rejected,

@@ -63,7 +63,7 @@ const MISSING_FROM: f32 = 0.3;
 pub const MAX_MISSING: usize = 12;
 
 impl Session<'_> {
-    pub(crate) fn explain(&self, query: &Query, disease: DiseaseIx) -> Explanation {
+    pub(crate) fn explain(&self, query: &Query<'_>, disease: DiseaseIx) -> Explanation {
         let model = self.model();
         let Some(slot) = model.slot(disease) else {
             return Explanation::default();
@@ -71,9 +71,9 @@ impl Session<'_> {
         let profile = self.view(slot).profile;
         let mut out = Explanation::default();
         let said_absent = |term: u32| profile.absent.binary_search(&term).is_ok();
-        for (&term, links) in query.observed.iter().zip(&query.links) {
+        for (finding, &term) in query.observed.iter().enumerate() {
             let mut best = (0.0_f32, None);
-            for link in links {
+            for link in query.links.row(finding) {
                 let ancestor = query.closure[usize::from(link.place)];
                 let frequency = profile.frequency(ancestor);
                 let ratio = frequency * link.narrow;

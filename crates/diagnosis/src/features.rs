@@ -3,9 +3,10 @@
 use crate::{
     findings::{Findings, OnsetClass},
     math::ln,
-    model::{Entry, Model, SexLink, Summary, UNEXPLAINED},
+    model::{Entry, SexLink, Summary, UNEXPLAINED},
     profile::Profile,
-    stage::{Query, narrow, wide},
+    sheet::Forward,
+    stage::Query,
 };
 
 macro_rules! features {
@@ -85,9 +86,6 @@ features! {
 /// Few findings: this many weigh one half.
 const FEW: f32 = 5.0;
 
-/// Information content under which sharing says nothing.
-const FOREIGN_UNDER: f32 = 1.0;
-
 /// What does not depend on the disease's place: its profile and the sums over it.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -98,45 +96,24 @@ pub(crate) struct View<'a> {
 
 /// Everything that features need besides the disease.
 pub(crate) struct Patient<'a> {
-    pub(crate) model: &'a Model,
-    pub(crate) query: &'a Query,
+    pub(crate) query: &'a Query<'a>,
     pub(crate) findings: &'a Findings,
 }
 
-/// Sums over the observed findings.
-#[derive(Default)]
-struct Forward {
-    narrow: f32,
-    wide: f32,
-    best: [f32; 3],
-    resnik: f32,
-    lin: f32,
-    foreign: f32,
-    phenodigm: f32,
-}
-
 impl Patient<'_> {
-    /// The features of one disease. `frequency` is how often it shows each term of the patient's
-    /// closure, `excluded` each excluded term; `best_sibling` is the greatest stage-1 score of the diseases that share a gene with
-    /// it, if any.
+    /// The features of one disease. `best_sibling` is the greatest stage-1 score of the diseases that
+    /// share a gene with it, if any.
     pub(crate) fn features(
         &self,
         view: View<'_>,
         best_sibling: Option<f32>,
-        frequency: &[f32],
-        excluded: &[f32],
+        forward: &Forward,
     ) -> [f32; Feature::COUNT] {
         let query = self.query;
         let count = query.observed.len().max(1) as f32;
-        let (mut shared, mut product) = (0.0_f32, 0.0_f32);
-        for (&f, &ic) in frequency.iter().zip(&query.information_at) {
-            shared += if f > 0.0 { ic } else { 0.0 };
-            product += f * ic * ic;
-        }
-        let forward = self.forward(frequency, shared);
         let (unexplained, exact) = self.annotated(view.profile);
         let few = FEW / (FEW + count);
-        let cosine = product / (query.length * view.summary.length).max(1e-6);
+        let cosine = forward.product / (query.length * view.summary.length).max(1e-6);
         let exact = exact / count;
         let annotations = ln(1.0 + view.profile.annotated.len() as f32);
         let papers = ln(1.0 + view.profile.papers as f32);
@@ -145,22 +122,20 @@ impl Patient<'_> {
         let mut set = |feature: Feature, value: f32| x[feature as usize] = value;
         set(Feature::Narrow, forward.narrow / count.sqrt());
         set(Feature::Wide, forward.wide / count.sqrt());
-        set(Feature::BestThree, forward.best.iter().sum());
+        set(Feature::BestThree, forward.best_three);
         set(Feature::Unexplained, unexplained);
         set(Feature::UnexplainedLog, -ln(1.0 - unexplained));
         set(
             Feature::UnexplainedShare,
             unexplained / view.summary.all_unexplained.min(-0.1),
         );
-        // INVARIANT: never positive, and each exclusion can only lower it.
-        let cost = excluded.iter().map(|&f| exclusion_cost(f)).sum();
-        set(Feature::Excluded, cost);
+        set(Feature::Excluded, forward.excluded);
         set(Feature::Resnik, forward.resnik / count);
         set(Feature::Lin, forward.lin / count);
         set(Feature::Exact, exact);
         set(Feature::Foreign, forward.foreign / count);
-        let either = query.information + view.summary.information - shared;
-        set(Feature::SimGic, shared / either.max(1e-6));
+        let either = query.information + view.summary.information - forward.shared;
+        set(Feature::SimGic, forward.shared / either.max(1e-6));
         set(Feature::Cosine, cosine);
         set(Feature::PhenoDigm, forward.phenodigm / count);
         set(Feature::Onset, onset);
@@ -177,38 +152,6 @@ impl Patient<'_> {
         set(Feature::FewPapers, few * papers);
         set(Feature::FewAnnotations, few * annotations);
         x
-    }
-
-    fn forward(&self, frequency: &[f32], shared: f32) -> Forward {
-        let query = self.query;
-        let shared_share = shared / query.information.max(1e-6);
-        let mut out = Forward {
-            best: [f32::NEG_INFINITY; 3],
-            ..Forward::default()
-        };
-        for (&term, links) in query.observed.iter().zip(&query.links) {
-            let (mut near, mut far, mut resnik) = (0.0_f32, 0.0_f32, 0.0_f32);
-            for link in links {
-                let f = frequency[usize::from(link.place)];
-                near = near.max(f * link.narrow);
-                far = far.max(f * link.wide);
-                if f > 0.0 {
-                    resnik = resnik.max(link.information);
-                }
-            }
-            let score = narrow(near);
-            out.narrow += score;
-            out.wide += wide(far);
-            insert(&mut out.best, score);
-            out.resnik += resnik;
-            out.lin += resnik / self.model.information[term as usize].max(0.1);
-            out.foreign += f32::from(u8::from(resnik < FOREIGN_UNDER));
-            out.phenodigm += (resnik * shared_share).sqrt();
-        }
-        for best in &mut out.best {
-            *best = if best.is_finite() { *best } else { 0.0 };
-        }
-        out
     }
 
     /// Sum over annotated features of `ln(1 - frequency * (1 - similarity) * UNEXPLAINED)`, and how
@@ -281,15 +224,4 @@ pub(crate) fn exclusion_cost(frequency: f32) -> f32 {
         return 0.0;
     }
     ln((1.0 - 0.95 * frequency) / (1.0 - 0.95 * EXPECTED))
-}
-
-/// Keeps the three greatest, greatest first.
-fn insert(best: &mut [f32; 3], value: f32) {
-    if value > best[0] {
-        *best = [value, best[0], best[1]];
-    } else if value > best[1] {
-        *best = [best[0], value, best[1]];
-    } else if value > best[2] {
-        best[2] = value;
-    }
 }

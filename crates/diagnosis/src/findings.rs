@@ -17,8 +17,16 @@ pub const MAX_GENES: usize = 5_000;
 pub struct GeneWeight {
     /// HGNC symbol.
     pub symbol: String,
-    /// Greater than 0; only the proportions matter. A plain list has 1 everywhere.
+    /// Probability that its variant is what makes ill, by what is said of the variant and nothing else,
+    /// where it would be [`GeneWeight::PRIOR`] before: above 0, at most 1. A plain list of suspects has 1
+    /// everywhere: then the length of the list alone says how much each is worth.
     pub weight: f32,
+}
+
+impl GeneWeight {
+    /// Probability that a variant is pathogenic before anything is said of it (Tavtigian et al., Genetics
+    /// in Medicine 2018): a gene of this weight, or less, is worth nothing.
+    pub const PRIOR: f32 = 0.1;
 }
 
 /// What comes in about a patient. `Debug` shows nothing of it.
@@ -79,8 +87,10 @@ pub enum Refused {
         /// How many.
         given: usize,
     },
-    /// A weight that is not a finite number above 0.
-    #[error("gene {position} has a weight that is not a number above 0: give every gene one, or 1")]
+    /// A weight that is no probability.
+    #[error(
+        "gene {position} has a weight that is not above 0 and at most 1: give every gene such a one, or 1"
+    )]
     GeneWeight {
         /// Its position in the input.
         position: usize,
@@ -232,7 +242,7 @@ fn genes(
 ) -> Result<BTreeMap<GeneIx, f32>, Refused> {
     let mut out = BTreeMap::new();
     for (position, gene) in given.iter().enumerate() {
-        if !(gene.weight.is_finite() && gene.weight > 0.0) {
+        if !(gene.weight > 0.0 && gene.weight <= 1.0) {
             return Err(Refused::GeneWeight { position });
         }
         match ontology.find_gene(&gene.symbol) {

@@ -28,11 +28,13 @@ mod math;
 pub mod measure;
 mod model;
 mod next;
+mod overlap;
 mod panel;
 mod profile;
 mod reanalysis;
 mod resnik;
 mod session;
+mod sheet;
 mod stage;
 mod weights;
 

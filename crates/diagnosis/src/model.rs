@@ -28,7 +28,7 @@ pub(crate) struct Rows<T> {
 }
 
 impl<T> Rows<T> {
-    fn new(rows: impl Iterator<Item = impl IntoIterator<Item = T>>) -> Self {
+    pub(crate) fn new(rows: impl Iterator<Item = impl IntoIterator<Item = T>>) -> Self {
         let mut starts = vec![0];
         let mut values = Vec::new();
         for row in rows {
@@ -86,6 +86,8 @@ pub struct Model {
     /// Terms that any disease shows, parents before children: the term and two of its parents, or
     /// itself in their place; terms with more parents come several times in a row.
     pub(crate) order: Vec<[u32; 3]>,
+    /// Per term: itself and its kinds that any disease shows, parents before children.
+    pub(crate) shown_below: Rows<u32>,
     pub(crate) background: Vec<f32>,
     pub(crate) information: Vec<f32>,
     /// Per term: the diseases that show it, and how often.
@@ -151,14 +153,16 @@ impl Model {
             above.map(|&(a, distance)| (number(a), distance))
         }));
         let shown_by = Rows::new(lists.into_iter());
+        let order = lineage(ontology, &terms, &shown_by);
         Self {
+            shown_below: shown_below(&order, &ancestors, terms.len()),
             general: General::new(&ancestors, &shown_by, &background, entries.len()),
             ancestors,
             parents: Rows::new(terms.iter().map(|&t| {
                 let parents = ontology.term(t).parents().iter();
                 parents.map(|&p| number(p))
             })),
-            order: lineage(ontology, &terms, &shown_by),
+            order,
             background,
             information,
             shown_by,
@@ -384,6 +388,18 @@ fn lineage(ontology: &Ontology, terms: &[TermIx], shown_by: &Rows<(u16, f32)>) -
         }
     }
     out
+}
+
+fn shown_below(order: &[[u32; 3]], ancestors: &Rows<(u32, u8)>, terms: usize) -> Rows<u32> {
+    let mut out = vec![Vec::new(); terms];
+    let mut shown: Vec<u32> = order.iter().map(|&[term, ..]| term).collect();
+    shown.dedup();
+    for term in shown {
+        for &(above, _) in ancestors.row(term as usize) {
+            out[above as usize].push(term);
+        }
+    }
+    Rows::new(out.into_iter())
 }
 
 /// LOINC codes kept for one term.

@@ -4,7 +4,9 @@
 //! `H(P(t)) - sum over d of P(d) H(P(t | d))`, in bits, where `P(t | d)` is the disease's frequency
 //! and the background for whatever lies outside the candidates.
 
-use crate::{differential::Ranking, findings::Findings, model::Model, stage::Query};
+use crate::{
+    differential::Ranking, findings::Findings, math::ln, model::Model, sheet::greater, stage::Query,
+};
 use ontology::{DiseaseIx, LoincCode, Ontology, TermIx};
 
 /// How a finding is come by.
@@ -16,6 +18,10 @@ pub enum Way {
     Ask,
     /// By a laboratory test, imaging or another investigation.
     Test,
+}
+
+impl Way {
+    const COUNT: usize = 3;
 }
 
 /// Laboratory tests whose abnormal result is a term.
@@ -48,14 +54,16 @@ pub struct NextFinding {
 
 /// Candidates taken into account.
 const CANDIDATES: usize = 40;
-/// Suggestions given.
-const SUGGESTIONS: usize = 12;
+/// Suggestions given of each way: what can be asked does not crowd out what can be tested.
+const PER_WAY: usize = 6;
+/// Findings looked at for them, the most telling.
+const LOOKED_AT: usize = 400;
 /// Alike terms listed with one suggestion.
 const MAX_ALIKE: usize = 4;
 /// Diseases named with one suggestion.
 const MAX_SEPARATED: usize = 3;
 /// No frequency is taken for certain.
-const CERTAIN: f64 = 0.97;
+const CERTAIN: f32 = 0.97;
 
 /// Roots of branches and the way to them. The first that a term lies under decides; the rest is
 /// examined.
@@ -110,10 +118,17 @@ struct Gain {
     probability: f64,
 }
 
+/// A finding to be suggested, and those that would tell nearly the same.
+struct Chosen {
+    gain: Gain,
+    way: Way,
+    alike: Vec<u32>,
+}
+
 pub(crate) fn next(
     model: &Model,
     findings: &Findings,
-    query: &Query,
+    query: &Query<'_>,
     ranking: &Ranking,
 ) -> Vec<NextFinding> {
     let candidates: Vec<(u16, f64)> = ranking
@@ -123,32 +138,53 @@ pub(crate) fn next(
         .filter_map(|r| Some((model.slot(r.disease)?, r.posterior)))
         .collect();
     let mut gains = gains(model, query, &candidates);
-    gains.sort_by(|a, b| b.bits.total_cmp(&a.bits).then(a.term.cmp(&b.term)));
-    let mut chosen: Vec<(Gain, Vec<u32>)> = Vec::new();
+    let order = |a: &Gain, b: &Gain| b.bits.total_cmp(&a.bits).then(a.term.cmp(&b.term));
+    if gains.len() > LOOKED_AT {
+        gains.select_nth_unstable_by(LOOKED_AT, order);
+        gains.truncate(LOOKED_AT);
+    }
+    gains.sort_unstable_by(order);
+    let mut chosen: Vec<Chosen> = Vec::new();
     for gain in gains {
-        let near = |(kept, _): &&mut (Gain, Vec<u32>)| alike(model, kept.term, gain.term);
-        if let Some((_, others)) = chosen.iter_mut().find(near) {
-            if others.len() < MAX_ALIKE {
-                others.push(gain.term);
+        if let Some(near) = chosen
+            .iter_mut()
+            .find(|kept| alike(model, kept.gain.term, gain.term))
+        {
+            if near.alike.len() < MAX_ALIKE {
+                near.alike.push(gain.term);
             }
-        } else if chosen.len() < SUGGESTIONS {
-            chosen.push((gain, Vec::new()));
-        } else {
+            continue;
+        }
+        let way = way(model, gain.term);
+        if chosen.iter().filter(|kept| kept.way == way).count() < PER_WAY {
+            chosen.push(Chosen {
+                gain,
+                way,
+                alike: Vec::new(),
+            });
+        } else if chosen.len() == PER_WAY * Way::COUNT {
             break;
         }
     }
+    let chosen = chosen.iter();
     chosen
-        .into_iter()
-        .map(|(gain, others)| suggestion(model, findings, &candidates, &gain, &others))
+        .map(|kept| suggestion(model, findings, &candidates, kept))
         .collect()
+}
+
+/// How a finding is come by here: what has a laboratory test is tested.
+fn way(model: &Model, term: u32) -> Way {
+    match model.laboratory.contains_key(&term) {
+        true => Way::Test,
+        false => model.ways[term as usize],
+    }
 }
 
 fn suggestion(
     model: &Model,
     findings: &Findings,
     candidates: &[(u16, f64)],
-    gain: &Gain,
-    others: &[u32],
+    Chosen { gain, way, alike }: &Chosen,
 ) -> NextFinding {
     let mut separates: Vec<(f64, u16)> = candidates
         .iter()
@@ -166,11 +202,8 @@ fn suggestion(
     let codes = model.laboratory.get(&gain.term);
     NextFinding {
         term,
-        alike: others.iter().map(|&t| model.terms[t as usize]).collect(),
-        way: match codes {
-            Some(_) => Way::Test,
-            None => model.ways[gain.term as usize],
-        },
+        alike: alike.iter().map(|&t| model.terms[t as usize]).collect(),
+        way: *way,
         laboratory: codes.map(|codes| Laboratory {
             codes: codes.clone(),
         }),
@@ -185,7 +218,7 @@ fn suggestion(
 }
 
 /// Every term that a candidate annotates and about which nothing is known yet.
-fn gains(model: &Model, query: &Query, candidates: &[(u16, f64)]) -> Vec<Gain> {
+fn gains(model: &Model, query: &Query<'_>, candidates: &[(u16, f64)]) -> Vec<Gain> {
     #[derive(Clone, Copy, Default)]
     struct Sum {
         mass: f64,
@@ -193,50 +226,55 @@ fn gains(model: &Model, query: &Query, candidates: &[(u16, f64)]) -> Vec<Gain> {
         doubt: f64,
     }
     let mut sums = vec![Sum::default(); model.terms.len()];
-    let mut annotated = Vec::new();
+    let (mut annotated, mut doubts) = (Vec::new(), Vec::new());
     for &(slot, posterior) in candidates {
         let profile = &model.entries[usize::from(slot)].profile;
-        for &(term, frequency) in &profile.closure {
-            let p = f64::from(frequency).min(CERTAIN);
+        // By themselves, so that neighbours are worked out together.
+        doubts.clear();
+        let shares = profile.closure.iter().map(|&(_, f)| f.min(CERTAIN));
+        doubts.extend(shares.map(entropy));
+        for (&(term, frequency), &doubt) in profile.closure.iter().zip(&doubts) {
             let sum = &mut sums[term as usize];
             sum.mass += posterior;
-            sum.yes += posterior * p;
-            sum.doubt += posterior * entropy(p);
+            sum.yes += posterior * f64::from(frequency.min(CERTAIN));
+            sum.doubt += posterior * f64::from(doubt);
         }
         annotated.extend(profile.annotated.iter().map(|(term, _)| *term));
     }
     annotated.sort_unstable();
     annotated.dedup();
-    let known = |term: u32| {
-        query.place_of[term as usize] != u16::MAX
-            || model
-                .ancestors
-                .row(term as usize)
-                .iter()
-                .any(|(ancestor, _)| query.excluded.binary_search(ancestor).is_ok())
-    };
+    let mut absent = vec![false; model.terms.len()];
+    for &out in &query.excluded {
+        for &below in model.shown_below.row(out as usize) {
+            absent[below as usize] = true;
+        }
+    }
+    let known = |term: u32| query.place_of[term as usize] != u16::MAX || absent[term as usize];
     annotated
         .into_iter()
         .filter(|term| !known(*term))
         .map(|term| {
             let sum = sums[term as usize];
-            let background = f64::from(model.background[term as usize]).min(CERTAIN);
+            let background = model.background[term as usize].min(CERTAIN);
             let elsewhere = (1.0 - sum.mass).max(0.0);
-            let probability = sum.yes + elsewhere * background;
-            let doubt = sum.doubt + elsewhere * entropy(background);
+            let probability = sum.yes + elsewhere * f64::from(background);
+            let doubt = sum.doubt + elsewhere * f64::from(entropy(background));
+            #[expect(clippy::cast_possible_truncation, reason = "to six digits")]
+            let before = f64::from(entropy(probability as f32));
             Gain {
                 term,
-                bits: (entropy(probability) - doubt).max(0.0),
+                bits: (before - doubt).max(0.0),
                 probability,
             }
         })
         .collect()
 }
 
-/// Entropy of a yes-or-no question, in bits.
-fn entropy(p: f64) -> f64 {
-    let one = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
-    one(p) + one(1.0 - p)
+/// Entropy of a yes-or-no question, in bits, to about 1e-6.
+#[inline]
+fn entropy(p: f32) -> f32 {
+    let one = |p: f32| p * ln(greater(p, f32::MIN_POSITIVE));
+    -std::f32::consts::LOG2_E * (one(p) + one(1.0 - p))
 }
 
 /// Whether two terms ask nearly the same: one lies above the other, or they share a parent.

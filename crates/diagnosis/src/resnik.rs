@@ -3,7 +3,7 @@
 
 use crate::{
     model::{Model, number},
-    stage::Query,
+    overlap::Overlap,
 };
 use ontology::{DiseaseIx, TermIx};
 
@@ -23,14 +23,14 @@ impl<'m> Resnik<'m> {
     /// Similarity of every disease, in the model's order, in nats.
     #[must_use]
     pub fn scores(&self, observed: &[TermIx]) -> Vec<f32> {
-        let observed: Vec<u32> = observed.iter().map(|&term| number(term)).collect();
         let model = self.model;
-        let query = Query::new(model, &observed, &[]);
+        let overlap = Overlap::new(model, observed);
+        let shared = overlap.shared();
         let mut forward = vec![0.0_f32; model.entries.len()];
         let mut best = vec![0.0_f32; model.entries.len()];
-        for &term in &observed {
+        for &term in observed {
             best.fill(0.0);
-            for &(ancestor, _) in model.ancestors.row(term as usize) {
+            for &(ancestor, _) in model.ancestors.row(number(term) as usize) {
                 let information = model.information[ancestor as usize];
                 for &(slot, _) in model.shown_by.row(ancestor as usize) {
                     let place = &mut best[usize::from(slot)];
@@ -44,7 +44,7 @@ impl<'m> Resnik<'m> {
         let count = observed.len().max(1) as f32;
         let back = model.entries.iter().map(|entry| {
             let terms = &entry.profile.annotated;
-            let sum: f32 = terms.iter().map(|&(t, _)| query.shared[t as usize]).sum();
+            let sum: f32 = terms.iter().map(|&(t, _)| shared[t as usize]).sum();
             sum / terms.len().max(1) as f32
         });
         let both = forward.iter().zip(back);

@@ -4,11 +4,13 @@ use crate::{
     cases::CaseCounts,
     differential::{Abstained, Candidate, Differential, Ranked, Ranking},
     features::{Feature, Patient, View},
-    findings::{Findings, MAX_FINDINGS, Refused},
+    findings::{Findings, GeneWeight, MAX_FINDINGS, Refused},
     math::{ONE, shares},
     model::{Model, Summary, number},
+    overlap::Overlap,
     profile::Profile,
-    stage::{Frequencies, Query, Sums},
+    sheet::{Frequencies, forward},
+    stage::{Query, Sums},
     weights::WeightSet,
 };
 use ontology::{DiseaseIx, Ontology, TermIx};
@@ -30,6 +32,7 @@ pub struct Session<'m> {
     weights: &'m WeightSet,
     findings: Findings,
     sums: Sums,
+    overlap: Overlap,
     /// Profiles that stand in for the model's own, with their sums.
     aside: BTreeMap<u16, (Profile, Summary)>,
 }
@@ -45,6 +48,7 @@ impl<'m> Session<'m> {
         Self {
             model,
             weights: &model.weights().full,
+            overlap: Overlap::new(model, &findings.observed),
             findings,
             sums,
             aside: BTreeMap::new(),
@@ -82,6 +86,7 @@ impl<'m> Session<'m> {
         let added = insert(&mut self.findings.observed, term)?;
         if added {
             self.sums.change(self.model, number(term), 1);
+            self.overlap.add(self.model, number(term));
         }
         Ok(added)
     }
@@ -90,6 +95,7 @@ impl<'m> Session<'m> {
     pub fn exclude(&mut self, term: TermIx) -> Result<bool, Refused> {
         if remove(&mut self.findings.observed, term) {
             self.sums.change(self.model, number(term), -1);
+            self.overlap.remove(self.model, number(term));
         }
         insert(&mut self.findings.excluded, term)
     }
@@ -98,6 +104,7 @@ impl<'m> Session<'m> {
     pub fn remove(&mut self, term: TermIx) -> bool {
         if remove(&mut self.findings.observed, term) {
             self.sums.change(self.model, number(term), -1);
+            self.overlap.remove(self.model, number(term));
             return true;
         }
         remove(&mut self.findings.excluded, term)
@@ -109,15 +116,16 @@ impl<'m> Session<'m> {
         self.rank_and_query().0
     }
 
-    fn rank_and_query(&self) -> (Ranking, Query) {
+    fn rank_and_query(&self) -> (Ranking, Query<'_>) {
         let weights = self.weights.vector();
         let (candidates, query) = self.candidates();
         let mut scored: Vec<(f64, u16)> = candidates
             .iter()
             .map(|(slot, x)| (dot(&weights, x), *slot))
             .collect();
+        let genes: f32 = self.findings.genes.values().sum();
         for (score, slot) in &mut scored {
-            *score = self.weights.temperature * *score + self.gene_log_ratio(*slot);
+            *score = self.weights.temperature * *score + self.gene_log_ratio(*slot, genes);
         }
         // The order of ties: by position of the disease.
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -162,10 +170,10 @@ impl<'m> Session<'m> {
         }
     }
 
-    pub(crate) fn query(&self) -> Query {
+    pub(crate) fn query(&self) -> Query<'_> {
         let observed = indices(&self.findings.observed);
         let excluded = indices(&self.findings.excluded);
-        Query::new(self.model, &observed, &excluded)
+        Query::new(self.model, &observed, &excluded, &self.overlap)
     }
 
     pub(crate) fn view(&self, slot: u16) -> View<'_> {
@@ -189,7 +197,7 @@ impl<'m> Session<'m> {
     }
 
     /// The candidates of stage 1, ascending by position, with their features.
-    pub(crate) fn candidates(&self) -> (Vec<(u16, [f32; Feature::COUNT])>, Query) {
+    pub(crate) fn candidates(&self) -> (Vec<(u16, [f32; Feature::COUNT])>, Query<'_>) {
         let query = self.query();
         if query.observed.is_empty() {
             return (Vec::new(), query);
@@ -201,7 +209,6 @@ impl<'m> Session<'m> {
         slots.sort_unstable();
         slots.dedup();
         let patient = Patient {
-            model: self.model,
             query: &query,
             findings: &self.findings,
         };
@@ -215,8 +222,8 @@ impl<'m> Session<'m> {
         }
         let out = slots
             .iter()
-            .enumerate()
-            .map(|(at, &slot)| {
+            .zip(forward(self.model, &query, &shown, &excluded))
+            .map(|(&slot, forward)| {
                 let siblings = &self.model.entries[usize::from(slot)].siblings;
                 let best = siblings
                     .iter()
@@ -225,7 +232,7 @@ impl<'m> Session<'m> {
                     .max()
                     .map(|sum| sum as f32 / ONE);
                 let view = self.view(slot);
-                let x = patient.features(view, best, shown.row(at), excluded.row(at));
+                let x = patient.features(view, best, &forward);
                 (slot, x)
             })
             .collect();
@@ -255,25 +262,37 @@ impl<'m> Session<'m> {
             .fold(0.0, f32::max)
     }
 
-    /// Log of the likelihood ratio of the genes given, for one disease: with probability
-    /// [`LISTED`] the causal gene is on the list, in proportion to the weights.
-    fn gene_log_ratio(&self, slot: u16) -> f64 {
-        let total: f32 = self.findings.genes.values().sum();
-        if total == 0.0 {
-            return 0.0;
-        }
-        let entry = &self.model.entries[usize::from(slot)];
-        if entry.genes.is_empty() {
-            return 0.0;
-        }
-        let listed = self.gene_weight(&entry.genes) / total;
-        let ratio = LISTED * listed * self.model.gene_count + (1.0 - LISTED);
-        f64::from(ratio).ln()
+    /// Log of the likelihood ratio of the genes given, for one disease.
+    fn gene_log_ratio(&self, slot: u16, total: f32) -> f64 {
+        let weight = self.gene_weight(&self.model.entries[usize::from(slot)].genes);
+        gene_log_ratio(weight, total, self.model.gene_count)
     }
 }
 
 /// Probability that the causal gene is on the list that somebody made.
 const LISTED: f32 = 0.8;
+
+/// Log of the likelihood ratio of a gene that was given with `weight` among others whose weights sum to
+/// `total`, of `genes` in all; 0 for a gene that was not given. Two things bound it:
+///
+/// - the list: it has the causal gene with probability [`LISTED`], so that its genes together cannot be
+///   worth more than all genes, shared out by weight: `genes * weight / total`;
+/// - what is said of the gene itself, as odds over those of [`GeneWeight::PRIOR`]. A variant of uncertain
+///   significance (one half) is thus worth 9 at most, however alone it stands, and does not decide.
+///
+/// A gene that is not given says nothing: nobody said which genes were read.
+///
+/// [`GeneWeight::PRIOR`]: crate::GeneWeight::PRIOR
+fn gene_log_ratio(weight: f32, total: f32, genes: f32) -> f64 {
+    if weight <= 0.0 || total <= 0.0 {
+        return 0.0;
+    }
+    let odds = |p: f32| p / (1.0 - p).max(f32::EPSILON);
+    let by_list = genes * weight / total;
+    let by_itself = odds(weight) / odds(GeneWeight::PRIOR);
+    let ratio = 1.0 + LISTED * (by_list.min(by_itself) - 1.0).max(0.0);
+    f64::from(ratio).ln()
+}
 
 pub(crate) fn dot(weights: &[f64; Feature::COUNT], x: &[f32; Feature::COUNT]) -> f64 {
     weights.iter().zip(x).map(|(w, &x)| w * f64::from(x)).sum()

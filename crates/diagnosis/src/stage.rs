@@ -6,7 +6,7 @@
 use crate::{
     math::{fixed, ln},
     model::{Model, Rows},
-    profile::Profile,
+    overlap::Overlap,
 };
 
 /// How much a step up to a more general term costs.
@@ -91,30 +91,35 @@ impl Sums {
     /// The diseases with the `count` best sums: all that tie with the last of them too, but never
     /// more than twice as many (then the first by position). Ascending by position.
     pub(crate) fn best(&self, count: usize) -> Vec<u16> {
-        /// Of 1/64 each.
-        const BUCKETS: usize = 2_048;
-        let Some(&top) = self.sums.iter().max() else {
+        /// Diseases in a column.
+        const DEEP: usize = 16;
+        let width = self.sums.len().div_ceil(DEEP);
+        if width == 0 || count == 0 {
             return Vec::new();
-        };
-        let bucket = |sum: i32| {
-            let below = usize::try_from(top.abs_diff(sum) >> 10).unwrap_or(BUCKETS);
-            below.min(BUCKETS - 1)
-        };
-        let mut held = [0_usize; BUCKETS];
-        for &sum in &self.sums {
-            held[bucket(sum)] += 1;
         }
-        let mut reached = 0;
-        let last = held.iter().position(|n| {
-            reached += n;
-            reached >= count
-        });
-        let last = last.unwrap_or(BUCKETS - 1);
-        let near = self.sums.iter().zip(0_u16..);
-        let mut near: Vec<(i32, u16)> = near
-            .filter(|(sum, _)| bucket(**sum) <= last)
-            .map(|(sum, slot)| (sum.saturating_neg(), slot))
-            .collect();
+        let mut greatest = vec![i32::MIN; width];
+        for row in self.sums.chunks(width) {
+            for (greatest, &sum) in greatest.iter_mut().zip(row) {
+                *greatest = sum.max(*greatest);
+            }
+        }
+        // That many columns have a sum that is not below the bar: nor is the last of the best.
+        let bar = if count < width {
+            let mut order = greatest.clone();
+            *order.select_nth_unstable_by(count - 1, |a, b| b.cmp(a)).1
+        } else {
+            i32::MIN
+        };
+        let columns: Vec<usize> = (0..width).filter(|&at| greatest[at] >= bar).collect();
+        let mut near: Vec<(i32, u16)> = Vec::with_capacity(2 * count);
+        for (row, start) in self.sums.chunks(width).zip((0..).step_by(width)) {
+            let here = columns.iter().take_while(|&&at| at < row.len());
+            let here = here.filter(|&&at| row[at] >= bar);
+            near.extend(here.filter_map(|&at| {
+                let slot = u16::try_from(start + at).ok()?;
+                Some((row[at].saturating_neg(), slot))
+            }));
+        }
         let at = count.min(near.len()).saturating_sub(1);
         let (_, &mut (bar, _), _) = near.select_nth_unstable(at);
         let mut slots: Vec<u16> = near
@@ -138,9 +143,10 @@ pub(crate) struct General {
     /// Per term: its row, or `u16::MAX`.
     row_of: Vec<u16>,
     rows: Vec<f32>,
-    /// The same, frequencies alone.
+    /// Frequencies alone, of all general terms per disease.
     frequencies: Vec<f32>,
     diseases: usize,
+    terms: usize,
 }
 
 /// A term is general if more than this share of diseases shows it.
@@ -155,7 +161,7 @@ impl General {
     ) -> Self {
         let steps = steps(STEP);
         let mut row_of = vec![u16::MAX; background.len()];
-        let (mut rows, mut frequencies) = (Vec::new(), Vec::new());
+        let (mut rows, mut general) = (Vec::new(), Vec::new());
         for (term, place) in row_of.iter_mut().enumerate() {
             if shown_by.row(term).len() as f32 <= GENERAL * diseases as f32 {
                 continue;
@@ -175,9 +181,13 @@ impl General {
                     *place = place.max(frequency * weight);
                 }
             }
-            frequencies.resize(start + diseases, 0.0_f32);
+            general.push(term);
+        }
+        let terms = general.len();
+        let mut frequencies = vec![0.0_f32; terms * diseases];
+        for (number, &term) in general.iter().enumerate() {
             for &(slot, frequency) in shown_by.row(term) {
-                frequencies[start + usize::from(slot)] = frequency;
+                frequencies[usize::from(slot) * terms + number] = frequency;
             }
         }
         Self {
@@ -185,22 +195,25 @@ impl General {
             rows,
             frequencies,
             diseases,
+            terms,
         }
     }
 
     fn row(&self, term: u32) -> Option<&[f32]> {
-        Some(&self.rows[self.span(term)?])
+        let start = self.number(term)? * self.diseases;
+        Some(&self.rows[start..start + self.diseases])
     }
 
-    /// Per disease how often it shows a general term; `None` for other terms.
-    fn frequencies(&self, term: u32) -> Option<&[f32]> {
-        Some(&self.frequencies[self.span(term)?])
-    }
-
-    fn span(&self, term: u32) -> Option<std::ops::Range<usize>> {
+    /// The number of a general term; `None` for other terms.
+    pub(crate) fn number(&self, term: u32) -> Option<usize> {
         let number = self.row_of[term as usize];
-        let start = usize::from(number) * self.diseases;
-        (number != u16::MAX).then_some(start..start + self.diseases)
+        (number != u16::MAX).then_some(usize::from(number))
+    }
+
+    /// How often a disease shows each general term, by its number.
+    pub(crate) fn frequencies(&self, slot: u16) -> &[f32] {
+        let start = usize::from(slot) * self.terms;
+        &self.frequencies[start..start + self.terms]
     }
 }
 
@@ -215,7 +228,7 @@ pub(crate) struct Link {
 }
 
 /// A patient's observed findings, prepared for stage 2.
-pub(crate) struct Query {
+pub(crate) struct Query<'a> {
     /// Ascending.
     pub(crate) observed: Vec<u32>,
     /// Ascending, without those that the observed findings contradict: these rest.
@@ -223,30 +236,32 @@ pub(crate) struct Query {
     /// Observed terms and all their ancestors.
     pub(crate) closure: Vec<u32>,
     /// Per observed term its ancestors; itself first.
-    pub(crate) links: Vec<Vec<Link>>,
+    pub(crate) links: Rows<Link>,
     /// Per term of the ontology: its position in `closure`, or `u16::MAX`.
     pub(crate) place_of: Vec<u16>,
     /// Per place in `closure`: whether it was observed itself.
     pub(crate) observed_at: Vec<bool>,
     /// Per place in `closure`: information content.
     pub(crate) information_at: Vec<f32>,
-    /// Per term that any disease shows: the greatest information content it shares with the patient.
-    pub(crate) shared: Vec<f32>,
-    /// The same over the term's own, 0 to 1.
-    pub(crate) similarity: Vec<f32>,
+    /// Per term of the ontology: how much of its information the patient shares, 0 to 1.
+    pub(crate) similarity: &'a [f32],
     pub(crate) information: f32,
     pub(crate) length: f32,
 }
 
-impl Query {
-    pub(crate) fn new(model: &Model, observed: &[u32], excluded: &[u32]) -> Self {
+impl<'a> Query<'a> {
+    pub(crate) fn new(
+        model: &Model,
+        observed: &[u32],
+        excluded: &[u32],
+        overlap: &'a Overlap,
+    ) -> Self {
         let mut place_of = vec![u16::MAX; model.terms.len()];
         let mut closure = Vec::new();
         let (near, far) = (steps(STEP), steps(WIDE_STEP));
-        let mut links = Vec::with_capacity(observed.len());
-        for &term in observed {
-            let mut of_term = Vec::new();
-            for &(ancestor, distance) in model.ancestors.row(term as usize) {
+        let links = Rows::new(observed.iter().map(|&term| {
+            let above = model.ancestors.row(term as usize).iter();
+            let link = |&(ancestor, distance): &(u32, u8)| {
                 let place = &mut place_of[ancestor as usize];
                 if *place == u16::MAX {
                     // Each term once: HPO has some twenty thousand.
@@ -254,28 +269,15 @@ impl Query {
                     closure.push(ancestor);
                 }
                 let background = model.background[ancestor as usize];
-                of_term.push(Link {
+                Link {
                     place: *place,
                     narrow: near[usize::from(distance)] / background,
                     wide: far[usize::from(distance)] / background,
                     information: model.information[ancestor as usize],
-                });
-            }
-            links.push(of_term);
-        }
-        let mut shared = vec![0.0_f32; model.terms.len()];
-        let mut similarity = vec![0.0_f32; model.terms.len()];
-        for &[term, one, other] in &model.order {
-            let at = term as usize;
-            let own = model.information[at];
-            let common = if place_of[at] == u16::MAX {
-                shared[one as usize].max(shared[other as usize])
-            } else {
-                own
+                }
             };
-            shared[at] = common;
-            similarity[at] = (common / own.max(0.1)).min(1.0);
-        }
+            above.map(link).collect::<Vec<_>>()
+        }));
         let mut observed_at = vec![false; closure.len()];
         for &term in observed {
             if let Some(at) = observed_at.get_mut(usize::from(place_of[term as usize])) {
@@ -297,57 +299,7 @@ impl Query {
             links,
             place_of,
             observed_at,
-            shared,
-            similarity,
-        }
-    }
-}
-
-/// How often each of some diseases shows each of some terms.
-pub(crate) struct Frequencies {
-    values: Vec<f32>,
-    width: usize,
-}
-
-impl Frequencies {
-    /// Of the diseases at `slots` and the `terms`, in those orders.
-    pub(crate) fn new(model: &Model, terms: &[u32], slots: &[u16]) -> Self {
-        let width = terms.len();
-        let mut values = vec![0.0_f32; width * slots.len()];
-        if terms.is_empty() {
-            return Self { values, width };
-        }
-        let mut number = vec![u16::MAX; model.entries.len()];
-        for (at, &slot) in (0_u16..).zip(slots) {
-            number[usize::from(slot)] = at;
-        }
-        for (place, &term) in terms.iter().enumerate() {
-            if let Some(row) = model.general.frequencies(term) {
-                for (at, &slot) in slots.iter().enumerate() {
-                    values[at * width + place] = row[usize::from(slot)];
-                }
-            } else {
-                for &(slot, frequency) in model.shown_by.row(term as usize) {
-                    let at = number[usize::from(slot)];
-                    if at != u16::MAX {
-                        values[usize::from(at) * width + place] = frequency;
-                    }
-                }
-            }
-        }
-        Self { values, width }
-    }
-
-    /// Those of the disease that was given at `at`.
-    pub(crate) fn row(&self, at: usize) -> &[f32] {
-        &self.values[at * self.width..(at + 1) * self.width]
-    }
-
-    /// Puts another profile's in the place of those at `at`.
-    pub(crate) fn replace(&mut self, at: usize, terms: &[u32], profile: &Profile) {
-        let row = &mut self.values[at * self.width..(at + 1) * self.width];
-        for (value, &term) in row.iter_mut().zip(terms) {
-            *value = profile.frequency(term);
+            similarity: overlap.similarity(),
         }
     }
 }

@@ -20,6 +20,7 @@
 mod assemble;
 mod bytes;
 mod graph;
+mod handles;
 mod id;
 mod index;
 mod ontology;
@@ -30,15 +31,13 @@ mod shipped;
 mod source;
 mod tables;
 
+pub use handles::{Disease, Gene, Orphanet, Synonym, Term};
 pub use id::{
     Database, DiseaseId, DiseaseIx, GeneIx, HpoId, LoincCode, MondoId, NotAnId, OrphaCode,
     OrphanetIx, ReferenceIx, TermIx,
 };
 pub use index::{FORMAT, OpenError};
-pub use ontology::{
-    Disease, Gene, LoincFinding, Notice, Ontology, Orphanet, Resolved, Roots, Synonym, Term,
-    Version,
-};
+pub use ontology::{LoincFinding, Notice, Ontology, Resolved, Roots, Version};
 pub use parse::loinc::{LoincScale, Outcome};
 pub use parse::obo::{Scope, SynonymKind};
 pub use profile::{

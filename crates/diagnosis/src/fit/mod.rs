@@ -169,8 +169,7 @@ fn examples(
             truth,
             weight,
             fold: fold(group),
-            calibrates: Part::Uncited.holds(case)
-                || matches!(case.corpus, Corpus::Lirical | Corpus::PhenoBrain),
+            calibrates: Part::Unseen.holds(case),
         });
         owners.push(group.as_str());
     }

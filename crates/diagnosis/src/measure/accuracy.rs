@@ -19,6 +19,9 @@ pub enum Part {
     PhenoBrain,
     /// Cases whose own paper is in the answer key, the first three of each disease.
     Cited,
+    /// All that the calibration is meant for: the uncited (the first three of each disease), the LIRICAL
+    /// and the PhenoBrain cases. The other strata are too small to tell a calibration error of 0.05.
+    Unseen,
 }
 
 /// Cases of one disease in a capped stratum.
@@ -33,7 +36,11 @@ impl Part {
         Self::Lirical,
         Self::PhenoBrain,
         Self::Cited,
+        Self::Unseen,
     ];
+
+    /// What [`Part::Unseen`] is made of.
+    const OF_UNSEEN: [Self; 3] = [Self::Uncited, Self::Lirical, Self::PhenoBrain];
 
     /// As in the JSON.
     #[must_use]
@@ -45,6 +52,7 @@ impl Part {
             Self::Lirical => "lirical",
             Self::PhenoBrain => "phenobrain",
             Self::Cited => "cited_cap3",
+            Self::Unseen => "unseen",
         }
     }
 
@@ -60,12 +68,20 @@ impl Part {
             Self::All => true,
             Self::Lirical => case.corpus == Corpus::Lirical,
             Self::PhenoBrain => case.corpus == Corpus::PhenoBrain,
+            Self::Unseen => Self::OF_UNSEEN.iter().any(|part| part.holds(case)),
         }
     }
 
     /// Positions of its cases.
     #[must_use]
     pub fn select(self, cases: &[Case]) -> Vec<usize> {
+        if self == Self::Unseen {
+            let of = Self::OF_UNSEEN.iter();
+            let mut out: Vec<usize> = of.flat_map(|part| part.select(cases)).collect();
+            out.sort_unstable();
+            out.dedup();
+            return out;
+        }
         let capped = matches!(self, Self::Uncited | Self::Cited);
         let mut seen: BTreeMap<Option<&String>, usize> = BTreeMap::new();
         let mut out = Vec::new();
@@ -180,4 +196,58 @@ impl Stratum {
 )]
 fn bin(confidence: f64) -> usize {
     ((confidence.clamp(0.0, 1.0) * BINS as f64) as usize).min(BINS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Findings;
+
+    /// Cases whose every probability is right: what is measured as calibration error then is chance, and
+    /// `ece_by_chance` says how much.
+    #[test]
+    fn chance_alone_makes_the_calibration_error_that_is_told() {
+        let case = Case {
+            id: String::new(),
+            corpus: Corpus::Other,
+            in_hpoa: true,
+            cited: Some(false),
+            diseases: vec!["OMIM:1".to_owned()],
+            known: Vec::new(),
+            findings: Findings::default(),
+            order: Vec::new(),
+            paper: None,
+        };
+        let cases = vec![case; 262];
+        let chosen: Vec<usize> = (0..cases.len()).collect();
+        let mut state = 1_u64;
+        let mut share = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            f64::from(u32::try_from(state >> 32).expect("32 bits")) / f64::from(u32::MAX)
+        };
+        let (mut measured, mut told, mut under) = (0.0, 0.0, 0);
+        for _ in 0..400 {
+            let tallies: Vec<Tally> = chosen
+                .iter()
+                .map(|_| {
+                    // More of the low ones, as with patients.
+                    let confidence = share() * share();
+                    Tally {
+                        confidence,
+                        right: share() < confidence,
+                        ..Tally::default()
+                    }
+                })
+                .collect();
+            let stratum = Stratum::of(Part::All, &cases, &chosen, &tallies);
+            measured += stratum.ece / 400.0;
+            told += stratum.ece_by_chance / 400.0;
+            under += usize::from(stratum.ece < 0.03);
+        }
+        assert!((measured - told).abs() < 0.004, "{measured} {told}");
+        // However good the probabilities, so few cases seldom show it.
+        assert!(told > 0.04 && under < 80, "{told} {under}");
+    }
 }

@@ -41,13 +41,9 @@ const AMONG: f64 = 5.0;
 /// Replays the uncited, LIRICAL and PhenoBrain cases (capped as there).
 #[must_use]
 pub fn replay(model: &Model, cases: &[Case]) -> Replay {
-    let mut chosen: Vec<usize> = [Part::Uncited, Part::Lirical, Part::PhenoBrain]
-        .iter()
-        .flat_map(|part| part.select(cases))
-        .filter(|&at| in_order(&cases[at]).len() >= FROM_FINDINGS)
-        .collect();
-    chosen.sort_unstable();
-    chosen.dedup();
+    let chosen = Part::Unseen.select(cases);
+    let long = |at: &&usize| in_order(&cases[**at]).len() >= FROM_FINDINGS;
+    let chosen: Vec<usize> = chosen.iter().filter(long).copied().collect();
     let reference = Resnik::new(model);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for case in chosen.iter().map(|&at| &cases[at]) {

@@ -50,7 +50,7 @@ fn evidence_names_every_finding_once_and_weighs_it() {
 
 #[test]
 fn next_findings_are_new_and_tell_something() {
-    let mut laboratory = 0;
+    let (mut laboratory, mut full, mut few) = (0, 0, 0);
     let mut ways = BTreeSet::new();
     for case in CASES.iter().take(40) {
         let session = Session::new(&MODEL, case.findings.clone());
@@ -61,6 +61,12 @@ fn next_findings_are_new_and_tell_something() {
                 .windows(2)
                 .all(|p| p[0].gain_bits >= p[1].gain_bits)
         );
+        for way in [Way::Examine, Way::Ask, Way::Test] {
+            let of_way = answer.next.iter().filter(|next| next.way == way).count();
+            assert!(of_way <= 6);
+            full += usize::from(of_way == 6);
+            few += usize::from(of_way < 2);
+        }
         for next in &answer.next {
             assert!(next.gain_bits >= 0.0 && next.gain_bits <= 1.0);
             assert!(next.probability > 0.0 && next.probability < 1.0);
@@ -74,6 +80,11 @@ fn next_findings_are_new_and_tell_something() {
         }
     }
     assert!(laboratory > 0);
+    // No way crowds another out.
+    assert!(
+        full >= 100 && few <= 4,
+        "{full} of 120 full, {few} nearly empty"
+    );
     assert_eq!(ways, BTreeSet::from([Way::Examine, Way::Ask, Way::Test]));
 }
 

@@ -133,7 +133,7 @@ fn genes_are_checked() {
         }],
         ..Presentation::default()
     };
-    for weight in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+    for weight in [0.0, -1.0, 1.1, f32::NAN, f32::INFINITY] {
         let refused = Findings::read(&ONTOLOGY, &gene("FBN1", weight)).expect_err("a bad weight");
         assert_eq!(refused, Refused::GeneWeight { position: 0 });
     }

@@ -141,6 +141,91 @@ fn probabilities_add_up() {
     }
 }
 
+/// With `genes` of these weights, what `disease` is worth, and how much the candidates' log odds moved
+/// apart at most.
+fn with_genes(observed: &[TermIx], genes: &[(&str, f32)]) -> Ranking {
+    let input = Presentation {
+        observed: observed.iter().map(|&t| ONTOLOGY.term(t).id()).collect(),
+        genes: genes
+            .iter()
+            .map(|(symbol, weight)| GeneWeight {
+                symbol: (*symbol).to_owned(),
+                weight: *weight,
+            })
+            .collect(),
+        ..Presentation::default()
+    };
+    let (findings, _) = Findings::read(&ONTOLOGY, &input).expect("findings");
+    Session::new(&MODEL, findings).rank()
+}
+
+fn score(ranking: &Ranking, disease: ontology::DiseaseIx) -> Option<f64> {
+    let found = ranking.ranked.iter().find(|r| r.disease == disease);
+    found.map(|r| r.score)
+}
+
+#[test]
+fn a_gene_is_worth_what_is_said_of_it_and_no_more_than_its_list() {
+    // Of 40 cases: what one gene adds to the score of its disease.
+    let mut measured = 0;
+    for case in CASES.iter().take(40) {
+        let disease = case.known[0];
+        let own = ONTOLOGY.disease(disease).genes().first();
+        let Some(symbol) = own.map(|&gene| ONTOLOGY.gene(gene).symbol()) else {
+            continue;
+        };
+        let before = with_genes(&case.order, &[]);
+        let Some(base) = score(&before, disease) else {
+            continue;
+        };
+        let gain = |genes: &[(&str, f32)]| {
+            let after = score(&with_genes(&case.order, genes), disease).expect("a candidate");
+            after - base
+        };
+        let uncertain = gain(&[(symbol, 0.5)]);
+        let pathogenic = gain(&[(symbol, 0.99)]);
+        let alone = gain(&[(symbol, 1.0)]);
+        // Nine times the odds at most, however alone it stands.
+        assert!(uncertain > 1.0 && uncertain < 9.0_f64.ln(), "{uncertain}");
+        assert!(pathogenic > uncertain + 3.0 && alone > pathogenic);
+        assert_eq!(gain(&[(symbol, GeneWeight::PRIOR)]), 0.0);
+        let among: Vec<(&str, f32)> = [symbol, "FBN1", "CFTR", "TTN", "PAH", "NF1"]
+            .map(|symbol| (symbol, 1.0))
+            .to_vec();
+        assert!(gain(&among) < alone - 1.0 && gain(&among) > pathogenic - 1.0);
+        measured += 1;
+    }
+    assert!(measured >= 20, "{measured}");
+}
+
+#[test]
+fn a_variant_of_uncertain_significance_does_not_decide() {
+    let (mut clear, mut moved) = (0, 0);
+    for case in CASES.iter() {
+        let before = with_genes(&case.order, &[]);
+        let (first, second) = (before.ranked[0], before.ranked[1]);
+        if first.score - second.score < 9.0_f64.ln() {
+            continue;
+        }
+        clear += 1;
+        // A gene of any other candidate.
+        for other in before.ranked[1..].iter().take(10) {
+            let Some(&gene) = ONTOLOGY.disease(other.disease).genes().first() else {
+                continue;
+            };
+            if ONTOLOGY.disease(first.disease).genes().contains(&gene) {
+                continue;
+            }
+            let symbol = ONTOLOGY.gene(gene).symbol();
+            let leads = |weight| with_genes(&case.order, &[(symbol, weight)]).ranked[0].disease;
+            assert_eq!(leads(0.5), first.disease);
+            moved += usize::from(leads(0.99) != first.disease);
+        }
+    }
+    // A pathogenic one may.
+    assert!(clear >= 5 && moved >= 5, "{clear} {moved}");
+}
+
 #[test]
 fn a_gene_multiplies_its_diseases_in() {
     let mut raised = 0;
