@@ -114,6 +114,16 @@ impl CaseCounts {
             .then_some((affected, tally.cases))
     }
 
+    /// The counts of [`CaseCounts::shown`], in the form of published ones.
+    pub(crate) fn shown_of(&self, disease: DiseaseIx) -> BTreeMap<TermIx, Counts> {
+        let counts = self.of(disease).unwrap_or_default();
+        let is_shown = |term: &TermIx| self.shown(disease, *term).is_some();
+        counts
+            .into_iter()
+            .filter(|(term, _)| is_shown(term))
+            .collect()
+    }
+
     /// A disease's counts in the form of published ones: of all its cases, those with the term.
     pub(crate) fn of(&self, disease: DiseaseIx) -> Option<BTreeMap<TermIx, Counts>> {
         let tally = self.tallies.get(&disease)?;

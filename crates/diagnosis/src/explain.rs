@@ -68,7 +68,7 @@ impl Session<'_> {
         let Some(slot) = model.slot(disease) else {
             return Explanation::default();
         };
-        let profile = self.view(slot).profile;
+        let profile = self.shown(slot);
         let mut out = Explanation::default();
         let said_absent = |term: u32| profile.absent.binary_search(&term).is_ok();
         for (finding, &term) in query.observed.iter().enumerate() {
@@ -78,7 +78,7 @@ impl Session<'_> {
                 let frequency = profile.frequency(ancestor);
                 let ratio = frequency * link.narrow;
                 if ratio > best.0 {
-                    let background = model.background[ancestor as usize];
+                    let background = model.shown_background[ancestor as usize];
                     best = (
                         ratio,
                         Some(Match {
@@ -113,7 +113,7 @@ impl Session<'_> {
                     matched: Some(Match {
                         term: model.terms[term as usize],
                         frequency,
-                        background: model.background[term as usize],
+                        background: model.shown_background[term as usize],
                     }),
                     said_absent: false,
                 });

@@ -56,6 +56,8 @@ pub(crate) enum SexLink {
 pub(crate) struct Entry {
     pub(crate) disease: DiseaseIx,
     pub(crate) profile: Profile,
+    /// What of it may be shown, where stored cases are in it: without what was counted in few.
+    pub(crate) shown: Option<Box<Profile>>,
     pub(crate) summary: Summary,
     /// Share of patients by [`OnsetClass`], where known.
     pub(crate) onset: Option<[f32; OnsetClass::COUNT]>,
@@ -89,6 +91,8 @@ pub struct Model {
     /// Per term: itself and its kinds that any disease shows, parents before children.
     pub(crate) shown_below: Rows<u32>,
     pub(crate) background: Vec<f32>,
+    /// Of what may be shown.
+    pub(crate) shown_background: Vec<f32>,
     pub(crate) information: Vec<f32>,
     /// Per term: the diseases that show it, and how often.
     pub(crate) shown_by: Rows<(u16, f32)>,
@@ -113,13 +117,22 @@ impl Model {
     pub fn new(ontology: &Ontology, weights: Weights, cases: &CaseCounts) -> Self {
         let terms: Vec<TermIx> = ontology.terms().collect();
         let mut draft = Draft::new(ontology, &terms);
+        let none = BTreeMap::new();
         let mut entries: Vec<Entry> = ontology
             .diseases()
             .filter(|&ix| ontology.disease(ix).id().database() != Database::Orpha)
             .filter_map(|ix| {
                 let disease = ontology.disease(ix);
-                let profile = draft.profile(&disease, &cases.of(ix).unwrap_or_default());
-                (!profile.annotated.is_empty()).then(|| entry(ontology, &disease, profile))
+                let counts = cases.of(ix);
+                let profile = draft.profile(&disease, counts.as_ref().unwrap_or(&none));
+                let shown = counts.map(|_| {
+                    let shown = cases.shown_of(ix);
+                    Box::new(draft.profile(&disease, &shown))
+                });
+                (!profile.annotated.is_empty()).then(|| Entry {
+                    shown,
+                    ..entry(ontology, &disease, profile)
+                })
             })
             .take(MAX_DISEASES)
             .collect();
@@ -132,7 +145,19 @@ impl Model {
                 lists[term as usize].push((slot, frequency));
             }
         }
-        for value in &mut background {
+        let mut shown_background = background.clone();
+        for entry in &entries {
+            let Some(shown) = &entry.shown else {
+                continue;
+            };
+            for &(term, frequency) in &entry.profile.closure {
+                shown_background[term as usize] -= frequency;
+            }
+            for &(term, frequency) in &shown.closure {
+                shown_background[term as usize] += frequency;
+            }
+        }
+        for value in background.iter_mut().chain(&mut shown_background) {
             *value = (*value / count).max(0.5 / count);
         }
         let information: Vec<f32> = lists
@@ -164,6 +189,7 @@ impl Model {
             })),
             order,
             background,
+            shown_background,
             information,
             shown_by,
             entries,
@@ -205,6 +231,17 @@ impl Model {
         Draft::new(ontology, &self.terms).profile(&ontology.disease(disease), &counts)
     }
 
+    /// What of [`Model::profile`] may be shown.
+    pub(crate) fn shown(
+        &self,
+        ontology: &Ontology,
+        disease: DiseaseIx,
+        cases: &CaseCounts,
+    ) -> Profile {
+        let counts = cases.shown_of(disease);
+        Draft::new(ontology, &self.terms).profile(&ontology.disease(disease), &counts)
+    }
+
     pub(crate) fn summary(&self, profile: &Profile) -> Summary {
         summary(profile, &self.information)
     }
@@ -243,6 +280,7 @@ fn entry(ontology: &Ontology, disease: &Disease<'_>, profile: Profile) -> Entry 
     Entry {
         disease: disease.ix(),
         profile,
+        shown: None,
         summary: Summary::default(),
         onset: onset(ontology, disease),
         sex_link: sex_link(ontology, disease),

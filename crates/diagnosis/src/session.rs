@@ -34,7 +34,14 @@ pub struct Session<'m> {
     sums: Sums,
     overlap: Overlap,
     /// Profiles that stand in for the model's own, with their sums.
-    aside: BTreeMap<u16, (Profile, Summary)>,
+    aside: BTreeMap<u16, Aside>,
+}
+
+/// A profile that stands in for the model's own.
+struct Aside {
+    profile: Profile,
+    summary: Summary,
+    shown: Profile,
 }
 
 impl<'m> Session<'m> {
@@ -67,8 +74,12 @@ impl<'m> Session<'m> {
     pub fn set_aside(&mut self, ontology: &Ontology, disease: DiseaseIx, cases: &CaseCounts) {
         if let Some(slot) = self.model.slot(disease) {
             let profile = self.model.profile(ontology, disease, cases);
-            let summary = self.model.summary(&profile);
-            self.aside.insert(slot, (profile, summary));
+            let aside = Aside {
+                summary: self.model.summary(&profile),
+                shown: self.model.shown(ontology, disease, cases),
+                profile,
+            };
+            self.aside.insert(slot, aside);
         }
     }
 
@@ -176,13 +187,23 @@ impl<'m> Session<'m> {
         Query::new(self.model, &observed, &excluded, &self.overlap)
     }
 
+    /// What of a disease may be shown: nothing that was counted in few stored cases.
+    pub(crate) fn shown(&self, slot: u16) -> &Profile {
+        let entry = &self.model.entries[usize::from(slot)];
+        match (self.aside.get(&slot), &entry.shown) {
+            (Some(aside), _) => &aside.shown,
+            (None, Some(shown)) => shown,
+            (None, None) => &entry.profile,
+        }
+    }
+
     pub(crate) fn view(&self, slot: u16) -> View<'_> {
         let entry = &self.model.entries[usize::from(slot)];
         match self.aside.get(&slot) {
-            Some((profile, summary)) => View {
+            Some(aside) => View {
                 entry,
-                profile,
-                summary: *summary,
+                profile: &aside.profile,
+                summary: aside.summary,
             },
             None => View {
                 entry,
@@ -215,7 +236,7 @@ impl<'m> Session<'m> {
         let mut shown = Frequencies::new(self.model, &query.closure, &slots);
         let mut excluded = Frequencies::new(self.model, &query.excluded, &slots);
         for (at, slot) in slots.iter().enumerate() {
-            if let Some((profile, _)) = self.aside.get(slot) {
+            if let Some(Aside { profile, .. }) = self.aside.get(slot) {
                 shown.replace(at, &query.closure, profile);
                 excluded.replace(at, &query.excluded, profile);
             }

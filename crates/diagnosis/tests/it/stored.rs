@@ -135,3 +135,44 @@ fn changes_worth_telling() {
     );
     assert!(term("HP:0003498") != term("HP:0008905"));
 }
+
+#[test]
+fn what_was_counted_in_few_cases_is_nowhere_shown() {
+    let with = |count| {
+        let case = stored(0, "PMID:1", "a");
+        let cases: Vec<StoredCase> = (0..count)
+            .map(|n| stored(0, &format!("PMID:{n}"), &format!("{n}")))
+            .collect();
+        let model = model(&CaseCounts::new(&cases));
+        let mut session = Session::new(&model, diagnosis::Findings::default());
+        for &term in &case.observed {
+            session.add(term).unwrap();
+        }
+        // All candidates: the disease may rank low without its counts.
+        let differential = session.differential(1_000);
+        let found = differential
+            .candidates
+            .iter()
+            .find(|c| c.ranked.disease == case.disease);
+        found.map(|candidate| {
+            let frequencies = candidate
+                .explanation
+                .supporting
+                .iter()
+                .chain(&candidate.explanation.opposing);
+            let mut told: Vec<_> = frequencies
+                .map(|e| (e.term, e.matched.map(|m| m.frequency.to_bits())))
+                .collect();
+            told.sort_unstable();
+            (told, candidate.explanation.missing.len())
+        })
+    };
+    let four = with(4).expect("it is a candidate");
+    let five = with(5).expect("it is a candidate");
+    assert_ne!(four, five, "from five on it is shown");
+    if let Some(none) = with(0) {
+        assert_eq!(four, none, "below five, what is published");
+    }
+    let one = with(1).expect("it is a candidate");
+    assert_eq!(one, four, "below five nothing tells how many there are");
+}
