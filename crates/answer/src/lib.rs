@@ -41,8 +41,9 @@ pub struct Options<'a> {
     pub limit: usize,
     /// Whether the case's genes are weighed in.
     pub genes: bool,
-    /// For a patient whose own case is among the model's: its disease, and the counts without it.
-    pub aside: Option<(DiseaseIx, &'a CaseCounts)>,
+    /// Where cases of the model's are this patient's, or of the same paper: their diseases, and the counts
+    /// without them.
+    pub aside: &'a [(DiseaseIx, CaseCounts)],
 }
 
 /// What of a case is ranked by; with its genes, if they are to be weighed in.
@@ -154,8 +155,8 @@ impl Answer {
         let (findings, notes) = Findings::read(ontology, &presentation)?;
         let understood = understood::of(ontology, case, genes, &notes);
         let mut session = Session::new(model, findings);
-        if let Some((disease, counts)) = options.aside {
-            session.set_aside(ontology, disease, counts);
+        for (disease, counts) in options.aside {
+            session.set_aside(ontology, *disease, counts);
         }
         let differential = session.differential(options.limit);
         let candidates = basis::candidates(ontology, &differential);

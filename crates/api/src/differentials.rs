@@ -84,6 +84,8 @@ pub(crate) struct Change {
 #[schemars(rename = "DifferentialChanges")]
 pub(crate) struct Changes {
     changes: Vec<News>,
+    /// Whether there is more, or may be: those that are read make room.
+    truncated: bool,
 }
 
 /// One of them.
@@ -212,6 +214,7 @@ pub(crate) async fn read(
             purpose: one(&query.purpose, "purpose")?,
             subject,
             limit: query.limit.unwrap_or(CANDIDATES),
+            is_look: true,
         })
         .await?;
     Ok(answer(StatusCode::OK, &Shown::from(shown)))
@@ -221,11 +224,15 @@ pub(crate) async fn changes(
     State(edge): State<Edge>,
     Who(caller): Who,
 ) -> Result<Response, Problem> {
-    let changes = edge
+    let listed = edge
         .node
         .differential_changes(DifferentialChanges { caller });
-    let changes = changes.await?.into_iter().map(News::from).collect();
-    Ok(answer(StatusCode::OK, &Changes { changes }))
+    let listed = listed.await?;
+    let changes = Changes {
+        changes: listed.news.into_iter().map(News::from).collect(),
+        truncated: listed.truncated,
+    };
+    Ok(answer(StatusCode::OK, &changes))
 }
 
 pub(crate) async fn diagnose(

@@ -1,7 +1,7 @@
 //! The router, what its handlers share, and the bounds of what they read.
 
 use crate::{
-    endpoint::ENDPOINTS, events::STREAMS, guard::guard, problem::Problem, shares::Exchange,
+    endpoint::ENDPOINTS, events::Streams, guard::guard, problem::Problem, shares::Exchange,
     token::Tokens,
 };
 use axum::{
@@ -47,8 +47,7 @@ pub struct Edge {
     pub(crate) limits: Arc<Limits>,
     /// One permit per KiB of a body in flight.
     budget: Arc<Semaphore>,
-    /// One permit for each stream of events.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Streams>,
     exchange: Option<Arc<dyn Exchange>>,
 }
 
@@ -64,7 +63,7 @@ impl Edge {
             tokens,
             limits: Arc::new(limits),
             budget: Arc::new(Semaphore::new(permits)),
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            streams: Arc::default(),
             exchange: None,
         }
     }

@@ -21,19 +21,22 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use node::{
-    Caller, Handle, Role, SubjectId,
-    differential::{CLINICIANS, HearQuery},
+    Caller, Handle, PractitionerId, Role, SubjectId,
+    differential::HearQuery,
     event::{Event as Happened, Events},
 };
 use serde_json::{Value, json};
-use std::{convert::Infallible, time::Duration};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, timeout_at},
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::time::{Instant, timeout_at};
 
-/// How many streams there may be at a time.
-pub(crate) const STREAMS: usize = 128;
+/// How many streams there may be at a time, of all and of one person.
+const STREAMS: usize = 128;
+const STREAMS_EACH: usize = 4;
 /// How long a stream goes on at most: a token that was revoked is heard of by then.
 const LONGEST: Duration = Duration::from_secs(300);
 /// How often a silent stream shows that it lives.
@@ -47,7 +50,7 @@ pub(crate) async fn stream(
     stopping: Option<Extension<Stopping>>,
 ) -> Result<Response, Problem> {
     edge.node.welcome(caller.clone()).await?;
-    let place = edge.streams.clone().try_acquire_owned().map_err(|_| {
+    let place = Streams::take(&edge.streams, &caller).ok_or_else(|| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",
@@ -71,6 +74,49 @@ pub(crate) async fn stream(
     Ok(response)
 }
 
+/// The streams that are open, by whose they are.
+#[derive(Default)]
+pub(crate) struct Streams(Mutex<BTreeMap<(PractitionerId, Option<SubjectId>), usize>>);
+
+/// A place among them, given back when dropped.
+struct Place {
+    streams: Arc<Streams>,
+    whose: (PractitionerId, Option<SubjectId>),
+}
+
+impl Streams {
+    fn take(this: &Arc<Self>, caller: &Caller) -> Option<Place> {
+        let whose = (caller.actor.practitioner.clone(), caller.subject);
+        let mut open = this.lock();
+        let own = open.get(&whose).copied().unwrap_or(0);
+        if own >= STREAMS_EACH || open.values().sum::<usize>() >= STREAMS {
+            return None;
+        }
+        open.insert(whose.clone(), own + 1);
+        drop(open);
+        Some(Place {
+            streams: this.clone(),
+            whose,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(PractitionerId, Option<SubjectId>), usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.streams.lock();
+        match open.get_mut(&self.whose) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => {
+                open.remove(&self.whose);
+            }
+        }
+    }
+}
+
 /// One client's stream.
 struct Follow {
     events: Events,
@@ -78,7 +124,7 @@ struct Follow {
     caller: Caller,
     until: Instant,
     stopping: Option<Stopping>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Follow {
@@ -133,17 +179,16 @@ impl Follow {
                 is(&roles).then_some(())?;
                 ("period", json!({"period": period}))
             }
+            // Controllers learn of it by their notices: when they are told may be delayed to protect somebody.
             Happened::BreakGlassOpened { subject } => {
-                if !is(&[Role::PrivacyOfficer]) {
-                    is(&[Role::Controller]).then_some(())?;
-                    self.hears(subject).await?;
-                }
+                is(&[Role::PrivacyOfficer]).then_some(())?;
                 ("break-glass", json!({"subject": subject.to_string()}))
             }
             // INVARIANT: of a differential hear clinicians alone, and no family.
             Happened::DifferentialChanged { subject } => {
-                (is(&CLINICIANS) && !is(&[Role::Controller])).then_some(())?;
-                self.hears(subject).await?;
+                let caller = self.caller.clone();
+                let hears = self.node.hear_news(HearQuery { caller, subject }).await;
+                hears.is_ok_and(|hears| hears).then_some(())?;
                 ("differential", json!({"subject": subject.to_string()}))
             }
         };

@@ -34,6 +34,16 @@ pub(crate) async fn call(
     let service = known(&service)?;
     let held = edge.body(&headers, body, edge.limits.payload_bytes).await?;
     let request = Request::parse(&held.bytes, service).map_err(refused)?;
+    let source = Source {
+        label: "Ithaca, research and evaluation build".to_owned(),
+        url: None,
+        topic: None,
+    };
+    if !request.is_for_professional() {
+        // Nothing is shown to anybody else: so nothing is read.
+        let nothing = cds::Response { cards: Vec::new() };
+        return Ok(answer(StatusCode::OK, &nothing));
+    }
     let subject: Option<SubjectId> = request.patient_id().parse().ok();
     let given = match (request.case_document(), subject) {
         (Ok(case), _) => {
@@ -51,15 +61,12 @@ pub(crate) async fn call(
                 purpose: Purpose::Treat,
                 subject,
                 limit: CANDIDATES,
+                // A system asked. Whether a person looks at the cards nobody knows.
+                is_look: false,
             });
             shown.await?.answer
         }
         (Err(error), _) => return Err(refused(error)),
-    };
-    let source = Source {
-        label: "Ithaca, research and evaluation build".to_owned(),
-        url: None,
-        topic: None,
     };
     Ok(answer(
         StatusCode::OK,

@@ -23,6 +23,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{}.part", std::process::id()));
     let draft = PathBuf::from(draft);
+    // What a killed process of the same number left.
+    let _ = fs::remove_file(&draft);
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -28,7 +28,6 @@ use codec::Category;
 use codec::id::{DisclosureId, RecordId, SubjectId};
 use codec::time::Millis;
 use consent::{Decision, Permit, Purpose, Records, Request, Role, Selection};
-use derive::RECORDS_MAX;
 use findings::{Case, Document};
 use ontology::Ontology;
 use profile::Profile;
@@ -51,6 +50,8 @@ pub(crate) const CATEGORIES: [Category; 4] = [
 pub const CANDIDATES_MAX: usize = 100;
 /// The most subjects of one list of changes.
 const CHANGES_MAX: usize = 100;
+/// The most subjects that are decided for one list.
+const DECIDED_MAX: usize = 1_000;
 /// The longest text that terms are searched for, in bytes.
 const QUERY_MAX_BYTES: usize = 200;
 
@@ -65,6 +66,8 @@ pub struct DifferentialQuery {
     pub subject: SubjectId,
     /// How many candidates, 1 to [`CANDIDATES_MAX`].
     pub limit: usize,
+    /// Whether a person looks at it: its course is given, and its news is none from then on.
+    pub is_look: bool,
 }
 
 /// A differential, made of what its reader may see.
@@ -76,7 +79,7 @@ pub struct DifferentialShown {
     pub permit: Permit,
     /// The answer.
     pub answer: Answer,
-    /// What became of it until now; none for who may not see all that it rests on.
+    /// What became of it until now, for a look; none for who may not see all that it rests on.
     pub course: Option<Course>,
 }
 
@@ -126,6 +129,15 @@ pub struct DifferentialNews {
     pub since: Millis,
 }
 
+/// The newest news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DifferentialNewsList {
+    /// At most 100, newest first.
+    pub news: Vec<DifferentialNews>,
+    /// Whether there is more, or may be.
+    pub truncated: bool,
+}
+
 /// A case without a subject.
 #[derive(Debug, Clone)]
 pub struct Diagnose {
@@ -138,7 +150,7 @@ pub struct Diagnose {
 }
 
 /// Searches for terms.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TermQuery {
     /// Anybody of this institution.
     pub caller: Caller,
@@ -178,9 +190,8 @@ impl<S: Store> Custodian<S> {
         input: DifferentialQuery,
     ) -> Result<DifferentialShown, Error> {
         let insight = self.insight()?;
-        input.caller.needs("reading a differential", &CLINICIANS)?;
+        self.clinician("reading a differential", &input.caller)?;
         input.caller.reaches(&input.subject)?;
-        self.own_staff(&input.caller)?;
         let options = options(input.limit)?;
         let subject = &input.subject;
         let relevant = self.relevant_to_tell(subject).await?;
@@ -200,7 +211,7 @@ impl<S: Store> Custodian<S> {
             asked: None,
         };
         let (permit, disclosure, records) = if relevant.metas.is_empty() {
-            let (permit, disclosure, _) = self.permitted_now(&request, None, &trace).await?;
+            let (permit, disclosure) = self.permitted_unread(request, &trace).await?;
             (permit, disclosure, Vec::new())
         } else {
             self.opened_now(&request, None, &trace).await?
@@ -208,21 +219,21 @@ impl<S: Store> Custodian<S> {
         // INVARIANT: nothing is opened before this line.
         let ontology = insight.ontology();
         let case = case_of(ontology, &documents(&records, None))?;
-        let aside = insight.counted().without(subject);
+        let made = insight.made();
+        let aside = made.aside(subject, &case.publications);
         let options = Options {
-            aside: aside.as_ref().map(|(disease, counts)| (*disease, counts)),
+            aside: &aside,
             ..options
         };
-        let model = insight.model();
-        let mut answer = Answer::new(ontology, &model, &case, &options).map_err(refused)?;
-        if relevant.all > RECORDS_MAX {
+        let mut answer = Answer::new(ontology, &made.model, &case, &options).map_err(refused)?;
+        if relevant.all > relevant.metas.len() {
             answer.understood.notes.push(format!(
-                "only the newest {RECORDS_MAX} of {} records were read",
+                "only the newest {} of {} records were read: there is no room for more",
+                relevant.metas.len(),
                 relevant.all
             ));
         }
-        let sees_all = CATEGORIES.iter().all(|c| permit.categories.contains(c));
-        let course = match sees_all {
+        let course = match input.is_look && sees_all(&permit) {
             true => self.course(insight, subject).await?,
             false => None,
         };
@@ -252,15 +263,18 @@ impl<S: Store> Custodian<S> {
         insight: &Insight,
         subject: &SubjectId,
     ) -> Result<Option<Course>, Error> {
-        let Some(read) = self.profile(subject).await? else {
+        let Some(derive::Read {
+            row,
+            profile: Some(mut profile),
+        }) = self.profile(subject).await?
+        else {
             return Ok(None);
         };
-        let mut profile = read.profile;
         let course = course(&profile);
         if profile.see(self.logged_now()) {
             let put = DerivedPut {
                 subject: *subject,
-                old: Some(&read.row),
+                old: Some(&row),
                 value: &codec::to_vec(&profile),
             };
             let mut entropy = self.ambient.entropy();
@@ -269,7 +283,8 @@ impl<S: Store> Custodian<S> {
                     insight.unseen().remove(subject);
                     // It may have been made again since, with news of its own.
                     let now = self.profile(subject).await?;
-                    if let Some(at) = now.and_then(|read| read.profile.unseen_since()) {
+                    let now = now.and_then(|read| read.profile);
+                    if let Some(at) = now.and_then(|profile| profile.unseen_since()) {
                         insight.unseen().insert(*subject, at);
                     }
                 }
@@ -284,10 +299,14 @@ impl<S: Store> Custodian<S> {
     pub(crate) async fn differential_changes(
         &self,
         input: DifferentialChanges,
-    ) -> Result<Vec<DifferentialNews>, Error> {
+    ) -> Result<DifferentialNewsList, Error> {
         let insight = self.insight()?;
-        input.caller.needs("reading differentials", &CLINICIANS)?;
-        self.own_staff(&input.caller)?;
+        self.clinician("reading differentials", &input.caller)?;
+        if !insight.is_loaded() {
+            return Err(Error::Unavailable(
+                "the differentials are still being taken up after the start; ask again".to_owned(),
+            ));
+        }
         let mut unseen: Vec<(Millis, SubjectId)> = insight
             .unseen()
             .iter()
@@ -295,8 +314,10 @@ impl<S: Store> Custodian<S> {
             .collect();
         unseen.sort_unstable_by(|a, b| b.cmp(a));
         let (mut news, mut logs) = (Vec::new(), Vec::new());
-        for (since, subject) in unseen {
+        let mut truncated = unseen.len() > DECIDED_MAX;
+        for (since, subject) in unseen.into_iter().take(DECIDED_MAX) {
             if news.len() >= CHANGES_MAX {
+                truncated = true;
                 break;
             }
             if input.caller.reaches(&subject).is_err() {
@@ -305,38 +326,36 @@ impl<S: Store> Custodian<S> {
             let request = treating(&input.caller, &subject);
             let permit = match self.would_permit(&request).await {
                 Ok(permit) => permit,
-                Err(Error::SubjectErased | Error::SubjectUnknown) => continue,
+                // One subject with which something is wrong hides no others.
+                Err(Error::SubjectErased | Error::SubjectUnknown | Error::Unavailable(_)) => {
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
-            let sees_all =
-                |permit: &Permit| CATEGORIES.iter().all(|c| permit.categories.contains(c));
             if let Some(permit) = permit.filter(sees_all) {
-                logs.push(Logging {
-                    request,
-                    outcome: vault::Outcome::Permitted(permit.because),
-                    records: Vec::new(),
-                    stale: permit.stale,
-                    session: None,
-                    channel: Some("differential-changes"),
-                    asked: None,
-                });
+                logs.push(told_of(request, permit));
                 news.push(DifferentialNews { subject, since });
             }
         }
         self.disclosures_log(logs).await?;
-        Ok(news)
+        Ok(DifferentialNewsList { news, truncated })
     }
 
     /// An answer for a case that is nobody's here: nothing is kept, and nothing logged.
     pub(crate) async fn diagnose(&self, input: Diagnose) -> Result<Answer, Error> {
         let insight = self.insight()?;
-        input.caller.needs("asking for a diagnosis", &CLINICIANS)?;
-        self.own_staff(&input.caller)?;
+        self.clinician("asking for a diagnosis", &input.caller)?;
         let options = options(input.limit)?;
         let ontology = insight.ontology();
         let case = findings::read(input.case.as_bytes(), ontology)
             .map_err(|error| Error::invalid("case", "", error.to_string()))?;
-        let answer = Answer::new(ontology, &insight.model(), &case, &options).map_err(refused)?;
+        let made = insight.made();
+        let aside = made.aside(&SubjectId::new([0; SubjectId::LEN]), &case.publications);
+        let options = Options {
+            aside: &aside,
+            ..options
+        };
+        let answer = Answer::new(ontology, &made.model, &case, &options).map_err(refused)?;
         self.counters.diagnoses.up();
         Ok(answer)
     }
@@ -375,6 +394,35 @@ impl<S: Store> Custodian<S> {
     /// Refuses people of other institutions.
     pub(crate) async fn welcome(&self, caller: Caller) -> Result<(), Error> {
         self.own_staff(&caller)
+    }
+
+    /// Refuses who is no clinician of this institution, or is one and acts for a family with the same token.
+    fn clinician(&self, action: &'static str, caller: &Caller) -> Result<(), Error> {
+        caller.needs(action, &CLINICIANS)?;
+        if caller.has(Role::Controller) {
+            return Err(Error::Forbidden {
+                action,
+                needs: "a clinician, and not a controller".to_owned(),
+            });
+        }
+        self.own_staff(caller)
+    }
+
+    /// Whether a clinician may hear that a subject's differential has news; that it hears is logged.
+    pub(crate) async fn hear_news(&self, input: HearQuery) -> Result<bool, Error> {
+        let is_clinician = self.clinician("hearing of differentials", &input.caller);
+        if is_clinician.is_err() || input.caller.reaches(&input.subject).is_err() {
+            return Ok(false);
+        }
+        let request = treating(&input.caller, &input.subject);
+        match self.would_permit(&request).await {
+            Ok(Some(permit)) if sees_all(&permit) => {
+                self.disclosures_log(vec![told_of(request, permit)]).await?;
+                Ok(true)
+            }
+            Ok(_) | Err(Error::SubjectErased | Error::SubjectUnknown) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether a caller may hear that something happened to a subject's records: a clinician who would be
@@ -429,6 +477,25 @@ impl<S: Store> Custodian<S> {
     }
 }
 
+/// Whether a permit is for all that a differential rests on.
+fn sees_all(permit: &Permit) -> bool {
+    let all = CATEGORIES.iter().all(|c| permit.categories.contains(c));
+    all && !permit.withholds()
+}
+
+/// That somebody was told of news, for the log.
+fn told_of(request: Request, permit: Permit) -> Logging {
+    Logging {
+        request,
+        outcome: vault::Outcome::Permitted(permit.because),
+        records: Vec::new(),
+        stale: permit.stale,
+        session: None,
+        channel: Some("differential-changes"),
+        asked: None,
+    }
+}
+
 /// A clinician's reading of all that a differential is made of, for treatment.
 fn treating(caller: &Caller, subject: &SubjectId) -> Request {
     Request {
@@ -452,7 +519,7 @@ fn options(limit: usize) -> Result<Options<'static>, Error> {
     Ok(Options {
         limit,
         genes: true,
-        aside: None,
+        aside: &[],
     })
 }
 
@@ -545,4 +612,4 @@ macro_rules! redacted {
     };
 }
 
-redacted!(Course ChangeShown);
+redacted!(Course ChangeShown TermQuery);

@@ -102,6 +102,10 @@ impl<S: Store> Custodian<S> {
                 Some(entry)
             }
         };
+        // Also if the erasure ends later: nothing of the subject counts from here on.
+        if let Some(insight) = &self.insight {
+            insight.forget(subject);
+        }
         self.vault
             .erase(subject, self.facts().at(), &mut self.ambient.entropy())
             .await?;

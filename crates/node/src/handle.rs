@@ -14,7 +14,7 @@ use crate::consent_change::{
 };
 use crate::custodian::Custodian;
 use crate::differential::{
-    Diagnose, DifferentialChanges, DifferentialNews, DifferentialQuery, DifferentialShown,
+    Diagnose, DifferentialChanges, DifferentialNewsList, DifferentialQuery, DifferentialShown,
     HearQuery, TermFound, TermQuery,
 };
 use crate::disclosure::{DisclosureList, DisclosureProofQuery, DisclosureQuery, PeriodProof};
@@ -48,7 +48,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use store::Store;
 
-pub(crate) type Job = BoxFuture<'static, ()>;
+/// A call as a task.
+pub(crate) struct Job {
+    pub(crate) work: BoxFuture<'static, ()>,
+    /// Whether it keeps a processor busy, so that it must not hold up those that wait for others.
+    pub(crate) is_heavy: bool,
+}
+
+/// Heavy calls in flight; more are refused as busy.
+const HEAVY_MAX: usize = 8;
 
 /// Calls the use cases of one node.
 #[derive(Clone)]
@@ -58,11 +66,14 @@ pub struct Handle {
     jobs: mpsc::UnboundedSender<Job>,
     in_flight: Arc<AtomicUsize>,
     in_flight_max: usize,
+    heavy: Arc<AtomicUsize>,
     events: Broadcast,
 }
 
 macro_rules! use_cases {
-    ($($(#[$doc:meta])* $name:ident($input:ty) -> $output:ty;)*) => {
+    (@is_heavy heavy) => { true };
+    (@is_heavy) => { false };
+    ($($(#[$doc:meta])* $name:ident($input:ty) -> $output:ty $([$heavy:ident])?;)*) => {
         /// The use cases of a custodian, without its store's type.
         pub(crate) trait UseCases: Send + Sync {
             $(fn $name(self: Arc<Self>, input: $input) -> BoxFuture<'static, Result<$output, Error>>;)*
@@ -85,7 +96,8 @@ macro_rules! use_cases {
                 let this = self.clone();
                 async move {
                     let cases = this.cases.upgrade().ok_or_else(stopping)?;
-                    this.run(cases.$name(input)).await
+                    let is_heavy = use_cases!(@is_heavy $($heavy)?);
+                    this.run(cases.$name(input), is_heavy).await
                 }
             })*
         }
@@ -122,15 +134,17 @@ use_cases! {
     /// Lists the records of which the caller may know.
     record_list(List) -> Listed;
     /// A subject's differential diagnosis, for a clinician, made of what the caller may see.
-    differential(DifferentialQuery) -> DifferentialShown;
+    differential(DifferentialQuery) -> DifferentialShown [heavy];
     /// The subjects whose differentials changed since a clinician looked.
-    differential_changes(DifferentialChanges) -> Vec<DifferentialNews>;
+    differential_changes(DifferentialChanges) -> DifferentialNewsList;
     /// Answers for a case that is nobody's here: nothing is kept.
-    diagnose(Diagnose) -> Answer;
+    diagnose(Diagnose) -> Answer [heavy];
     /// Searches for terms of HPO.
-    term_search(TermQuery) -> Vec<TermFound>;
+    term_search(TermQuery) -> Vec<TermFound> [heavy];
     /// Refuses people of other institutions, where an edge has nothing else to ask.
     welcome(Caller) -> ();
+    /// Whether a clinician may hear that a subject's differential has news; that it hears is logged.
+    hear_news(HearQuery) -> bool;
     /// Whether a caller may hear of what happens to a subject's records.
     may_hear(HearQuery) -> bool;
     /// The receipt of a record version, once final.
@@ -229,6 +243,7 @@ impl Handle {
             jobs,
             in_flight: Arc::default(),
             in_flight_max,
+            heavy: Arc::default(),
             events,
         }
     }
@@ -251,18 +266,26 @@ impl Handle {
     async fn run<T: Send + 'static>(
         &self,
         case: BoxFuture<'static, Result<T, Error>>,
+        is_heavy: bool,
     ) -> Result<T, Error> {
         let place = Place::take(&self.in_flight, self.in_flight_max)?;
+        let heavy = match is_heavy {
+            true => Some(Place::take(&self.heavy, HEAVY_MAX)?),
+            false => None,
+        };
         let (answer, answered) = oneshot::channel();
-        let job = async move {
+        let work = async move {
             let result = case.await;
-            drop(place);
+            drop((heavy, place));
             // The caller may have gone away; the use case is done all the same.
             answer.send(result).ok();
         };
         // INVARIANT: the queue is bounded by the places taken.
         self.jobs
-            .unbounded_send(job.boxed())
+            .unbounded_send(Job {
+                work: work.boxed(),
+                is_heavy,
+            })
             .map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())?
     }

@@ -306,7 +306,12 @@ async fn serve<E: consensus::Runtime>(
     loop {
         match select(jobs.next(), &mut stopped).await {
             Either::Left((Some(job), _)) => {
-                context.child("case").spawn(|_| job);
+                let context = context.child("case");
+                if job.is_heavy {
+                    context.shared(true).spawn(|_| job.work);
+                } else {
+                    context.spawn(|_| job.work);
+                }
             }
             Either::Left((None, _)) | Either::Right(_) => return,
         }

@@ -2,7 +2,7 @@
 //!
 //! One row of bytes a subject, whose form is the node's, sealed in the compartment: it dies with it. That it
 //! is due is marked in the same batch as the deposit or the change of consent that makes it so, so that no
-//! crash forgets it; the mark names nothing but the subject.
+//! crash forgets it; the mark names nothing but the subject. A row's size is padded: it says little.
 
 use crate::Error;
 use crate::layout::{DERIVED, DUE, ERASURES};
@@ -50,9 +50,10 @@ impl<S: Store> Vault<S> {
             return Ok(None);
         };
         let custodian = &self.inner().settings.custodian;
-        let value = compartment
+        let padded = compartment
             .index
             .open_bytes(custodian, DERIVED, key, &sealed)?;
+        let value = unpadded(&padded).ok_or(damaged(DERIVED))?;
         Ok(Some(Derived { value, sealed }))
     }
 
@@ -87,9 +88,10 @@ impl<S: Store> Vault<S> {
                 Some(old) => Expect::Equals(old.sealed.clone()),
                 None => Expect::Absent,
             };
-            let sealed = compartment
-                .index
-                .seal_bytes(&custodian, DERIVED, key, put.value, entropy);
+            let sealed =
+                compartment
+                    .index
+                    .seal_bytes(&custodian, DERIVED, key, &padded(put.value), entropy);
             batch = batch
                 .expect(ERASURES, key, Expect::Absent)
                 .expect(DERIVED, key, expect)
@@ -148,6 +150,27 @@ impl<S: Store> Vault<S> {
             _ => Ok(()),
         }
     }
+}
+
+/// What rows are padded to a multiple of.
+const PADDED_TO: usize = 2_048;
+
+/// A value behind its length, filled up with zeros.
+fn padded(value: &[u8]) -> Zeroizing<Vec<u8>> {
+    // A value is at most a megabyte.
+    let length = u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let size = (length.len() + value.len()).next_multiple_of(PADDED_TO);
+    let mut padded = Zeroizing::new(Vec::with_capacity(size));
+    padded.extend_from_slice(&length);
+    padded.extend_from_slice(value);
+    padded.resize(size, 0);
+    padded
+}
+
+fn unpadded(padded: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (length, rest) = padded.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    Some(Zeroizing::new(rest.get(..length)?.to_vec()))
 }
 
 /// Marks a subject's derivation as due.

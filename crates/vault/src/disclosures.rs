@@ -13,7 +13,7 @@ use crate::sealing::{AuditKeys, damaged};
 use crate::vault::{ATTEMPTS, Pages, Vault, is_conflict};
 use bytes::Bytes;
 use codec::{Digest, DisclosureId, Domain, Millis, RecordId, SubjectId, choice, record};
-use consent::{Because, Missing, Request};
+use consent::{Because, Missing, Request, Role};
 use keys::{Entropy, Secret};
 use std::fmt;
 use store::{Batch, Expect, Range, Store};
@@ -102,8 +102,10 @@ impl<S: Store> Vault<S> {
         for _ in 0..ATTEMPTS {
             let cursor = self.period_cursor().await?;
             let mut batch = cursor.expect(Batch::new());
-            // Others must not use up the room in which this institution's own care is logged.
-            if disclosures.iter().any(|d| d.asked.is_some()) {
+            // Others, and the node for itself, must not use up the room in which this institution's own care
+            // is logged.
+            let waits = |d: &Disclosure| d.asked.is_some() || d.request.actor.is(Role::System);
+            if disclosures.iter().any(waits) {
                 batch = batch.deferrable();
             }
             let mut periods = Vec::with_capacity(disclosures.len());

@@ -253,6 +253,7 @@ fn read(
             purpose: Purpose::Treat,
             subject: *subject,
             limit: 10,
+            is_look: false,
         }))?;
     }
     let count = u32::try_from(count.min(subjects.len())).unwrap_or(u32::MAX);

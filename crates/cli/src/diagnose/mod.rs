@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let how = answer::Options {
         limit: usize::from(options.limit),
         genes: !options.without_genes,
-        aside: None,
+        aside: &[],
     };
     let answer = Answer::new(&ontology, &model, &case, &how).context("the case was not ranked")?;
     if let Some(path) = &options.html {

@@ -1,68 +1,131 @@
 //! Solved cases of this node whose subjects agreed to be counted for others.
 //!
-//! In memory, from the profiles in their compartments; what leaves here are sums.
+//! In memory, from the profiles in their compartments; what leaves here are sums. A [`Made`] is a model with
+//! the very cases that are in it, so that what is set aside for a subject fits what the model holds.
 
 use codec::id::SubjectId;
 use codec::time::Millis;
-use diagnosis::{CaseCounts, StoredCase};
-use ontology::DiseaseIx;
-use std::collections::BTreeMap;
+use diagnosis::{CaseCounts, CaseKey, Model, StoredCase, Weights};
+use ontology::{DiseaseIx, Ontology, TermIx};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// The cases and their sums.
-#[derive(Default)]
-pub(crate) struct Counted {
-    cases: BTreeMap<SubjectId, Case>,
-    counts: CaseCounts,
-}
-
-/// A case, and until when its subject agreed.
-#[derive(PartialEq, Eq)]
+/// A case that counts.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Case {
-    pub(crate) stored: StoredCase,
+    pub(crate) disease: DiseaseIx,
+    pub(crate) observed: BTreeSet<TermIx>,
+    /// The publications about it.
+    pub(crate) papers: BTreeSet<String>,
+    /// Until when its subject agreed.
     pub(crate) until: Millis,
 }
 
-impl Counted {
-    pub(crate) fn counts(&self) -> &CaseCounts {
-        &self.counts
-    }
+/// The cases as they are now.
+#[derive(Default)]
+pub(crate) struct Counted(BTreeMap<SubjectId, Case>);
 
+impl Counted {
     /// Counts a subject's case, instead of the one before; whether that changed anything.
     pub(crate) fn put(&mut self, subject: SubjectId, case: Case) -> bool {
-        if self.cases.get(&subject) == Some(&case) {
+        if self.0.get(&subject) == Some(&case) {
             return false;
         }
-        self.remove(&subject);
-        self.counts.add(&case.stored);
-        self.cases.insert(subject, case);
+        self.0.insert(subject, case);
         true
     }
 
     /// Takes a subject's case away; whether there was one.
     pub(crate) fn remove(&mut self, subject: &SubjectId) -> bool {
-        let Some(case) = self.cases.remove(subject) else {
-            return false;
-        };
-        // INVARIANT: what is here was added, so that it can be withdrawn.
-        self.counts.withdraw(&case.stored).is_ok()
+        self.0.remove(subject).is_some()
+    }
+
+    pub(crate) fn has(&self, subject: &SubjectId) -> bool {
+        self.0.contains_key(subject)
     }
 
     /// Takes the cases away whose grants are over; whether there were any.
     pub(crate) fn expire(&mut self, now: Millis) -> bool {
-        let over = self.cases.iter().filter(|(_, case)| case.until <= now);
-        let over: Vec<SubjectId> = over.map(|(subject, _)| *subject).collect();
-        for subject in &over {
-            self.remove(subject);
-        }
-        !over.is_empty()
+        let before = self.0.len();
+        self.0.retain(|_, case| case.until > now);
+        self.0.len() < before
     }
 
-    /// For a subject whose case counts: its disease, and the counts without it and without those that share
-    /// its paper.
-    pub(crate) fn without(&self, subject: &SubjectId) -> Option<(DiseaseIx, CaseCounts)> {
-        let own = &self.cases.get(subject)?.stored;
-        let cases = self.cases.values().map(|case| &case.stored);
-        let of_disease = cases.filter(|case| case.disease == own.disease);
-        Some((own.disease, CaseCounts::without(of_disease, &own.key)))
+    pub(crate) fn cases(&self) -> BTreeMap<SubjectId, Case> {
+        self.0.clone()
+    }
+}
+
+/// A model and the cases that are counted in it.
+pub(crate) struct Made {
+    pub(crate) model: Arc<Model>,
+    cases: BTreeMap<SubjectId, Case>,
+    by_paper: BTreeMap<String, Vec<SubjectId>>,
+}
+
+/// Diseases as they are known without some of the model's cases.
+pub(crate) type Aside = Vec<(DiseaseIx, CaseCounts)>;
+
+impl Made {
+    /// A model without cases.
+    pub(crate) fn plain(model: Arc<Model>) -> Self {
+        Self {
+            model,
+            cases: BTreeMap::new(),
+            by_paper: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn new(
+        ontology: &Ontology,
+        weights: Weights,
+        cases: BTreeMap<SubjectId, Case>,
+    ) -> Self {
+        let stored: Vec<StoredCase> = cases.values().map(stored).collect();
+        let model = Model::new(ontology, weights, &CaseCounts::new(&stored));
+        let mut by_paper: BTreeMap<String, Vec<SubjectId>> = BTreeMap::new();
+        for (subject, case) in &cases {
+            for paper in &case.papers {
+                by_paper.entry(paper.clone()).or_default().push(*subject);
+            }
+        }
+        Self {
+            model: Arc::new(model),
+            cases,
+            by_paper,
+        }
+    }
+
+    /// What is to be set aside for a subject: the diseases of which a case in the model is its own or of one
+    /// of its papers, as they are known from the others.
+    pub(crate) fn aside(&self, subject: &SubjectId, papers: &BTreeSet<String>) -> Aside {
+        if self.cases.is_empty() {
+            return Aside::new();
+        }
+        let of_papers = papers.iter().filter_map(|paper| self.by_paper.get(paper));
+        let related: BTreeSet<&SubjectId> = of_papers
+            .flatten()
+            .chain(std::iter::once(subject))
+            .collect();
+        let cases = related.iter().filter_map(|other| self.cases.get(other));
+        let diseases: BTreeSet<DiseaseIx> = cases.map(|case| case.disease).collect();
+        let related = |other: &SubjectId| related.contains(other);
+        let without = |disease| {
+            let others = self
+                .cases
+                .iter()
+                .filter(|(other, case)| case.disease == disease && !related(other));
+            let others: Vec<StoredCase> = others.map(|(_, case)| stored(case)).collect();
+            (disease, CaseCounts::new(&others))
+        };
+        diseases.into_iter().map(without).collect()
+    }
+}
+
+fn stored(case: &Case) -> StoredCase {
+    StoredCase {
+        key: CaseKey::default(),
+        disease: case.disease,
+        observed: case.observed.clone(),
     }
 }

@@ -20,45 +20,47 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
 use vault::{Derived, DerivedPut};
 
-/// The most records that a profile or a differential is made of: the newest.
+/// The most records that a profile or a differential is made of, the newest, and their bytes together.
 pub(crate) const RECORDS_MAX: usize = 2_000;
+const RECORDS_BYTES_MAX: u64 = 16 << 20;
 /// How often a profile is made again because somebody else wrote it meanwhile.
 const ATTEMPTS: usize = 4;
 
-/// A profile with the row it was read from.
+/// A profile with the row it was read from; none if the row is of a form that is not read any more.
 pub(crate) struct Read {
     pub(crate) row: Derived,
-    pub(crate) profile: Profile,
+    pub(crate) profile: Option<Profile>,
 }
 
 /// The records of a subject that may say something about its phenotype.
 pub(crate) struct Relevant {
-    /// The newest, at most [`RECORDS_MAX`].
+    /// The newest, at most [`RECORDS_MAX`] and 16 MiB.
     pub(crate) metas: Vec<vault::RecordMeta>,
     /// How many there are.
     pub(crate) all: usize,
 }
 
 impl Relevant {
-    pub(crate) fn ids(&self) -> BTreeSet<RecordId> {
-        self.metas.iter().map(|meta| meta.record).collect()
-    }
-
     /// These records; all while there are none, for a request must name something.
     pub(crate) fn records(&self) -> Records {
         if self.metas.is_empty() {
-            Records::All
-        } else {
-            Records::Only(self.ids())
+            return Records::All;
         }
+        Records::Only(self.metas.iter().map(|meta| meta.record).collect())
     }
 }
 
-fn is_relevant(kind: &str) -> bool {
-    matches!(
-        kind,
-        "phenopacket" | "Patient" | "Condition" | "Observation"
-    )
+/// What devices measure all day is no finding, and would leave no room for those.
+fn is_relevant(meta: &vault::RecordMeta) -> bool {
+    const SAYING: [Category; 3] = [Category::Phenotype, Category::Genomic, Category::Laboratory];
+    match meta.kind.as_str() {
+        "Patient" | "phenopacket" => true,
+        "Condition" | "Observation" => {
+            let categories = meta.categories();
+            SAYING.iter().any(|category| categories.contains(category))
+        }
+        _ => false,
+    }
 }
 
 impl<S: Store> Custodian<S> {
@@ -98,31 +100,33 @@ impl<S: Store> Custodian<S> {
             let page = self.vault.record_list(subject, None, after, PAGE).await?;
             let full = page.len() == PAGE;
             after = page.last().map(|meta| (meta.record, meta.version));
-            let relevant = page.into_iter().filter(|meta| is_relevant(&meta.kind));
-            latest.extend(relevant.map(|meta| (meta.record, meta)));
+            // All versions first: a later one may say nothing any more.
+            latest.extend(page.into_iter().map(|meta| (meta.record, meta)));
             if !full {
                 break;
             }
         }
-        let all = latest.len();
-        let mut metas: Vec<_> = latest.into_values().collect();
-        if all > RECORDS_MAX {
-            metas.sort_by_key(|meta| std::cmp::Reverse((meta.deposited, meta.record)));
-            metas.truncate(RECORDS_MAX);
-            metas.sort_by_key(|meta| meta.record);
-        }
+        let mut metas: Vec<_> = latest.into_values().filter(is_relevant).collect();
+        let all = metas.len();
+        metas.sort_by_key(|meta| std::cmp::Reverse((meta.deposited, meta.record)));
+        metas.truncate(RECORDS_MAX);
+        let mut room = RECORDS_BYTES_MAX;
+        metas.retain(|meta| {
+            let fits = meta.size_bytes() <= room;
+            room = room.saturating_sub(if fits { meta.size_bytes() } else { 0 });
+            fits
+        });
+        metas.sort_by_key(|meta| meta.record);
         Ok(Relevant { metas, all })
     }
 
     /// A subject's profile. For whom the reading was decided and logged.
     pub(crate) async fn profile(&self, subject: &SubjectId) -> Result<Option<Read>, Error> {
-        match self.vault.derived(subject).await? {
-            None => Ok(None),
-            Some(row) => Ok(Some(Read {
-                profile: Profile::read(&row.value)?,
-                row,
-            })),
-        }
+        let row = self.vault.derived(subject).await?;
+        Ok(row.map(|row| Read {
+            profile: Profile::read(&row.value).ok(),
+            row,
+        }))
     }
 
     /// Makes a subject's profile and answer again, if anything changed.
@@ -147,86 +151,106 @@ impl<S: Store> Custodian<S> {
     async fn derive_once(&self, insight: &Insight, subject: &SubjectId) -> Result<bool, Error> {
         let mark = self.vault.derive_mark(subject).await?;
         let standing = self.standing(subject).await?;
+        // Before all that may fail: who agrees no longer is counted no longer.
+        if insight.counts(subject) && !self.agrees(subject).await? {
+            insight.uncount(subject);
+        }
         let relevant = self.relevant(subject).await?;
-        let basis = basis(&relevant, &standing);
-        let made = self.made(insight, subject, &relevant, basis).await;
-        let done = match made {
-            Ok(Some((old, profile, news))) => {
-                let put = DerivedPut {
-                    subject: *subject,
-                    old: old.as_ref(),
-                    value: &codec::to_vec(&profile),
-                };
-                let put = self
-                    .vault
-                    .derived_put(&[put], &mut self.ambient.entropy())
-                    .await;
-                match put {
-                    Err(vault::Error::Busy) => return Ok(false),
-                    put => put?,
-                }
-                self.counters.profiles.up();
-                insight.take_up(*subject, &profile, self.facts().at());
-                // An erasure that ended in between took the row with it, and forgot the subject before this.
-                if !self.vault.derived_is(subject).await? {
+        let basis = basis(&relevant, &standing, insight.knowledge.stamp());
+        let made = if relevant.metas.is_empty() || insight.is_of(subject, &basis) {
+            None
+        } else {
+            match self.made(insight, subject, &relevant, basis).await {
+                // The refusal is logged. What was made before may not be used either.
+                Err(Error::Denied { .. }) => {
                     insight.forget(subject);
-                    return Ok(true);
+                    None
                 }
-                if news {
-                    self.tell_news(subject);
-                }
-                true
+                made => made?,
             }
-            Ok(None) => true,
-            // The refusal is logged. What was made before may not be used either.
-            Err(Error::Denied { .. }) => {
-                insight.forget(subject);
-                true
-            }
-            Err(error) => return Err(error),
         };
+        if let Some(Making { old, profile, news }) = made {
+            let put = DerivedPut {
+                subject: *subject,
+                old: old.as_ref(),
+                value: &codec::to_vec(&profile),
+            };
+            let mut entropy = self.ambient.entropy();
+            match self.vault.derived_put(&[put], &mut entropy).await {
+                Err(vault::Error::Busy) => return Ok(false),
+                put => put?,
+            }
+            self.counters.profiles.up();
+            let agrees = profile.shared.is_some();
+            if self.taken_up(insight, subject, &profile, agrees).await? && news {
+                self.tell_news(subject);
+            }
+        }
+        insight.set_basis(*subject, basis);
         if let Some(mark) = mark {
             self.vault.derive_done(subject, mark).await?;
         }
-        Ok(done)
+        Ok(true)
     }
 
-    /// A new profile, the row it replaces and whether it has news; none if it would be the same.
+    /// Takes a profile up; false if it was erased meanwhile.
+    pub(crate) async fn taken_up(
+        &self,
+        insight: &Insight,
+        subject: &SubjectId,
+        profile: &Profile,
+        agrees: bool,
+    ) -> Result<bool, Error> {
+        insight.take_up(*subject, profile, agrees, self.facts().at());
+        // An erasure that ended in between took the row with it, and forgot the subject before this.
+        let there = self.vault.derived_is(subject).await?;
+        if !there {
+            insight.forget(subject);
+        }
+        Ok(there)
+    }
+
+    /// Whether the subject agrees now that its case counts for others. Nothing is read.
+    pub(crate) async fn agrees(&self, subject: &SubjectId) -> Result<bool, Error> {
+        let request = self.system_request(subject, Purpose::Dximp, Records::All)?;
+        Ok(self.would_permit(&request).await?.is_some())
+    }
+
+    /// A new profile of the records.
     async fn made(
         &self,
         insight: &Insight,
         subject: &SubjectId,
         relevant: &Relevant,
         basis: Digest,
-    ) -> Result<Option<(Option<Derived>, Profile, bool)>, Error> {
-        if relevant.metas.is_empty() {
-            return Ok(None);
-        }
+    ) -> Result<Option<Making>, Error> {
         let request = self.system_request(subject, Purpose::Hsysadmin, relevant.records())?;
         let trace = Trace {
             channel: Some("phenotype-profile"),
             asked: None,
         };
         let (_, _, records) = self.opened_now(&request, None, &trace).await?;
-        let old = self.profile(subject).await?;
-        if old.as_ref().is_some_and(|old| old.profile.basis == basis) {
-            return Ok(None);
-        }
-        let case = case_of(insight.ontology(), &documents(&records, None))?;
-        let solved = solved(insight, &case);
-        let shared = match solved {
-            Some(_) => self.shared(insight, subject, &case, &records).await?,
-            None => None,
-        };
         // Opened under the decision above.
-        let presentation = answer::presentation(insight.ontology(), &case, true);
-        let (row, before) = match old {
-            Some(read) => (Some(read.row), Some(read.profile)),
+        let old = self.profile(subject).await?;
+        let (old, before) = match old {
+            Some(read) => (Some(read.row), read.profile),
             None => (None, None),
         };
-        let (answer, turns, found) = match before {
-            Some(before) => (before.answer, before.turns, before.found),
-            None => (None, Vec::new(), Vec::new()),
+        let Ok(case) = case_of(insight.ontology(), &documents(&records, None)) else {
+            // More than a case may have: a clinician who asks is told so. It is not tried again.
+            tracing::warn!(%subject, "the records of a subject are too much for a differential");
+            insight.forget(subject);
+            return Ok(None);
+        };
+        let solved = solved(insight, &case);
+        let shared = match &solved {
+            Some(disease) => self.shared(insight, subject, disease, &records).await?,
+            None => None,
+        };
+        let presentation = answer::presentation(insight.ontology(), &case, true);
+        let (answer, told, turns, found) = match before {
+            Some(before) => (before.answer, before.told, before.turns, before.found),
+            None => (None, Vec::new(), Vec::new(), Vec::new()),
         };
         let mut profile = Profile {
             basis,
@@ -235,34 +259,33 @@ impl<S: Store> Custodian<S> {
             solved,
             shared,
             answer,
+            told,
+            papers: case.publications.into_iter().collect(),
             turns,
             found,
         };
-        let ranking = insight.rank(&insight.model(), subject, &profile.findings);
+        let ranking = insight.rank(&insight.made(), subject, &profile);
         let at = self.logged_now();
         let knowledge = &insight.knowledge;
         let news = profile.answered(knowledge, ranking.as_ref(), Cause::Records, at);
-        Ok(Some((row, profile, news)))
+        Ok(Some(Making { old, profile, news }))
     }
 
-    /// What of a solved case counts for others: of the records that the subject agreed to, what was seen.
+    /// What of a solved case counts for others: what was seen by the records that the subject agreed to, if
+    /// these name the disease too.
     async fn shared(
         &self,
         insight: &Insight,
         subject: &SubjectId,
-        whole: &Case,
+        disease: &str,
         records: &[FetchedRecord],
     ) -> Result<Option<Shared>, Error> {
-        let ids: BTreeSet<RecordId> = records.iter().map(|record| record.meta.record).collect();
-        if ids.is_empty() {
-            return Ok(None);
-        }
-        let records_of = Records::Only(ids);
-        let request = self.system_request(subject, Purpose::Dximp, records_of)?;
         // Most have not agreed: that is no refusal of anything that was asked.
-        if self.would_permit(&request).await?.is_none() {
+        if records.is_empty() || !self.agrees(subject).await? {
             return Ok(None);
         }
+        let ids = records.iter().map(|record| record.meta.record).collect();
+        let request = self.system_request(subject, Purpose::Dximp, Records::Only(ids))?;
         let trace = Trace {
             channel: Some("case-count"),
             asked: None,
@@ -273,13 +296,13 @@ impl<S: Store> Custodian<S> {
             .map(|plan| (plan.meta.record, plan.permitted))
             .collect();
         let case = case_of(insight.ontology(), &documents(records, Some(&agreed)))?;
-        let observed = case.terms(State::Observed);
+        if solved(insight, &case).as_deref() != Some(disease) {
+            return Ok(None);
+        }
         let number = |term| insight.ontology().term(term).id().number();
-        Ok(Some(Shared {
-            observed: observed.map(number).collect(),
-            paper: whole.publications.first().cloned(),
-            until: permit.until.unwrap_or(Millis::new(u64::MAX)),
-        }))
+        let observed: Vec<u32> = case.terms(State::Observed).map(number).collect();
+        let until = permit.until.unwrap_or(Millis::new(u64::MAX));
+        Ok((!observed.is_empty()).then_some(Shared { observed, until }))
     }
 
     /// Tells this process's subscribers that a differential has news.
@@ -290,38 +313,49 @@ impl<S: Store> Custodian<S> {
     }
 }
 
-/// Names the versions that a profile is made of, and the consent it is made under.
-fn basis(relevant: &Relevant, standing: &Standing) -> Digest {
+/// A profile that was made.
+struct Making {
+    /// The row that it replaces.
+    old: Option<Derived>,
+    profile: Profile,
+    news: bool,
+}
+
+/// Names the versions that a profile is made of, the consent it is made under, and by what knowledge.
+fn basis(relevant: &Relevant, standing: &Standing, stamp: &str) -> Digest {
     let of: Vec<(RecordId, u32)> = relevant
         .metas
         .iter()
         .map(|meta| (meta.record, meta.version))
         .collect();
     // What widens holds when it is final, what narrows before.
-    let sequences = [
-        standing.view.finalised.state.sequence,
-        standing.latest().sequence,
+    let consents = [
+        standing.view.finalised.commitment(),
+        standing.view.latest().commitment(),
     ];
     keys::digest(
         Domain::IdempotencyKey,
-        &[b"profile", &codec::to_vec(&of), &codec::to_vec(&sequences)],
+        &[
+            b"profile",
+            &codec::to_vec(&of),
+            &codec::to_vec(&consents),
+            stamp.as_bytes(),
+        ],
     )
 }
 
-/// The disease that a case gives as its diagnosis: one whose interpretation is solved; or one that is stated
-/// as the person's, and of which no interpretation says otherwise.
+/// The one disease that the records name as the solution. Where they name several nothing is solved, and a
+/// disease that is only stated may be another one that the person has too.
 fn solved(insight: &Insight, case: &Case) -> Option<String> {
-    let mut said: BTreeMap<_, (bool, bool)> = BTreeMap::new();
-    for recorded in &case.recorded_diagnoses {
-        let Some(disease) = insight.knowledge.disease(&recorded.id) else {
-            continue;
-        };
-        let (solved, otherwise) = said.entry(disease).or_default();
-        *solved |= !recorded.excluded && recorded.progress == Progress::Solved;
-        *otherwise |= recorded.excluded
-            || matches!(recorded.progress, Progress::InProgress | Progress::Unsolved);
+    let solved = case
+        .recorded_diagnoses
+        .iter()
+        .filter(|recorded| !recorded.excluded && recorded.progress == Progress::Solved);
+    let diseases: BTreeSet<_> = solved
+        .map(|recorded| insight.knowledge.disease(&recorded.id))
+        .collect();
+    match diseases.first() {
+        Some(Some(disease)) if diseases.len() == 1 => Some(insight.knowledge.disease_id(*disease)),
+        _ => None,
     }
-    let best = said.iter().find(|(_, (solved, _))| *solved);
-    let best = best.or_else(|| said.iter().find(|(_, (_, otherwise))| !*otherwise));
-    best.map(|(&disease, _)| insight.knowledge.disease_id(disease))
 }

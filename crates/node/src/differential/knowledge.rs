@@ -1,13 +1,13 @@
 //! What a node knows of diseases: the same for all its subjects, and made once.
 
-use super::counted::Counted;
-use super::profile::{Kept, Profile};
-use codec::id::SubjectId;
+use super::counted::{Counted, Made};
+use super::profile::Profile;
+use codec::id::{Digest, SubjectId};
 use codec::time::Millis;
 use diagnosis::{CaseCounts, Findings, Model, NotWeights, Ranking, Session, Weights};
 use ontology::{DiseaseId, DiseaseIx, Ontology};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Terms, diseases and the model made of them, without anybody's cases.
@@ -63,38 +63,44 @@ impl std::fmt::Debug for Knowledge {
     }
 }
 
-/// Knowledge at work in one node: with the counts of its own cases, and what of it lives in memory.
+/// Knowledge at work in one node: with its own cases, and what of it lives in memory.
 pub(crate) struct Insight {
     pub(crate) knowledge: Arc<Knowledge>,
-    /// The model with the node's counts.
-    model: RwLock<Arc<Model>>,
-    /// Cases that count, by subject.
+    made: RwLock<Arc<Made>>,
     counted: Mutex<Counted>,
     /// Changes that nobody has looked at.
     unseen: Mutex<BTreeMap<SubjectId, Millis>>,
+    /// Of what each profile was made.
+    bases: Mutex<BTreeMap<SubjectId, Digest>>,
     due: Mutex<Due>,
-    /// Whether the counts changed since the model was made.
-    pub(crate) recount: AtomicBool,
+    /// Whether the cases changed since the model was made.
+    recount: AtomicBool,
+    /// Whether every profile was taken up since the start.
+    loaded: AtomicBool,
 }
 
-/// The most subjects that are remembered as due one by one; beyond, the vault's marks are read again.
-const DUE_MAX: usize = 100_000;
+/// The most subjects that are remembered one by one, as due and with their bases; beyond, the vault's marks
+/// are read again, and profiles made again that need not be.
+const SUBJECTS_MAX: usize = 200_000;
 
+/// Subjects whose derivation is due, first come first served.
 #[derive(Default)]
 struct Due {
-    subjects: BTreeSet<SubjectId>,
-    overflowed: bool,
+    order: VecDeque<SubjectId>,
+    known: BTreeSet<SubjectId>,
 }
 
 impl Insight {
     pub(crate) fn new(knowledge: Arc<Knowledge>) -> Self {
         Self {
-            model: RwLock::new(knowledge.model.clone()),
+            made: RwLock::new(Arc::new(Made::plain(knowledge.model.clone()))),
             knowledge,
             counted: Mutex::default(),
             unseen: Mutex::default(),
+            bases: Mutex::default(),
             due: Mutex::default(),
             recount: AtomicBool::new(false),
+            loaded: AtomicBool::new(false),
         }
     }
 
@@ -102,95 +108,130 @@ impl Insight {
         &self.knowledge.ontology
     }
 
-    pub(crate) fn model(&self) -> Arc<Model> {
-        let model = self.model.read().unwrap_or_else(PoisonError::into_inner);
-        model.clone()
+    /// The model with the cases in it.
+    pub(crate) fn made(&self) -> Arc<Made> {
+        let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+        made.clone()
     }
 
-    /// Makes the model again with the counts as they are now.
-    pub(crate) fn model_make(&self) {
-        let counts = lock(&self.counted).counts().clone();
-        let weights = self.knowledge.weights.clone();
-        let made = Arc::new(Model::new(self.ontology(), weights, &counts));
-        *self.model.write().unwrap_or_else(PoisonError::into_inner) = made;
-    }
-
-    pub(crate) fn counted(&self) -> MutexGuard<'_, Counted> {
-        lock(&self.counted)
+    /// Makes the model again, if the cases changed since; whether it did.
+    pub(crate) fn make(&self) -> bool {
+        if !self.recount.swap(false, Ordering::AcqRel) {
+            return false;
+        }
+        let cases = lock(&self.counted).cases();
+        let made = if cases.is_empty() {
+            Made::plain(self.knowledge.model.clone())
+        } else {
+            Made::new(self.ontology(), self.knowledge.weights.clone(), cases)
+        };
+        *self.made.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
+        true
     }
 
     pub(crate) fn unseen(&self) -> MutexGuard<'_, BTreeMap<SubjectId, Millis>> {
         lock(&self.unseen)
     }
 
+    /// Whether every profile was taken up since the start.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_loaded(&self) {
+        self.loaded.store(true, Ordering::Release);
+    }
+
     /// Remembers that a subject's derivation is due, as its mark in the vault says.
     pub(crate) fn due(&self, subject: SubjectId) {
         let mut due = lock(&self.due);
-        if due.subjects.len() < DUE_MAX {
-            due.subjects.insert(subject);
-        } else {
-            due.overflowed = true;
+        // Beyond the bound the marks are enough: they are all looked at now and then.
+        if due.known.len() < SUBJECTS_MAX && due.known.insert(subject) {
+            due.order.push_back(subject);
         }
     }
 
     /// The next subject that is due.
     pub(crate) fn due_next(&self) -> Option<SubjectId> {
-        lock(&self.due).subjects.pop_first()
+        let mut due = lock(&self.due);
+        let subject = due.order.pop_front()?;
+        due.known.remove(&subject);
+        Some(subject)
     }
 
-    /// Whether subjects were forgotten that are due; once.
-    pub(crate) fn due_overflowed(&self) -> bool {
-        std::mem::take(&mut lock(&self.due).overflowed)
+    pub(crate) fn is_any_due(&self) -> bool {
+        !lock(&self.due).order.is_empty()
+    }
+
+    /// Whether a subject's profile was made of this.
+    pub(crate) fn is_of(&self, subject: &SubjectId, basis: &Digest) -> bool {
+        lock(&self.bases).get(subject) == Some(basis)
+    }
+
+    pub(crate) fn set_basis(&self, subject: SubjectId, basis: Digest) {
+        let mut bases = lock(&self.bases);
+        if bases.len() < SUBJECTS_MAX || bases.contains_key(&subject) {
+            bases.insert(subject, basis);
+        }
+    }
+
+    pub(crate) fn counts(&self, subject: &SubjectId) -> bool {
+        lock(&self.counted).has(subject)
+    }
+
+    /// Takes a subject's case out of the counts.
+    pub(crate) fn uncount(&self, subject: &SubjectId) {
+        if lock(&self.counted).remove(subject) {
+            self.recount.store(true, Ordering::Release);
+        }
+    }
+
+    /// Takes away the cases whose grants are over.
+    pub(crate) fn expire(&self, now: Millis) {
+        if lock(&self.counted).expire(now) {
+            self.recount.store(true, Ordering::Release);
+        }
     }
 
     /// What memory holds of a subject goes: it was erased, or nothing of it may be used now.
     pub(crate) fn forget(&self, subject: &SubjectId) {
         self.unseen().remove(subject);
-        if self.counted().remove(subject) {
-            self.recount
-                .store(true, std::sync::atomic::Ordering::Release);
-        }
+        lock(&self.bases).remove(subject);
+        self.uncount(subject);
     }
 
-    /// Takes up what a profile says: whether its case counts, and whether it has news.
-    pub(crate) fn take_up(&self, subject: SubjectId, profile: &Profile, now: Millis) {
-        let case = profile.case(&self.knowledge, &subject);
-        let case = case.filter(|case| case.until > now);
-        let changed = match case {
-            Some(case) => self.counted().put(subject, case),
-            None => self.counted().remove(&subject),
-        };
-        if changed {
-            self.recount
-                .store(true, std::sync::atomic::Ordering::Release);
-        }
+    /// Takes up what a profile says: of what it was made, whether it has news, and its case, if the subject
+    /// agrees now.
+    pub(crate) fn take_up(&self, subject: SubjectId, profile: &Profile, agrees: bool, now: Millis) {
+        self.set_basis(subject, profile.basis);
         match profile.unseen_since() {
             Some(at) => self.unseen().insert(subject, at),
             None => self.unseen().remove(&subject),
         };
-    }
-
-    /// Takes away what may count no longer.
-    pub(crate) fn expire(&self, now: Millis) {
-        if self.counted().expire(now) {
-            self.recount
-                .store(true, std::sync::atomic::Ordering::Release);
+        let case = profile.case(&self.knowledge);
+        match case.filter(|case| agrees && case.until > now) {
+            None => self.uncount(&subject),
+            Some(case) => {
+                if lock(&self.counted).put(subject, case) {
+                    self.recount.store(true, Ordering::Release);
+                }
+            }
         }
     }
 
     /// Ranks findings that were kept. `None` if they are none that can be ranked.
     pub(crate) fn rank(
         &self,
-        model: &Model,
+        made: &Made,
         subject: &SubjectId,
-        findings: &Kept,
+        profile: &Profile,
     ) -> Option<Ranking> {
-        let presentation = findings.presentation();
+        let presentation = profile.findings.presentation();
         let (findings, _) = Findings::read(self.ontology(), &presentation).ok()?;
-        let mut session = Session::new(model, findings);
-        // INVARIANT: nobody is evidence for themselves.
-        let aside = self.counted().without(subject);
-        if let Some((disease, counts)) = aside {
+        let mut session = Session::new(&made.model, findings);
+        // INVARIANT: nobody is evidence for themselves, nor a case for another of its paper.
+        let papers = profile.papers.iter().cloned().collect();
+        for (disease, counts) in made.aside(subject, &papers) {
             session.set_aside(self.ontology(), disease, &counts);
         }
         Some(session.rank())

@@ -1,9 +1,11 @@
 //! Reanalysis: every profile at this node, read again.
 //!
-//! At the start, so that what lives in memory is there and answers under older knowledge are made again; and
-//! when the counts of this node's cases changed. Subjects are taken in groups: their decisions are logged in
-//! one durable write, before anything of theirs is opened, and what is made of them is put in another.
+//! At the start all profiles are taken up into memory; answers under other knowledge are made again then, and
+//! all when the counts of this node's cases changed. Subjects are taken in groups: their decisions are logged in
+//! one durable write, before anything of theirs is opened, and what is made of them is put in another. A
+//! subject with which something is wrong is passed over and counted.
 
+use super::counted::Made;
 use super::derive::Read;
 use super::knowledge::Insight;
 use super::profile::{Cause, Profile};
@@ -12,7 +14,6 @@ use crate::disclosure::log::Logging;
 use crate::error::Error;
 use codec::id::SubjectId;
 use consent::{Decision, Purpose, Records};
-use diagnosis::Model;
 use store::Store;
 use vault::{Derived, DerivedPut};
 
@@ -22,7 +23,7 @@ const GROUP: usize = 128;
 const TELL_EACH: usize = 2_000;
 
 /// What a pass did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Passed {
     /// Profiles that were opened.
     pub(crate) profiles: usize,
@@ -30,6 +31,19 @@ pub(crate) struct Passed {
     pub(crate) answers: usize,
     /// Of these, those with news.
     pub(crate) news: usize,
+    /// Subjects that were passed over.
+    pub(crate) skipped: usize,
+    /// Subjects whose answers are of other knowledge.
+    pub(crate) old: Vec<SubjectId>,
+}
+
+/// What is done with each profile.
+#[derive(Clone, Copy)]
+enum Act<'a> {
+    /// It is taken up.
+    Load,
+    /// Its answer is made again.
+    Answer(&'a Made, Cause),
 }
 
 /// A profile made again.
@@ -40,96 +54,174 @@ struct Again {
     news: bool,
 }
 
+/// Whether an error is of one subject, so that others go on.
+fn is_of_one(error: &Error) -> bool {
+    !matches!(error, Error::DiskFull | Error::Storage { .. })
+}
+
 impl<S: Store> Custodian<S> {
-    /// Goes through all subjects. Answers are made again for `cause`, or where their knowledge is not that of
-    /// now.
-    pub(crate) async fn pass(
+    /// Takes every profile up. Those whose answers are of other knowledge are named.
+    pub(crate) async fn profiles_load(&self, insight: &Insight) -> Result<Passed, Error> {
+        self.walk(insight, Act::Load).await
+    }
+
+    /// Makes the answers of these subjects again.
+    pub(crate) async fn answers_again(
         &self,
         insight: &Insight,
-        cause: Option<Cause>,
+        subjects: &[SubjectId],
+        cause: Cause,
     ) -> Result<Passed, Error> {
-        let model = insight.model();
+        let made = insight.made();
+        let mut passed = Passed::default();
+        for group in subjects.chunks(GROUP) {
+            self.group(insight, Act::Answer(&made, cause), group, &mut passed)
+                .await?;
+        }
+        Ok(passed)
+    }
+
+    /// Makes every unsolved subject's answer again.
+    pub(crate) async fn all_answers_again(
+        &self,
+        insight: &Insight,
+        cause: Cause,
+    ) -> Result<Passed, Error> {
+        let made = insight.made();
+        self.walk(insight, Act::Answer(&made, cause)).await
+    }
+
+    async fn walk(&self, insight: &Insight, act: Act<'_>) -> Result<Passed, Error> {
         let mut passed = Passed::default();
         let mut after = None;
         let mut told = 0;
         loop {
             let page = self.vault.compartments(after.as_ref(), GROUP).await?;
             let Some(last) = page.last() else {
-                break;
+                return Ok(passed);
             };
             after = Some(*last);
-            self.group(insight, &model, &page, cause, &mut passed)
-                .await?;
+            self.group(insight, act, &page, &mut passed).await?;
             if passed.profiles - told >= TELL_EACH {
                 told = passed.profiles;
-                tracing::info!(profiles = told, news = passed.news, "reanalysis goes on");
+                tracing::info!(profiles = told, news = passed.news, "differentials go on");
             }
         }
-        Ok(passed)
     }
 
     async fn group(
         &self,
         insight: &Insight,
-        model: &Model,
+        act: Act<'_>,
         page: &[SubjectId],
-        cause: Option<Cause>,
         passed: &mut Passed,
     ) -> Result<(), Error> {
         let mut open = Vec::with_capacity(page.len());
         let mut logs = Vec::with_capacity(page.len());
         for subject in page {
-            match self.vault.derived_is(subject).await {
-                Ok(true) => {}
-                // Records from before there were profiles, or a mark that waits.
-                Ok(false) => {
-                    insight.due(*subject);
-                    continue;
-                }
-                Err(vault::Error::SubjectErased | vault::Error::SubjectUnknown) => continue,
-                Err(error) => return Err(error.into()),
+            // Records from before there were profiles, or a mark that waits.
+            if !self.vault.derived_is(subject).await? {
+                insight.due(*subject);
+                continue;
             }
             match self.decided(subject).await {
-                Ok((logging, permitted)) => {
+                Ok((logging, permitted, sequence)) => {
                     logs.push(logging);
                     if permitted {
-                        open.push(*subject);
+                        open.push((*subject, sequence));
                     } else {
                         insight.forget(subject);
                     }
                 }
                 Err(Error::SubjectErased | Error::SubjectUnknown) => insight.forget(subject),
+                Err(error) if is_of_one(&error) => passed.skipped += 1,
                 Err(error) => return Err(error),
             }
         }
         self.disclosures_log(logs).await?;
         // INVARIANT: nothing is opened before this line.
         let mut again = Vec::new();
-        for subject in open {
-            let read = match self.profile(&subject).await {
-                Ok(Some(read)) => read,
-                Ok(None) | Err(Error::SubjectErased | Error::SubjectUnknown) => continue,
+        for (subject, sequence) in open {
+            match self.one(insight, act, subject, sequence, passed).await {
+                Ok(one) => again.extend(one),
+                Err(Error::SubjectErased | Error::SubjectUnknown) => insight.forget(&subject),
+                Err(error) if is_of_one(&error) => passed.skipped += 1,
                 Err(error) => return Err(error),
-            };
-            passed.profiles += 1;
-            insight.take_up(subject, &read.profile, self.facts().at());
-            again.extend(self.again(insight, model, subject, read, cause));
+            }
         }
         self.put_again(insight, again, passed).await
     }
 
-    /// Decides the node's own reading of a profile.
-    async fn decided(&self, subject: &SubjectId) -> Result<(Logging, bool), Error> {
+    /// Opens one profile; what is to be put of it.
+    async fn one(
+        &self,
+        insight: &Insight,
+        act: Act<'_>,
+        subject: SubjectId,
+        sequence: u64,
+        passed: &mut Passed,
+    ) -> Result<Option<Again>, Error> {
+        // Whatever was revoked before the disclosure was durable binds this reading too.
+        let latest = self.vault.consent_current(&subject).await?;
+        if latest.latest().state.sequence != sequence {
+            insight.due(subject);
+            return Ok(None);
+        }
+        let Some(Read { row, profile }) = self.profile(&subject).await? else {
+            return Ok(None);
+        };
+        let Some(mut profile) = profile else {
+            // Of another form: made again from the records.
+            insight.due(subject);
+            return Ok(None);
+        };
+        passed.profiles += 1;
+        let stood = profile.answer.as_ref();
+        let is_old = stood.is_none_or(|stood| stood.knowledge != insight.knowledge.stamp());
+        let Act::Answer(made, cause) = act else {
+            let agrees = profile.shared.is_some() && self.agrees(&subject).await?;
+            self.taken_up(insight, &subject, &profile, agrees).await?;
+            if is_old {
+                passed.old.push(subject);
+                // What the records say may be understood otherwise now: read again too, in its turn.
+                insight.due(subject);
+            }
+            return Ok(None);
+        };
+        if profile.solved.is_some() && !is_old {
+            return Ok(None);
+        }
+        let ranking = insight.rank(made, &subject, &profile);
+        let knowledge = &insight.knowledge;
+        let before = profile
+            .answer
+            .as_ref()
+            .map(|stood| codec::to_vec(&stood.top));
+        let news = profile.answered(knowledge, ranking.as_ref(), cause, self.logged_now());
+        passed.answers += 1;
+        self.counters.reanalysed.up();
+        let after = profile
+            .answer
+            .as_ref()
+            .map(|stood| codec::to_vec(&stood.top));
+        let is_same = !is_old && before == after;
+        Ok((!is_same).then_some(Again {
+            subject,
+            old: row,
+            profile,
+            news,
+        }))
+    }
+
+    /// Decides the node's own reading of a profile, under which consent.
+    async fn decided(&self, subject: &SubjectId) -> Result<(Logging, bool, u64), Error> {
         let request = self.system_request(subject, Purpose::Hsysadmin, Records::All)?;
         let standing = self.standing(subject).await?;
         self.in_service_for(&standing)?;
         let facts = &standing.facts;
         let decision = consent::decide(&self.policy, &standing.effective(), &request, facts);
         let (outcome, stale) = match decision {
-            Decision::Permit(permit) => (
-                vault::Outcome::Permitted(permit.because.clone()),
-                permit.stale,
-            ),
+            Decision::Permit(permit) => (vault::Outcome::Permitted(permit.because), permit.stale),
             Decision::Deny(denial) => (vault::Outcome::Refused(denial.missing), facts.is_stale()),
         };
         let permitted = matches!(outcome, vault::Outcome::Permitted(_));
@@ -142,44 +234,10 @@ impl<S: Store> Custodian<S> {
             channel: Some("reanalysis"),
             asked: None,
         };
-        Ok((logging, permitted))
+        Ok((logging, permitted, standing.latest().sequence))
     }
 
-    /// An answer made again, if it is to be.
-    fn again(
-        &self,
-        insight: &Insight,
-        model: &Model,
-        subject: SubjectId,
-        read: Read,
-        cause: Option<Cause>,
-    ) -> Option<Again> {
-        let Read { row, mut profile } = read;
-        let stamp = insight.knowledge.stamp();
-        let is_old = profile
-            .answer
-            .as_ref()
-            .is_none_or(|stood| stood.knowledge != stamp);
-        let cause = if is_old {
-            Some(Cause::Knowledge)
-        } else {
-            cause
-        };
-        if profile.solved.is_some() && !is_old {
-            return None;
-        }
-        let ranking = insight.rank(model, &subject, &profile.findings);
-        let knowledge = &insight.knowledge;
-        let news = profile.answered(knowledge, ranking.as_ref(), cause?, self.logged_now());
-        Some(Again {
-            subject,
-            old: row,
-            profile,
-            news,
-        })
-    }
-
-    /// Keeps answers that were made again; what somebody else wrote meanwhile is made from the records.
+    /// Keeps answers that were made again; what somebody else wrote meanwhile stays as it is.
     async fn put_again(
         &self,
         insight: &Insight,
@@ -199,27 +257,17 @@ impl<S: Store> Custodian<S> {
                 value,
             })
             .collect();
+        let mut entropy = self.ambient.entropy();
         let mut kept = vec![true; puts.len()];
-        match self
-            .vault
-            .derived_put(&puts, &mut self.ambient.entropy())
-            .await
-        {
+        match self.vault.derived_put(&puts, &mut entropy).await {
             Ok(()) => {}
-            // Each by itself: whoever was in between stays.
-            Err(
-                vault::Error::Busy | vault::Error::SubjectErased | vault::Error::SubjectUnknown,
-            ) => {
+            Err(error) if is_in_between(&error) => {
+                // Each by itself: whoever was in between stays.
                 for (put, kept) in puts.iter().zip(&mut kept) {
                     let put = std::slice::from_ref(put);
-                    let mut entropy = self.ambient.entropy();
                     match self.vault.derived_put(put, &mut entropy).await {
                         Ok(()) => {}
-                        Err(
-                            vault::Error::Busy
-                            | vault::Error::SubjectErased
-                            | vault::Error::SubjectUnknown,
-                        ) => *kept = false,
+                        Err(error) if is_in_between(&error) => *kept = false,
                         Err(error) => return Err(error.into()),
                     }
                 }
@@ -227,14 +275,25 @@ impl<S: Store> Custodian<S> {
             Err(error) => return Err(error.into()),
         }
         for (again, _) in again.iter().zip(&kept).filter(|(_, kept)| **kept) {
-            passed.answers += 1;
-            self.counters.reanalysed.up();
-            insight.take_up(again.subject, &again.profile, self.facts().at());
-            if again.news {
+            let Again {
+                subject,
+                profile,
+                news,
+                ..
+            } = again;
+            let agrees = insight.counts(subject);
+            if self.taken_up(insight, subject, profile, agrees).await? && *news {
                 passed.news += 1;
-                self.tell_news(&again.subject);
+                self.tell_news(subject);
             }
         }
         Ok(())
     }
+}
+
+fn is_in_between(error: &vault::Error) -> bool {
+    matches!(
+        error,
+        vault::Error::Busy | vault::Error::SubjectErased | vault::Error::SubjectUnknown
+    )
 }

@@ -6,12 +6,10 @@
 use super::counted::Case;
 use super::knowledge::Knowledge;
 use crate::error::Error;
-use codec::id::{Digest, SubjectId};
+use codec::id::Digest;
 use codec::record;
 use codec::time::Millis;
-use diagnosis::{
-    Abstained, CaseKey, Change, GeneWeight, Presentation, Ranking, Standing, StoredCase,
-};
+use diagnosis::{Abstained, Change, GeneWeight, Presentation, Ranking, Standing};
 use ontology::{HpoId, Sex};
 
 /// The most turns that are kept, and the most diseases of which it is kept since when they could be found.
@@ -32,10 +30,14 @@ record! {
         5 => pub(crate) shared: Option<Shared>,
         /// The last answer.
         6 => pub(crate) answer: Option<Stood>,
+        /// The best candidates of the answer that was last told of: what changes are measured against.
+        7 => pub(crate) told: Vec<Likely>,
+        /// Publications about the person.
+        8 => pub(crate) papers: Vec<String>,
         /// Changes of the answer that were worth telling, oldest first.
-        7 => pub(crate) turns: Vec<Turn>,
+        9 => pub(crate) turns: Vec<Turn>,
         /// Since when which disease could be found.
-        8 => pub(crate) found: Vec<Found>,
+        10 => pub(crate) found: Vec<Found>,
     }
 }
 
@@ -68,10 +70,8 @@ record! {
     pub(crate) struct Shared {
         /// The terms seen, of the records that the grant covers.
         1 => pub(crate) observed: Vec<u32>,
-        /// A publication about the case.
-        2 => pub(crate) paper: Option<String>,
         /// When the grant ends.
-        3 => pub(crate) until: Millis,
+        2 => pub(crate) until: Millis,
     }
 }
 
@@ -202,31 +202,34 @@ fn term(number: u32) -> Option<HpoId> {
 
 impl Stood {
     pub(crate) fn of(knowledge: &Knowledge, at: Millis, ranking: Option<&Ranking>) -> Self {
-        let standing = ranking.map(Standing::of);
-        let top = standing.iter().flat_map(|standing| &standing.top);
         let best = ranking.and_then(|ranking| ranking.ranked.first());
         Self {
             at,
             knowledge: knowledge.stamp().to_owned(),
             abstained: best.is_none_or(|best| best.posterior < Abstained::UNDER),
-            top: top
-                .map(|&(disease, posterior)| Likely {
-                    disease: knowledge.disease_id(disease),
-                    ppm: ppm(posterior),
-                })
-                .collect(),
+            top: likely(knowledge, ranking),
         }
     }
+}
 
-    /// As the engine compares it; diseases that are no longer known are left out.
-    fn standing(&self, knowledge: &Knowledge) -> Standing {
-        let known = self.top.iter().filter_map(|likely| {
-            let disease = knowledge.disease(&likely.disease)?;
-            Some((disease, f64::from(likely.ppm) / 1e6))
-        });
-        Standing {
-            top: known.collect(),
-        }
+fn likely(knowledge: &Knowledge, ranking: Option<&Ranking>) -> Vec<Likely> {
+    let standing = ranking.map(Standing::of);
+    let top = standing.iter().flat_map(|standing| &standing.top);
+    top.map(|&(disease, posterior)| Likely {
+        disease: knowledge.disease_id(disease),
+        ppm: ppm(posterior),
+    })
+    .collect()
+}
+
+/// As the engine compares it; diseases that are no longer known are left out.
+fn standing(knowledge: &Knowledge, top: &[Likely]) -> Standing {
+    let known = top.iter().filter_map(|likely| {
+        let disease = knowledge.disease(&likely.disease)?;
+        Some((disease, f64::from(likely.ppm) / 1e6))
+    });
+    Standing {
+        top: known.collect(),
     }
 }
 
@@ -252,9 +255,8 @@ impl Profile {
         cause: Cause,
         at: Millis,
     ) -> bool {
-        let before = self.answer.take();
-        let before = before.map(|stood| stood.standing(knowledge));
-        let before = before.unwrap_or(Standing { top: Vec::new() });
+        // Not the answer before: by small steps an answer would change and never be told.
+        let before = standing(knowledge, &self.told);
         let now = ranking.map_or(Standing { top: Vec::new() }, Standing::of);
         self.answer = Some(Stood::of(knowledge, at, ranking));
         if self.solved.is_some() {
@@ -276,6 +278,7 @@ impl Profile {
                 posterior,
             }) => (TurnKind::Doubtful, disease, before, posterior),
         };
+        self.told = likely(knowledge, ranking);
         let disease = knowledge.disease_id(disease);
         let is_found = self.found.iter().any(|found| found.disease == disease);
         if kind != TurnKind::Doubtful && !is_found && self.found.len() < TURNS_MAX {
@@ -317,7 +320,7 @@ impl Profile {
     }
 
     /// The case as it counts for others, if it does.
-    pub(crate) fn case(&self, knowledge: &Knowledge, subject: &SubjectId) -> Option<Case> {
+    pub(crate) fn case(&self, knowledge: &Knowledge) -> Option<Case> {
         let disease = knowledge.disease(self.solved.as_deref()?)?;
         let shared = self.shared.as_ref()?;
         let observed = terms(&shared.observed);
@@ -325,14 +328,9 @@ impl Profile {
             .into_iter()
             .filter_map(|term| knowledge.ontology.resolve(term).term());
         Some(Case {
-            stored: StoredCase {
-                key: CaseKey {
-                    paper: shared.paper.clone(),
-                    subject: Some(subject.to_string()),
-                },
-                disease,
-                observed: observed.collect(),
-            },
+            disease,
+            observed: observed.collect(),
+            papers: self.papers.iter().cloned().collect(),
             until: shared.until,
         })
     }

@@ -68,6 +68,17 @@ impl<S: Store> Custodian<S> {
         })
     }
 
+    /// Decides a request of which nothing is opened, and logs it durably.
+    pub(crate) async fn permitted_unread(
+        &self,
+        request: Request,
+        trace: &Trace,
+    ) -> Result<(Permit, DisclosureId), Error> {
+        let decided = self.decide(request, &[], trace).await?;
+        let disclosure = self.permit_log(&decided, Vec::new(), trace).await?;
+        Ok((decided.permit, disclosure))
+    }
+
     /// Decides a fetch, logs it durably, and opens what is permitted.
     pub(crate) async fn opened_now(
         &self,

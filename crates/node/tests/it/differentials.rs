@@ -14,6 +14,7 @@ use node::disclosure::DisclosureQuery;
 use node::erase::Erase;
 use node::event::{Event, Events};
 use node::record::{Content, Payload, Submission};
+use node::subject::Wait;
 use node::{Caller, Category, Error, Grantee, Kind, Millis, Purpose, RecordId, Role, SubjectId};
 use ontology::{Ontology, Shipped, Source, SourceKind, Sources};
 
@@ -129,6 +130,7 @@ impl World {
                 purpose: Purpose::Treat,
                 subject,
                 limit: 10,
+                is_look: true,
             })
             .await
     }
@@ -140,6 +142,7 @@ impl World {
         changes
             .await
             .unwrap()
+            .news
             .into_iter()
             .map(|news| news.subject)
             .collect()
@@ -551,5 +554,165 @@ fn without_knowledge_nothing_is_made_and_it_is_said() {
         world.restart().await;
         world.sleep_ms(2_000).await;
         assert_eq!(world.news(world.clinician()).await, [kim]);
+    });
+}
+
+#[test]
+fn an_answer_that_comes_by_small_steps_is_told_too() {
+    run(12, |context| async move {
+        let world = world(context, known()).await;
+        let mut events = world.handle().events();
+        let kim = world.subject().await;
+        let mut posteriors = Vec::new();
+        for (n, finding) in GENERAL.iter().chain(&TELLING).enumerate() {
+            world.found(kim, &format!("{n}"), &[finding], false).await;
+            posteriors.push(world.posterior(kim).await);
+        }
+        // However it came there, it is above the line and was below it.
+        assert!(
+            posteriors[0] < 0.25 && posteriors[5] >= 0.25,
+            "{posteriors:?}"
+        );
+        assert!(!told(&mut events).is_empty(), "{posteriors:?}");
+        let shown = world.differential(world.clinician(), kim).await.unwrap();
+        let course = shown.course.unwrap();
+        assert!(
+            course
+                .findable
+                .iter()
+                .any(|(disease, _)| disease == DISEASE)
+        );
+    });
+}
+
+#[test]
+fn withdrawal_is_not_put_off_by_a_node_that_is_busy() {
+    run(13, |context| async move {
+        let world = world(context, known()).await;
+        let odd = "HP:0000518";
+        let (kim, sam) = (world.subject().await, world.subject().await);
+        world.found(sam, "sam", &["HP:0001083", odd], false).await;
+        let alone = world.posterior(sam).await;
+        world.found(kim, "kim", &["HP:0001083", odd], true).await;
+        let accepted = world
+            .consent(kim, counting(&world), final_wait())
+            .await
+            .unwrap();
+        world.sleep_ms(30_000).await;
+        assert!(world.posterior(sam).await > alone);
+        let grant = *accepted.grants.first().unwrap();
+        world
+            .consent(kim, ConsentChange::GrantRevoke(grant), Wait::Durable)
+            .await
+            .unwrap();
+        let other = world.subject().await;
+        for n in 0..15 {
+            world
+                .found(other, &format!("{n}"), &["HP:0001250"], false)
+                .await;
+        }
+        assert_eq!(world.posterior(sam).await, alone);
+    });
+}
+
+#[test]
+fn a_case_counts_only_as_far_as_the_grant_goes() {
+    run(14, |context| async move {
+        let world = world(context, known()).await;
+        let odd = "HP:0000518";
+        let (kim, sam) = (world.subject().await, world.subject().await);
+        world.found(sam, "sam", &["HP:0001083", odd], false).await;
+        let alone = world.posterior(sam).await;
+        world.found(kim, "kim", &["HP:0001083", odd], true).await;
+        let ConsentChange::GrantAdd(mut grant) = counting(&world) else {
+            panic!("it is a grant");
+        };
+        // The diagnosis stands among the phenotypes, of which this grant says nothing.
+        grant.categories = BTreeSet::from([Category::Laboratory]);
+        let grant = ConsentChange::GrantAdd(grant);
+        world.consent(kim, grant, final_wait()).await.unwrap();
+        world.sleep_ms(30_000).await;
+        assert_eq!(world.posterior(sam).await, alone);
+    });
+}
+
+#[test]
+fn a_case_is_no_evidence_for_another_of_its_paper() {
+    run(15, |context| async move {
+        let world = world(context, known()).await;
+        let of_paper = |id: &str, solved| {
+            let packet =
+                String::from_utf8(packet(id, &["HP:0001083", "HP:0000518"], solved)).unwrap();
+            packet.replace(
+                r#""resources": []"#,
+                r#""resources": [], "externalReferences": [{"id": "PMID:1"}]"#,
+            )
+        };
+        let (kim, sam, pat) = (
+            world.subject().await,
+            world.subject().await,
+            world.subject().await,
+        );
+        for (subject, body) in [
+            (sam, of_paper("sam", false)),
+            (pat, of_paper("pat", false).replace("PMID:1", "PMID:2")),
+            (kim, of_paper("kim", true)),
+        ] {
+            let mut submission = world.phenopacket(subject, "x");
+            submission.payload = Payload::Phenopacket(Content::new(body.into_bytes()));
+            submission.wait = final_wait();
+            world.handle().record_deposit(submission).await.unwrap();
+        }
+        world.sleep_ms(2_000).await;
+        let alone = world.posterior(sam).await;
+        world
+            .consent(kim, counting(&world), final_wait())
+            .await
+            .unwrap();
+        world.sleep_ms(30_000).await;
+        assert!(world.posterior(pat).await > alone, "of another paper");
+        let same = world.posterior(sam).await;
+        assert!((same - alone).abs() < 1e-6, "{same} {alone}");
+    });
+}
+
+#[test]
+fn what_devices_measure_leaves_room_for_findings() {
+    run(16, |context| async move {
+        let world = world(context, known()).await;
+        let kim = world.subject().await;
+        let rate = |n: usize| {
+            format!(
+                r#"{{"resourceType": "Observation", "status": "final", "effectiveDateTime": "2026-01-01",
+                "category": [{{"coding": [{{"system": "http://terminology.hl7.org/CodeSystem/observation-category",
+                "code": "vital-signs"}}]}}],
+                "code": {{"coding": [{{"system": "http://loinc.org", "code": "8867-4"}}]}},
+                "valueQuantity": {{"value": {n}}}}}"#
+            )
+        };
+        for n in 0..3 {
+            let mut submission = world.phenopacket(kim, &format!("r{n}"));
+            submission.payload = Payload::FhirResource(Content::new(rate(n).into_bytes()));
+            world.handle().record_deposit(submission).await.unwrap();
+        }
+        world.found(kim, "kim", &TELLING, false).await;
+        let shown = world.differential(world.clinician(), kim).await.unwrap();
+        assert_eq!(shown.answer.candidates[0].disease.id, DISEASE);
+        let list = world
+            .handle()
+            .disclosure_list(DisclosureQuery {
+                caller: world.officer(),
+                subject: kim,
+                from: Millis::ZERO,
+                until: Millis::new(u64::MAX),
+            })
+            .await
+            .unwrap();
+        let own = list
+            .disclosures
+            .iter()
+            .filter(|view| view.act.as_deref() == Some("phenotype-profile"));
+        let opened: Vec<usize> = own.map(|view| view.records.len()).collect();
+        assert_eq!(opened, [1], "the phenopacket alone");
     });
 }

@@ -408,7 +408,7 @@ proptest! {
             let before = answers(world.store.copied(), &world.custody);
             (world, before)
         });
-        let rows = at_stake(&world);
+        let rows = at_stake(world);
         let place = at.get(&rows.keys().cloned().collect::<Vec<_>>()).clone();
         let mut changed = rows;
         changed.insert(place, bytes.into());
