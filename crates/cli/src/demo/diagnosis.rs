@@ -97,8 +97,8 @@ impl Story<'_> {
             &[
                 format!("Published as {}: {}", case.publication, case.title),
                 format!(
-                    "Its {} findings arrive one by one, in the order of the publication's phenopacket; its diagnosis, \
-                     genes and title stay away from the node.",
+                    "Its {} findings arrive one by one, in the order of its phenopacket, with the age that this states; its \
+                     diagnosis, genes and title stay away from the node.",
                     chosen.arrivals.len()
                 ),
                 format!(
@@ -215,7 +215,7 @@ impl Story<'_> {
         }
         let why = reasons(&refused)?;
         self.stage.say(&format!(
-            "It is made for professionals who can review its basis. The family's own account asks for it: {} ({why}) \
+            "It is made for professionals who can review its basis. The family's own account asks for it: {} ({why}). \
              What the family does see is who looked:",
             self.stage.good("refused")
         ));
@@ -401,13 +401,17 @@ impl Story<'_> {
         let made = self.profiles(who.at)?;
         let record = match record {
             None => {
-                let (records, _) = self.deposit(who, subject, JSON, packet, false)?;
+                let (records, _) = self.deposit(who, subject, JSON, packet, true)?;
                 *records.first().context("nothing was deposited")?
             }
             Some(record) => {
                 let path = format!("/v1/subjects/{subject}/records/{record}");
                 let version = format!("\"{replaces}\"");
-                let headers = [("content-type", JSON), ("if-match", version.as_str())];
+                let headers = [
+                    ("content-type", JSON),
+                    ("if-match", version.as_str()),
+                    ("prefer", "wait=final"),
+                ];
                 let put =
                     self.network
                         .call(who.at, "PUT", &path, &who.token, &headers, Some(packet))?;
@@ -471,20 +475,15 @@ fn found_of(chosen: &Chosen) -> String {
 /// The heaviest evidence on a candidate, of each kind.
 fn evidence(candidate: &Value) -> Vec<String> {
     let it = &candidate["evidence"];
-    let kinds = [
-        ("for", "for     "),
-        ("against", "against "),
-        ("missing", "missing "),
-    ];
     let mut lines = Vec::new();
-    for (kind, title) in kinds {
+    for kind in ["for", "against", "missing"] {
         let told = list(&it[kind])
             .iter()
             .take(EVIDENCE)
             .map(|e| ground(kind, e));
         let told: Vec<String> = told.collect();
         if !told.is_empty() {
-            lines.push(format!("  {title} {}", told.join(" · ")));
+            lines.push(format!("  {kind}: {}", told.join(" · ")));
         }
     }
     lines
@@ -516,5 +515,5 @@ fn next(differential: &Value) -> Option<String> {
     let next: Vec<String> = next
         .map(|next| format!("{} {}", text(&next["way"]), text(&next["label"])))
         .collect();
-    (!next.is_empty()).then(|| format!("  next     {}", next.join(" · ")))
+    (!next.is_empty()).then(|| format!("  next: {}", next.join(" · ")))
 }

@@ -27,12 +27,12 @@ impl Timed {
         (
             Self::Finding,
             "finding_ms",
-            "a finding deposited, until the node has made its profile again",
+            "a finding deposited, final, and the profile made again",
         ),
         (
             Self::Differential,
             "differential_ms",
-            "a differential read: decided, logged, made, with its evidence",
+            "a differential read: decided, logged and made",
         ),
         (
             Self::Deposit,

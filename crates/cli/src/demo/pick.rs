@@ -222,6 +222,7 @@ fn arrivals(case: &Case, ontology: &Ontology) -> Result<Vec<Arrival>> {
     packet.retain(|member, _| {
         ["id", "subject", "phenotypicFeatures", "metaData"].contains(&member.as_str())
     });
+    packet.insert("id".to_owned(), Value::from("published-case"));
     if let Some(meta) = packet.get_mut("metaData").and_then(Value::as_object_mut) {
         meta.remove("externalReferences");
     }
@@ -245,7 +246,10 @@ fn arrivals(case: &Case, ontology: &Ontology) -> Result<Vec<Arrival>> {
     }
     let mut so_far = Vec::new();
     let mut arrivals = Vec::new();
-    for (_, feature) in features {
+    for (_, mut feature) in features {
+        if let Some(feature) = feature.as_object_mut() {
+            feature.remove("evidence");
+        }
         so_far.push(feature.clone());
         packet.insert(
             "phenotypicFeatures".to_owned(),
