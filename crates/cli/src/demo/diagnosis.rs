@@ -367,10 +367,13 @@ impl Story<'_> {
             tally.absent
         ));
         for (title, candidate) in [("It says", best), ("The published diagnosis", right)] {
+            let probability = candidate["probability"].as_f64().unwrap_or_default();
             let mut lines = vec![format!(
-                "{:>3}. {}",
+                "{}. {} ({}), {}",
                 candidate["rank"],
-                drawn_line(candidate)
+                text(&candidate["name"]),
+                text(&candidate["id"]),
+                percent(probability)
             )];
             lines.extend(evidence(candidate));
             self.stage.card(title, &lines);
