@@ -378,10 +378,17 @@ impl Story<'_> {
             lines.extend(evidence(candidate));
             self.stage.card(title, &lines);
         }
-        self.stage.say(
-            "A low probability is all it can honestly say of findings that hundreds of diseases share: what tells them \
-             apart was not seen, or is not in the literature that it knows.",
-        );
+        let in_vain = |candidate: &Value| {
+            let against = list(&candidate["evidence"]["against"]).iter();
+            against.filter(|e| e["excluded"] == true).count()
+        };
+        self.stage.say(&format!(
+            "Of what the published disease shows in most patients, {} findings were looked for and not there; of what \
+             the first shows, {}. {} for the first is what the answer itself says of how sure it is.",
+            in_vain(right),
+            in_vain(best),
+            percent(best["probability"].as_f64().unwrap_or_default())
+        ));
         self.act(
             "wrong",
             json!({"label": case.label, "publication": case.publication, "published": case.disease,

@@ -27,7 +27,7 @@ impl Timed {
         (
             Self::Finding,
             "finding_ms",
-            "a finding deposited, final, and the profile made again",
+            "a finding final and the profile made (let go every second)",
         ),
         (
             Self::Differential,
