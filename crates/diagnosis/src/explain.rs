@@ -53,7 +53,7 @@ pub struct Explanation {
     pub supporting: Vec<Evidence>,
     /// Findings, seen or excluded, that speak against it.
     pub opposing: Vec<Evidence>,
-    /// Frequent features not seen.
+    /// Frequent features that nobody spoke of: neither seen nor excluded, by themselves or as a kind of something.
     pub missing: Vec<Missing>,
 }
 
@@ -119,9 +119,13 @@ impl Session<'_> {
                 });
             }
         }
+        let is_excluded = |term: u32| {
+            let mut above = model.ancestors.row(term as usize).iter();
+            above.any(|(ancestor, _)| query.excluded.binary_search(ancestor).is_ok())
+        };
         for &(term, frequency) in &profile.annotated {
             let similarity = query.similarity[term as usize];
-            if frequency >= MISSING_FROM && similarity < 0.5 {
+            if frequency >= MISSING_FROM && similarity < 0.5 && !is_excluded(term) {
                 out.missing.push(Missing {
                     term: model.terms[term as usize],
                     frequency,

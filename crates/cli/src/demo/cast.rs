@@ -2,14 +2,21 @@
 //!
 //! The cases are published ones, compressed and unaltered; see `testdata/ATTRIBUTION.md`.
 
+use crate::http::text;
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// One shipped case.
 pub(crate) struct Case {
     pub(crate) label: String,
+    /// Its published diagnosis, by name and id.
     pub(crate) disease: String,
+    /// The id alone, of OMIM.
+    pub(crate) disease_id: String,
     pub(crate) publication: String,
+    /// The publication's title, as the case gives it.
+    pub(crate) title: String,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -81,11 +88,18 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
                 .iter()
                 .find(|(name, _)| *name == case.file)
                 .with_context(|| format!("{} is not built in", case.file))?;
+            let bytes = zstd::bulk::decompress(packed, MAX_BYTES)?;
+            let read: Value = serde_json::from_slice(&bytes)?;
+            let cited = read["metaData"]["externalReferences"].as_array();
+            let cited = cited.and_then(|cited| cited.iter().find(|c| c["id"] == *case.publication));
+            let title = text(&cited.context("a case names no publication")?["description"]);
             Ok(Case {
+                title,
                 label: case.label,
                 disease: format!("{} ({})", case.disease.label, case.disease.id),
+                disease_id: case.disease.id,
                 publication: case.publication,
-                bytes: zstd::bulk::decompress(packed, MAX_BYTES)?,
+                bytes,
             })
         })
         .collect()

@@ -8,6 +8,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timed {
     Ready,
+    Finding,
+    Differential,
     Deposit,
     Share,
     RecordFinal,
@@ -20,8 +22,18 @@ pub(crate) enum Timed {
 }
 
 impl Timed {
-    const ALL: [(Self, &'static str, &'static str); 10] = [
+    const ALL: [(Self, &'static str, &'static str); 12] = [
         (Self::Ready, "ready_ms", "four nodes started and ready"),
+        (
+            Self::Finding,
+            "finding_ms",
+            "a finding final and the profile made (let go every second)",
+        ),
+        (
+            Self::Differential,
+            "differential_ms",
+            "a differential read: decided, logged and made",
+        ),
         (
             Self::Deposit,
             "deposit_ms",
@@ -103,7 +115,7 @@ impl Figures {
         if !memory.is_empty() {
             let each: Vec<String> = memory.iter().map(|mib| format!("{mib:.0}")).collect();
             stage.say(&format!(
-                "Memory of the four nodes now: {} MiB.",
+                "Memory of the four nodes now: {} MiB; the first two know diseases.",
                 each.join(", ")
             ));
         }

@@ -1,25 +1,28 @@
 //! `ithaca demo`: the main job on real published cases, told through the people it is for.
 //!
-//! Four institutions, each a validator: four processes, four folders on disk, loopback TCP. A child first;
-//! then what happens when machines die; hashes last.
+//! Four institutions, each a validator: four processes, four folders on disk, loopback TCP. First what the
+//! findings of a child speak for; then who may see them; then what happens when machines die; hashes last.
 
 mod cast;
+mod diagnosis;
 mod faults;
 mod figures;
 pub(crate) use figures::{memory_mib, percentile};
 mod nodes;
 mod people;
+mod pick;
 mod proofs;
 mod scene;
 mod stage;
 mod story;
+mod told;
 
 use crate::up::told_to_stop;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use figures::Timed;
 use futures::channel::oneshot;
-use nodes::{COUNT, Network, Processes};
+use nodes::{CHILDRENS, COUNT, FAMILIES, LABORATORY, Network, PYLOS, Processes};
 use serde_json::{Value, json};
 use stage::Stage;
 use std::{
@@ -34,8 +37,7 @@ use story::Story;
 const NOT_CLINICAL: &str =
     "Research and evaluation build. Not for clinical use; not CE-marked, not FDA-cleared.";
 
-const NOT_BUILT: [&str; 3] = [
-    "the differential diagnosis inside the node, updated when a finding arrives (`ithaca diagnose` has it by itself)",
+const NOT_BUILT: [&str; 2] = [
     "search and the rest of FHIR R4; HL7 v2, devices, VCF",
     "de-identified releases for research; the portal; single sign-on",
 ];
@@ -104,7 +106,13 @@ fn play(stage: &Stage, path: &Path, kept: bool, processes: &Arc<Processes>) -> R
         "The cases were published as medical literature and describe real people. They are shown under neutral labels; \
          never try to find out who they are.",
     );
+    let picked = pick::pick(path)?;
     let network = Network::found(path, Arc::clone(processes))?;
+    // Only who diagnoses needs to know diseases: that takes memory.
+    network.knows(CHILDRENS, Some(&picked.index))?;
+    network.knows(PYLOS, Some(&picked.earlier))?;
+    network.knows(LABORATORY, None)?;
+    network.knows(FAMILIES, None)?;
     let from = Instant::now();
     for at in 0..COUNT {
         network.start(at)?;
@@ -114,6 +122,8 @@ fn play(stage: &Stage, path: &Path, kept: bool, processes: &Arc<Processes>) -> R
     }
     let mut story = Story::new(stage, network)?;
     story.figures.add(Timed::Ready, from.elapsed());
+    diagnosis::tell(&mut story, &picked)?;
+    drop(picked);
     story.tell()?;
     proofs::check(stage, &mut story, kept.then_some(path))?;
     let memory: Vec<f64> = story.memory_mib();

@@ -3,6 +3,7 @@
 //! A node is killed without warning. Its standard input is a pipe that only this process
 //! holds, so that none outlives the demo, however the demo ends.
 
+use super::told::Told;
 use crate::{
     folder,
     http::{Answer, Call},
@@ -41,8 +42,10 @@ const FOUNDERS: [(&str, &str); COUNT] = [
 ];
 
 /// The longest that anything here may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const ANSWER_MAX_BYTES: u64 = 64 << 20;
+/// What begins the part of a `node.toml` that the demo changes.
+const DIAGNOSIS: &str = "\n[diagnosis]\n";
 
 /// One institution.
 pub(crate) struct Member {
@@ -170,6 +173,39 @@ impl Network {
             .with_context(|| format!("cannot start the node of {}", member.name))?;
         running.children[at] = Some(child);
         Ok(())
+    }
+
+    /// What the node of an institution knows of diseases from its next start on: an index, or nothing.
+    pub(crate) fn knows(&self, at: usize, index: Option<&Path>) -> Result<()> {
+        let path = self.members[at].data.join("node.toml");
+        let mut text = fs::read_to_string(&path)?;
+        text.truncate(text.find(DIAGNOSIS).unwrap_or(text.len()));
+        text += DIAGNOSIS;
+        text += &match index {
+            Some(index) => {
+                let index = index.to_str().context("a path that is no text")?;
+                format!("index = {}\n", toml::Value::from(index))
+            }
+            None => "enabled = false\n".to_owned(),
+        };
+        Ok(fs::write(&path, text)?)
+    }
+
+    /// Stops the node of an institution, as its operator does.
+    pub(crate) fn stop(&self, at: usize) -> Result<()> {
+        let child = self.processes.locked().children[at].take();
+        let mut child = child.context("the node to be stopped does not run")?;
+        drop(child.stdin.take());
+        let ended = wait_for("a node to stop", || Ok(child.try_wait()?));
+        if ended.is_err() {
+            kill(child)?;
+        }
+        ended.map(drop)
+    }
+
+    /// Follows what the node of an institution tells somebody.
+    pub(crate) fn told(&self, at: usize, token: &str) -> Result<Told> {
+        Told::follow(&format!("{}/v1/events", self.members[at].base), token)
     }
 
     /// Kills the node of an institution without warning.

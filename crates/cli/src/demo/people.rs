@@ -9,6 +9,7 @@ pub(crate) const SPECIALIST: &str = "dr-boateng";
 pub(crate) const STRANGER: &str = "dr-nobody";
 pub(crate) const LOCUM: &str = "dr-summers-locum";
 pub(crate) const CLINICIAN: &str = "dr-okafor";
+pub(crate) const GENETICIST: &str = "dr-ferrari";
 
 /// Somebody: where they work, and the token of theirs there.
 #[derive(Clone)]
@@ -22,6 +23,7 @@ pub(crate) struct Person {
 pub(crate) struct People {
     pub(crate) desk: Person,
     pub(crate) clinician: Person,
+    pub(crate) geneticist: Person,
     pub(crate) emergency: Person,
     pub(crate) officer: Person,
     pub(crate) specialist: Person,
@@ -31,6 +33,7 @@ pub(crate) struct People {
     pub(crate) locum: Person,
     /// Who sees what the specialist's own hospital has logged.
     pub(crate) officer_elsewhere: Person,
+    pub(crate) desk_elsewhere: Person,
     pub(crate) laboratory_desk: Person,
     pub(crate) laboratory: Person,
     /// One who looks after the node, at each institution.
@@ -48,6 +51,7 @@ impl People {
         Ok(Self {
             desk: person(CHILDRENS, "registration-desk", &[Role::Desk])?,
             clinician: person(CHILDRENS, CLINICIAN, &[Role::Clinician])?,
+            geneticist: person(CHILDRENS, GENETICIST, &[Role::Geneticist])?,
             emergency: person(
                 CHILDRENS,
                 "dr-lind-emergency",
@@ -58,6 +62,7 @@ impl People {
             stranger: person(PYLOS, STRANGER, &guests)?,
             locum: person(PYLOS, LOCUM, &guests)?,
             officer_elsewhere: person(PYLOS, "privacy-officer", &[Role::PrivacyOfficer])?,
+            desk_elsewhere: person(PYLOS, "registration-desk", &[Role::Desk])?,
             laboratory_desk: person(LABORATORY, "registration-desk", &[Role::Desk])?,
             laboratory: person(LABORATORY, "sequencing", &[Role::Laboratory])?,
             operators: [

@@ -143,8 +143,12 @@ impl Story<'_> {
 
     /// Every access of a family's record, as its parent sees it.
     pub(crate) fn trail(&self, family: usize) -> Result<Vec<Value>> {
-        let parent = self.parent(family)?;
-        let seen = self.got(&parent, &self.of(family, "disclosures"))?;
+        self.trail_of(&self.parent(family)?, self.families[family].subject)
+    }
+
+    /// The same, of any subject.
+    pub(crate) fn trail_of(&self, parent: &Person, subject: SubjectId) -> Result<Vec<Value>> {
+        let seen = self.got(parent, &format!("/v1/subjects/{subject}/disclosures"))?;
         Ok(list(&seen["disclosures"]).to_vec())
     }
 
@@ -156,9 +160,14 @@ impl Story<'_> {
     }
 
     pub(crate) fn open(&self, desk: &Person) -> Result<SubjectId> {
+        self.open_and(desk, false)
+    }
+
+    /// The same; with `waits`, its consent is final on the ledger.
+    pub(crate) fn open_and(&self, desk: &Person, waits: bool) -> Result<SubjectId> {
         let mother = json!({"slot": 0, "role": "guardian", "label": "Mother"});
         let body = json!({"assisted": true, "controllers": [mother]});
-        let opened = self.sent(desk, "POST", "/v1/subjects", &body, false)?;
+        let opened = self.sent(desk, "POST", "/v1/subjects", &body, waits)?;
         Ok(text(&opened["subject"]).parse()?)
     }
 

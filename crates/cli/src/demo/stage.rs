@@ -3,7 +3,7 @@
 
 use std::{fmt::Write as _, io::IsTerminal as _, io::Write as _};
 
-const WIDTH: usize = 92;
+const WIDTH: usize = 80;
 
 /// The screen, or silence.
 pub(crate) struct Stage {
@@ -101,6 +101,11 @@ impl Stage {
             print!("\r{}\r", " ".repeat(WIDTH));
         }
         std::io::stdout().flush().ok();
+    }
+
+    /// A line of a drawing, as it is.
+    pub(crate) fn line(&self, line: &str) {
+        self.print(line);
     }
 
     /// Green for what should be so, red for what was refused.

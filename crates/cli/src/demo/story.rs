@@ -399,10 +399,7 @@ impl<'a> Story<'a> {
                 self.place(&seen["institution"]),
                 outcome.to_owned(),
                 text(&seen["purpose"]),
-                match words.is_empty() {
-                    true => text(&seen["act"]),
-                    false => words.join(", "),
-                },
+                what(seen),
             ];
             // The locum asked until it was refused: one line will do.
             if rows.last() != Some(&row) {
@@ -414,6 +411,10 @@ impl<'a> Story<'a> {
             bail!("the parent is not shown who asked from the other hospital");
         }
         self.stage.table(&["who", "of", "", "for", "what"], &rows);
+        self.stage.say(
+            "`node` is the hospital's own machine, which makes the child's phenotype profile when a record or the \
+             family's will changes: its readings are decided and logged like anybody's.",
+        );
         self.stage.say(&format!(
             "{} accesses, acts and refusals, each on disk before anything was opened or done, and those of the other \
              hospital with its signed request. Every period's list is committed to on the ledger, so that leaving one \
@@ -480,6 +481,18 @@ impl<'a> Story<'a> {
         );
         Ok(())
     }
+}
+
+/// What was done, and with what, in one cell.
+pub(crate) fn what(seen: &Value) -> String {
+    let categories: Vec<String> = list(&seen["categories"]).iter().map(text).collect();
+    let parts = [text(&seen["act"]), categories.join(", ")];
+    let parts: Vec<&str> = parts
+        .iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.join(": ")
 }
 
 /// The variants of a genomic part, as laboratories name them.

@@ -6,6 +6,8 @@ mod html;
 mod page;
 mod phrases;
 
+pub(crate) use page::bar;
+
 use crate::files;
 use crate::ontologies;
 use answer::Answer;

@@ -197,7 +197,7 @@ impl Page {
 }
 
 /// A fraction as a bar, to an eighth of a column; something never looks like nothing.
-fn bar(fraction: f64, width: usize) -> String {
+pub(crate) fn bar(fraction: f64, width: usize) -> String {
     const PARTS: [&str; 8] = [
         "", "\u{258f}", "\u{258e}", "\u{258d}", "\u{258c}", "\u{258b}", "\u{258a}", "\u{2589}",
     ];

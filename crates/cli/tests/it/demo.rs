@@ -12,7 +12,11 @@ use std::{
 };
 
 /// The acts in their order.
-const ACTS: [&str; 14] = [
+const ACTS: [&str; 18] = [
+    "findings arrive",
+    "who reads",
+    "reopened",
+    "wrong",
     "founded",
     "a child",
     "deposits",
@@ -56,6 +60,7 @@ fn the_whole_story_is_told_and_kept() {
         let act = acts.iter().find(|act| act["act"] == name).unwrap();
         act["seen"].clone()
     };
+    diagnosis_is_shown(&seen);
     assert_eq!(seen("specialist")["categories"], "phenotype");
     assert!(seen("laboratory")["variants"][0].as_str().unwrap().len() > 5);
     assert_eq!(seen("refusals").as_array().unwrap().len(), 4);
@@ -85,6 +90,41 @@ fn the_whole_story_is_told_and_kept() {
         again.contains("is not empty; give --keep a new folder"),
         "{again}"
     );
+}
+
+/// The opening is what the nodes themselves said, and it is one to show.
+fn diagnosis_is_shown(seen: &impl Fn(&str) -> Value) {
+    let arrived = seen("findings arrive");
+    let (truth, readings) = (&arrived["truth"], arrived["readings"].as_array().unwrap());
+    assert_eq!(readings[0]["abstained"], true);
+    let told: Vec<&Value> = readings.iter().filter(|r| !r["event"].is_null()).collect();
+    assert!(told.iter().any(|reading| reading["first"] != *truth));
+    assert_eq!(told.last().unwrap()["first"], *truth);
+    assert_eq!(readings.last().unwrap()["first"], *truth);
+    let statement = arrived["statement"].as_str().unwrap();
+    assert!(statement.contains("not for clinical use"), "{statement}");
+
+    let looked = seen("who reads");
+    let family = looked["family"].as_str().unwrap();
+    assert!(family.contains("clinician"), "{family}");
+    let rows = looked["disclosures"].as_array().unwrap();
+    let times = |who: &str| {
+        let row = rows.iter().find(|row| row[0] == who).unwrap();
+        row[1].as_str().unwrap().parse::<usize>().unwrap()
+    };
+    assert_eq!(times("dr-ferrari"), readings.len());
+    assert!(times("node") >= readings.len());
+
+    let reopened = seen("reopened");
+    assert_eq!(reopened["first_after"], reopened["truth"]);
+    assert_ne!(reopened["first_before"], reopened["truth"]);
+    assert_eq!(reopened["cause"], "knowledge");
+    assert_eq!(reopened["since"], reopened["findable_since"]);
+    assert!(reopened["annotations_left_out"].as_u64().unwrap() > 0);
+
+    let wrong = seen("wrong");
+    assert_ne!(wrong["said"], wrong["truth"]);
+    assert!(wrong["rank"].as_u64().unwrap() > 1);
 }
 
 /// A demo whose four nodes run.

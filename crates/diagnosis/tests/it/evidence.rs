@@ -49,6 +49,23 @@ fn evidence_names_every_finding_once_and_weighs_it() {
 }
 
 #[test]
+fn what_was_excluded_is_not_said_to_be_missing() {
+    let mut against = 0;
+    for case in CASES.iter() {
+        let excluded = case.findings.excluded();
+        let answer = Session::new(&MODEL, case.findings.clone()).differential(10);
+        for candidate in &answer.candidates {
+            let why = &candidate.explanation;
+            against += why.opposing.iter().filter(|e| e.excluded).count();
+            for missing in &why.missing {
+                assert!(!excluded.iter().any(|&out| ONTOLOGY.is_a(missing.term, out)));
+            }
+        }
+    }
+    assert!(against > 0, "no case excludes what a candidate often shows");
+}
+
+#[test]
 fn next_findings_are_new_and_tell_something() {
     let (mut laboratory, mut full, mut few) = (0, 0, 0);
     let mut ways = BTreeSet::new();
