@@ -126,7 +126,7 @@ fn answer_to(request: &Request) -> Answer {
     let options = Options {
         limit: 10,
         genes: true,
-        aside: None,
+        aside: &[],
     };
     Answer::new(&ONTOLOGY, &MODEL, &case, &options).unwrap()
 }
