@@ -176,12 +176,13 @@ fn told(rankings: &[Ranking]) -> Vec<DiseaseIx> {
     let mut told = Vec::new();
     for ranking in rankings {
         let now = Standing::of(ranking);
-        match before.change(&now) {
-            Some(Change::Findable { disease, .. } | Change::Leads { disease, .. }) => {
-                told.push(disease)
-            }
-            Some(Change::Doubtful { .. }) | None => {}
+        let Some(change) = before.change(&now) else {
+            continue;
+        };
+        if let Change::Findable { disease, .. } | Change::Leads { disease, .. } = change {
+            told.push(disease);
         }
+        // As in the node: against what was told last.
         before = now;
     }
     told
