@@ -56,7 +56,7 @@ pub(crate) struct Job {
 }
 
 /// Heavy calls in flight; more are refused as busy.
-const HEAVY_MAX: usize = 8;
+const HEAVY_MAX: usize = 16;
 
 /// Calls the use cases of one node.
 #[derive(Clone)]

@@ -238,7 +238,7 @@ impl<S: Store> Custodian<S> {
         };
         let Ok(case) = case_of(insight.ontology(), &documents(&records, None)) else {
             // More than a case may have: a clinician who asks is told so. It is not tried again.
-            tracing::warn!(%subject, "the records of a subject are too much for a differential");
+            tracing::warn!("the records of a subject are too much for a differential");
             insight.forget(subject);
             return Ok(None);
         };
