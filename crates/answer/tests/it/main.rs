@@ -39,6 +39,7 @@ fn answered(source: &[u8]) -> Option<Value> {
     let options = Options {
         limit: LIMIT,
         genes: true,
+        aside: &[],
     };
     let answer = match Answer::new(&ONTOLOGY, &MODEL, &case, &options) {
         Ok(answer) => answer,

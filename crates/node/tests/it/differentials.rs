@@ -1,21 +1,18 @@
 //! The node's own differentials: when they are made, who hears of them, who may read them, what they rest on.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use crate::world::{World, actor, final_wait, run, specialist};
 use futures::StreamExt;
-use node::consent_change::{ConsentChange, GrantDraft};
+use node::consent_change::ConsentChange;
 use node::differential::{
     Cause, Diagnose, DifferentialChanges, DifferentialQuery, DifferentialShown, HearQuery,
     Knowledge, TermQuery, TurnKind,
 };
 use node::disclosure::DisclosureQuery;
-use node::erase::Erase;
 use node::event::{Event, Events};
 use node::record::{Content, Payload, Submission};
-use node::subject::Wait;
-use node::{Caller, Category, Error, Grantee, Kind, Millis, Purpose, RecordId, Role, SubjectId};
+use node::{Caller, Error, Kind, Millis, Purpose, RecordId, Role, SubjectId};
 use ontology::{Ontology, Shipped, Source, SourceKind, Sources};
 
 /// Marfan syndrome, and what a child with it shows, most general first.
@@ -29,7 +26,7 @@ const TELLING: [&str; 5] = [
     "HP:0001065",
 ];
 
-fn known() -> Arc<Knowledge> {
+pub(crate) fn known() -> Arc<Knowledge> {
     static KNOWN: OnceLock<Arc<Knowledge>> = OnceLock::new();
     let known = || knowledge(|line| line.to_owned());
     KNOWN.get_or_init(known).clone()
@@ -61,7 +58,7 @@ fn knowledge(annotations: impl Fn(&str) -> String) -> Arc<Knowledge> {
     Arc::new(Knowledge::new(Ontology::from_sources(&sources).unwrap()).unwrap())
 }
 
-async fn world(context: crate::world::Context, knowledge: Arc<Knowledge>) -> World {
+pub(crate) async fn world(context: crate::world::Context, knowledge: Arc<Knowledge>) -> World {
     let mut world = World::founded(context).await;
     world.knowledge = Some(knowledge);
     world.start().await;
@@ -69,7 +66,7 @@ async fn world(context: crate::world::Context, knowledge: Arc<Knowledge>) -> Wor
 }
 
 /// A phenopacket with these findings; with the diagnosis, if it is solved.
-fn packet(id: &str, findings: &[&str], solved: bool) -> Vec<u8> {
+pub(crate) fn packet(id: &str, findings: &[&str], solved: bool) -> Vec<u8> {
     let findings: Vec<String> = findings
         .iter()
         .map(|id| format!(r#"{{"type": {{"id": "{id}", "label": ""}}}}"#))
@@ -92,7 +89,7 @@ fn packet(id: &str, findings: &[&str], solved: bool) -> Vec<u8> {
 }
 
 impl World {
-    async fn found(
+    pub(crate) async fn found(
         &self,
         subject: SubjectId,
         id: &str,
@@ -119,7 +116,7 @@ impl World {
         deposited.records[0].record
     }
 
-    async fn differential(
+    pub(crate) async fn differential(
         &self,
         caller: Caller,
         subject: SubjectId,
@@ -149,7 +146,7 @@ impl World {
     }
 
     /// The channels of a subject's disclosures, refusals marked.
-    async fn trail(&self, subject: SubjectId) -> Vec<String> {
+    pub(crate) async fn trail(&self, subject: SubjectId) -> Vec<String> {
         let list = self
             .handle()
             .disclosure_list(DisclosureQuery {
@@ -164,7 +161,7 @@ impl World {
         acts.map(Option::unwrap_or_default).collect()
     }
 
-    async fn posterior(&self, subject: SubjectId) -> f64 {
+    pub(crate) async fn posterior(&self, subject: SubjectId) -> f64 {
         let shown = self.differential(self.clinician(), subject).await.unwrap();
         let of = shown
             .answer
@@ -361,107 +358,6 @@ fn newer_knowledge_reopens_an_unsolved_case() {
     });
 }
 
-/// A grant that lets the case count for others.
-fn counting(world: &World) -> ConsentChange {
-    ConsentChange::GrantAdd(GrantDraft {
-        grantee: Grantee::Institution(world.id),
-        purposes: BTreeSet::from([Purpose::Dximp]),
-        categories: BTreeSet::from([Category::Phenotype, Category::Identity]),
-        from: Millis::ZERO,
-        until: world.now().saturating_add(86_400_000),
-        exceptions: BTreeSet::new(),
-    })
-}
-
-#[test]
-fn a_solved_case_counts_for_others_only_while_its_subject_agrees() {
-    run(6, |context| async move {
-        let world = world(context, known()).await;
-        // Shown by the solved case, and not a known feature of the disease.
-        let odd = "HP:0000518";
-        let (kim, sam) = (world.subject().await, world.subject().await);
-        world.found(sam, "sam", &["HP:0001083", odd], false).await;
-        let alone = world.posterior(sam).await;
-        world
-            .found(kim, "kim", &["HP:0001083", "HP:0001166", odd], true)
-            .await;
-        let own = world.posterior(kim).await;
-        assert_eq!(world.posterior(sam).await, alone, "nobody agreed");
-
-        let accepted = world
-            .consent(kim, counting(&world), final_wait())
-            .await
-            .unwrap();
-        world.sleep_ms(30_000).await;
-        let counted = world.posterior(sam).await;
-        assert!(counted > alone, "{counted} {alone}");
-        // Nothing of it speaks for its own disease; how common a finding is among all diseases is shared.
-        let again = world.posterior(kim).await;
-        assert!((again - own).abs() < 1e-6, "{again} {own}");
-        let trail = world.trail(kim).await;
-        assert!(trail.iter().any(|row| row.contains("case-count")));
-
-        let grant = *accepted.grants.first().unwrap();
-        world
-            .consent(kim, ConsentChange::GrantRevoke(grant), final_wait())
-            .await
-            .unwrap();
-        world.sleep_ms(30_000).await;
-        assert_eq!(world.posterior(sam).await, alone, "withdrawn");
-    });
-}
-
-#[test]
-fn a_case_stops_counting_when_its_grant_ends() {
-    run(11, |context| async move {
-        let world = world(context, known()).await;
-        let odd = "HP:0000518";
-        let (kim, sam) = (world.subject().await, world.subject().await);
-        world.found(sam, "sam", &["HP:0001083", odd], false).await;
-        let alone = world.posterior(sam).await;
-        world.found(kim, "kim", &["HP:0001083", odd], true).await;
-        let ConsentChange::GrantAdd(mut grant) = counting(&world) else {
-            panic!("it is a grant");
-        };
-        grant.until = world.now().saturating_add(120_000);
-        let grant = ConsentChange::GrantAdd(grant);
-        world.consent(kim, grant, final_wait()).await.unwrap();
-        world.sleep_ms(30_000).await;
-        assert!(world.posterior(sam).await > alone);
-        world.sleep_ms(240_000).await;
-        assert_eq!(world.posterior(sam).await, alone, "over");
-    });
-}
-
-#[test]
-fn erasure_takes_the_profile_and_what_was_counted() {
-    run(7, |context| async move {
-        let mut world = world(context, known()).await;
-        let (kim, sam) = (world.subject().await, world.subject().await);
-        let odd = "HP:0000518";
-        world.found(sam, "sam", &["HP:0001083", odd], false).await;
-        let alone = world.posterior(sam).await;
-        world.found(kim, "kim", &["HP:0001083", odd], true).await;
-        world
-            .consent(kim, counting(&world), final_wait())
-            .await
-            .unwrap();
-        world.sleep_ms(30_000).await;
-        assert!(world.posterior(sam).await > alone);
-        let erase = Erase {
-            caller: world.officer(),
-            subject: kim,
-        };
-        world.handle().erase(erase).await.unwrap();
-        world.sleep_ms(30_000).await;
-        assert_eq!(world.posterior(sam).await, alone);
-        assert!(world.differential(world.clinician(), kim).await.is_err());
-        world.restart().await;
-        world.sleep_ms(2_000).await;
-        assert_eq!(world.posterior(sam).await, alone);
-    });
-}
-
 #[test]
 fn under_restriction_nothing_is_made() {
     run(8, |context| async move {
@@ -582,97 +478,6 @@ fn an_answer_that_comes_by_small_steps_is_told_too() {
                 .iter()
                 .any(|(disease, _)| disease == DISEASE)
         );
-    });
-}
-
-#[test]
-fn withdrawal_is_not_put_off_by_a_node_that_is_busy() {
-    run(13, |context| async move {
-        let world = world(context, known()).await;
-        let odd = "HP:0000518";
-        let (kim, sam) = (world.subject().await, world.subject().await);
-        world.found(sam, "sam", &["HP:0001083", odd], false).await;
-        let alone = world.posterior(sam).await;
-        world.found(kim, "kim", &["HP:0001083", odd], true).await;
-        let accepted = world
-            .consent(kim, counting(&world), final_wait())
-            .await
-            .unwrap();
-        world.sleep_ms(30_000).await;
-        assert!(world.posterior(sam).await > alone);
-        let grant = *accepted.grants.first().unwrap();
-        world
-            .consent(kim, ConsentChange::GrantRevoke(grant), Wait::Durable)
-            .await
-            .unwrap();
-        let other = world.subject().await;
-        for n in 0..15 {
-            world
-                .found(other, &format!("{n}"), &["HP:0001250"], false)
-                .await;
-        }
-        assert_eq!(world.posterior(sam).await, alone);
-    });
-}
-
-#[test]
-fn a_case_counts_only_as_far_as_the_grant_goes() {
-    run(14, |context| async move {
-        let world = world(context, known()).await;
-        let odd = "HP:0000518";
-        let (kim, sam) = (world.subject().await, world.subject().await);
-        world.found(sam, "sam", &["HP:0001083", odd], false).await;
-        let alone = world.posterior(sam).await;
-        world.found(kim, "kim", &["HP:0001083", odd], true).await;
-        let ConsentChange::GrantAdd(mut grant) = counting(&world) else {
-            panic!("it is a grant");
-        };
-        // The diagnosis stands among the phenotypes, of which this grant says nothing.
-        grant.categories = BTreeSet::from([Category::Laboratory]);
-        let grant = ConsentChange::GrantAdd(grant);
-        world.consent(kim, grant, final_wait()).await.unwrap();
-        world.sleep_ms(30_000).await;
-        assert_eq!(world.posterior(sam).await, alone);
-    });
-}
-
-#[test]
-fn a_case_is_no_evidence_for_another_of_its_paper() {
-    run(15, |context| async move {
-        let world = world(context, known()).await;
-        let of_paper = |id: &str, solved| {
-            let packet =
-                String::from_utf8(packet(id, &["HP:0001083", "HP:0000518"], solved)).unwrap();
-            packet.replace(
-                r#""resources": []"#,
-                r#""resources": [], "externalReferences": [{"id": "PMID:1"}]"#,
-            )
-        };
-        let (kim, sam, pat) = (
-            world.subject().await,
-            world.subject().await,
-            world.subject().await,
-        );
-        for (subject, body) in [
-            (sam, of_paper("sam", false)),
-            (pat, of_paper("pat", false).replace("PMID:1", "PMID:2")),
-            (kim, of_paper("kim", true)),
-        ] {
-            let mut submission = world.phenopacket(subject, "x");
-            submission.payload = Payload::Phenopacket(Content::new(body.into_bytes()));
-            submission.wait = final_wait();
-            world.handle().record_deposit(submission).await.unwrap();
-        }
-        world.sleep_ms(2_000).await;
-        let alone = world.posterior(sam).await;
-        world
-            .consent(kim, counting(&world), final_wait())
-            .await
-            .unwrap();
-        world.sleep_ms(30_000).await;
-        assert!(world.posterior(pat).await > alone, "of another paper");
-        let same = world.posterior(sam).await;
-        assert!((same - alone).abs() < 1e-6, "{same} {alone}");
     });
 }
 

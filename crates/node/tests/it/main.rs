@@ -7,6 +7,7 @@
 
 mod clocks;
 mod controllers;
+mod counting;
 mod crash;
 mod damage;
 mod deposits;
