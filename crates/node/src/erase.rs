@@ -81,27 +81,19 @@ impl<S: Store> Custodian<S> {
         let subject = &input.subject;
         let before = self.vault.erasure(subject).await?;
         let entry = match before {
-            Some(_) => {
-                // What is handed over again is the trail: logged as looking at the trail is.
-                if !input.caller.has(Role::Controller) {
-                    self.act_log(&input.caller, subject, Purpose::Hcompl, "handover")
-                        .await?;
-                }
-                None
-            }
-            None => {
-                self.in_service()?;
-                if let Some(refused) = self.erasure_held(subject).await? {
-                    return Err(held(&refused));
-                }
-                // The ledger hears of it first: a crash in between leaves a subject that takes nothing
-                // new, and an erasure that is asked for again.
-                let entry = self.close(subject).await?;
-                self.act_log(&input.caller, subject, Purpose::Patrqt, "erase")
-                    .await?;
-                Some(entry)
-            }
+            Some(_) => None,
+            None => match self.erasure_begin(&input.caller, subject).await {
+                Ok(entry) => Some(entry),
+                // Somebody else's erasure of it began in between: this one ends with it.
+                Err(Error::SubjectErased) => None,
+                Err(error) => return Err(error),
+            },
         };
+        // What is handed over again is the trail: logged as looking at the trail is.
+        if entry.is_none() && !input.caller.has(Role::Controller) {
+            self.act_log(&input.caller, subject, Purpose::Hcompl, "handover")
+                .await?;
+        }
         // Also if the erasure ends later: nothing of the subject counts from here on.
         if let Some(insight) = &self.insight {
             insight.forget(subject);
@@ -123,6 +115,19 @@ impl<S: Store> Custodian<S> {
             already: before.is_some_and(|erasure| erasure.done.is_some()),
             handover: self.handover(subject).await?,
         })
+    }
+
+    /// Closes the subject on the ledger, and logs who asked for the erasure. The ledger hears of it first: a
+    /// crash in between leaves a subject that takes nothing new, and an erasure that is asked for again.
+    async fn erasure_begin(&self, caller: &Caller, subject: &SubjectId) -> Result<EntryId, Error> {
+        self.in_service()?;
+        if let Some(refused) = self.erasure_held(subject).await? {
+            return Err(held(&refused));
+        }
+        let entry = self.close(subject).await?;
+        self.act_log(caller, subject, Purpose::Patrqt, "erase")
+            .await?;
+        Ok(entry)
     }
 
     /// What stands against the erasure of a subject now: legal holds, and the retention law of the policy.
