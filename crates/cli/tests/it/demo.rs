@@ -108,12 +108,15 @@ fn diagnosis_is_shown(seen: &impl Fn(&str) -> Value) {
     let family = looked["family"].as_str().unwrap();
     assert!(family.contains("clinician"), "{family}");
     let rows = looked["disclosures"].as_array().unwrap();
-    let times = |who: &str| {
-        let row = rows.iter().find(|row| row[0] == who).unwrap();
+    let times = |who: &str, act: &str| {
+        let is_it = |row: &&Value| row[0] == who && row[3].as_str().unwrap().starts_with(act);
+        let row = rows.iter().find(is_it).unwrap();
         row[1].as_str().unwrap().parse::<usize>().unwrap()
     };
-    assert_eq!(times("dr-ferrari"), readings.len());
-    assert!(times("node") >= readings.len());
+    assert_eq!(times("dr-ferrari", "differential:"), readings.len());
+    assert!(times("node", "phenotype-profile:") >= readings.len());
+    // That she was told of news is in the log too, once for each time.
+    assert_eq!(times("dr-ferrari", "differential-changes:"), told.len());
 
     let reopened = seen("reopened");
     assert_eq!(reopened["first_after"], reopened["truth"]);
