@@ -70,8 +70,16 @@ impl Network {
         let proposal = self.propose(by, change).await.unwrap();
         assert!(proposal.finality.is_final());
         for voter in voters {
-            let vote = self.vote(*voter, proposal.entry, true).await.unwrap();
-            assert_eq!(vote.says, proposal.says);
+            let mut vote = self.vote(*voter, proposal.entry, true).await;
+            // The block that is final at the proposer may not be there yet.
+            for _ in 0..50 {
+                if !matches!(vote, Err(Error::Unknown(_))) {
+                    break;
+                }
+                self.sleep_ms(100).await;
+                vote = self.vote(*voter, proposal.entry, true).await;
+            }
+            assert_eq!(vote.unwrap().says, proposal.says);
         }
         self.epochs(by, 1).await;
         assert!(self.shown(by).await.proposals.is_empty());
