@@ -312,7 +312,7 @@ endpoints! {
         "Terms of the Human Phenotype Ontology by a part of a name, a synonym, a slip of one, or an id.",
         [query("q", true, "what is looked for, as it is typed"), LIMIT], Nothing, 200 Json(json::<differentials::Terms>);
     "event_stream": Get "/v1/events" => get(events::stream), Bearer,
-        "What happens, as server-sent events: `record`, `consent`, `differential`, `break-glass`, `period`, each with ids only and only to those who may hear of it.",
+        "What happens, as server-sent events: `record`, `consent`, `differential`, `break-glass`, `period`, each with a subject or a period only, and only to those who may hear of it.",
         [], Nothing, 200 Bytes(&["text/event-stream"]);
 
     "cds_services": Get "/cds-services" => get(hooks::services), Open,

@@ -1,6 +1,8 @@
 //! One stream of events for each client (server-sent events, WHATWG HTML), of all kinds that it may hear of.
 //!
-//! An event names ids and nothing else: what happened is read where it stands, and that reading is logged. A
+//! An event names a subject or a period and nothing else: what happened is read where it stands, and that
+//! reading is logged. `record` and `consent` go to those who act for the subject, `differential` to clinicians
+//! who may see all of it (and that they were told is logged), `break-glass` to privacy officers. A
 //! stream ends after [`LONGEST`], when the client falls behind, and when the node stops; a client reconnects
 //! and reads again what it follows.
 
@@ -159,20 +161,13 @@ impl Follow {
     async fn told(&self, happened: Happened) -> Option<(&'static str, Value)> {
         let is = |roles: &[Role]| roles.iter().any(|role| self.caller.has(*role));
         let (name, data) = match happened {
-            Happened::RecordCommitted {
-                subject,
-                record,
-                version,
-                ..
-            } => {
+            Happened::RecordCommitted { subject, .. } => {
                 self.hears(subject).await?;
-                let data = json!({"subject": subject.to_string(), "record": record.to_string(), "version": version});
-                ("record", data)
+                ("record", json!({"subject": subject.to_string()}))
             }
-            Happened::ConsentFinal { subject, sequence } => {
+            Happened::ConsentFinal { subject, .. } => {
                 self.hears(subject).await?;
-                let data = json!({"subject": subject.to_string(), "sequence": sequence});
-                ("consent", data)
+                ("consent", json!({"subject": subject.to_string()}))
             }
             Happened::PeriodFinal { period } => {
                 let roles = [Role::Auditor, Role::PrivacyOfficer, Role::Controller];

@@ -145,7 +145,7 @@ use_cases! {
     welcome(Caller) -> ();
     /// Whether a clinician may hear that a subject's differential has news; that it hears is logged.
     hear_news(HearQuery) -> bool;
-    /// Whether a caller may hear of what happens to a subject's records.
+    /// Whether a caller acts for a subject, and so may hear that something of it changed.
     may_hear(HearQuery) -> bool;
     /// The receipt of a record version, once final.
     receipt(ReceiptQuery) -> ReceiptAnswer;

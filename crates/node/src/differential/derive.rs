@@ -93,20 +93,9 @@ impl<S: Store> Custodian<S> {
 
     /// The newest version of each record that may say something.
     pub(crate) async fn relevant(&self, subject: &SubjectId) -> Result<Relevant, Error> {
-        const PAGE: usize = 256;
-        let mut latest: BTreeMap<RecordId, vault::RecordMeta> = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let page = self.vault.record_list(subject, None, after, PAGE).await?;
-            let full = page.len() == PAGE;
-            after = page.last().map(|meta| (meta.record, meta.version));
-            // All versions first: a later one may say nothing any more.
-            latest.extend(page.into_iter().map(|meta| (meta.record, meta)));
-            if !full {
-                break;
-            }
-        }
-        let mut metas: Vec<_> = latest.into_values().filter(is_relevant).collect();
+        // All kinds first: a later version may be of one that says nothing.
+        let latest = self.latest_within(subject, usize::MAX).await?;
+        let mut metas: Vec<_> = latest.into_iter().filter(is_relevant).collect();
         let all = metas.len();
         metas.sort_by_key(|meta| std::cmp::Reverse((meta.deposited, meta.record)));
         metas.truncate(RECORDS_MAX);
@@ -263,6 +252,7 @@ impl<S: Store> Custodian<S> {
             papers: case.publications.into_iter().collect(),
             turns,
             found,
+            read_by: insight.knowledge.stamp().to_owned(),
         };
         let ranking = insight.rank(&insight.made(), subject, &profile);
         let at = self.logged_now();

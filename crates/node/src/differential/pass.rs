@@ -183,6 +183,8 @@ impl<S: Store> Custodian<S> {
             self.taken_up(insight, &subject, &profile, agrees).await?;
             if is_old {
                 passed.old.push(subject);
+            }
+            if profile.read_by != insight.knowledge.stamp() {
                 // What the records say may be understood otherwise now: read again too, in its turn.
                 insight.due(subject);
             }
@@ -204,7 +206,7 @@ impl<S: Store> Custodian<S> {
             .answer
             .as_ref()
             .map(|stood| codec::to_vec(&stood.top));
-        let is_same = !is_old && before == after;
+        let is_same = !is_old && !news && before == after;
         Ok((!is_same).then_some(Again {
             subject,
             old: row,

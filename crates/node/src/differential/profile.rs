@@ -38,6 +38,9 @@ record! {
         9 => pub(crate) turns: Vec<Turn>,
         /// Since when which disease could be found.
         10 => pub(crate) found: Vec<Found>,
+        /// [`Knowledge::stamp`] when the records were read; answers may be made by newer knowledge before these
+        /// are read again.
+        11 => pub(crate) read_by: String,
     }
 }
 

@@ -390,8 +390,17 @@ impl<S: Store> Custodian<S> {
 
     /// The latest version of every record.
     async fn latest(&self, subject: &SubjectId) -> Result<Vec<vault::RecordMeta>, Error> {
-        const PAGE: usize = 256;
         let limit = self.limits.fetch_records.min(vault::MAX_DISCLOSED);
+        self.latest_within(subject, limit).await
+    }
+
+    /// The latest version of every record, of which there may be so many.
+    pub(crate) async fn latest_within(
+        &self,
+        subject: &SubjectId,
+        limit: usize,
+    ) -> Result<Vec<vault::RecordMeta>, Error> {
+        const PAGE: usize = 256;
         let mut latest: BTreeMap<RecordId, vault::RecordMeta> = BTreeMap::new();
         let mut after = None;
         loop {
