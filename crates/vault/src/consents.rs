@@ -164,7 +164,7 @@ impl<S: Store> Vault<S> {
         Ok(CompartmentOpened { subject, created })
     }
 
-    fn opening_batch(
+    pub(crate) fn opening_batch(
         &self,
         open: &CompartmentOpen,
         client_row: Option<&Digest>,
@@ -213,7 +213,7 @@ impl<S: Store> Vault<S> {
         batch
     }
 
-    async fn opened_before(
+    pub(crate) async fn opened_before(
         &self,
         open: &CompartmentOpen,
         client_row: Option<&Digest>,

@@ -45,6 +45,7 @@ mod projector;
 mod record;
 mod record_meta;
 mod sealing;
+mod transaction;
 mod vault;
 mod visitors;
 
@@ -72,4 +73,5 @@ pub use record::{
     PUT_MAX_RECORDS, Projection, Put, PutRecord, RecordPut,
 };
 pub use record_meta::{Opened, OpenedPart, PartMeta, Parts, RecordMeta};
+pub use transaction::Transaction;
 pub use vault::{Settings, Vault};

@@ -1,11 +1,12 @@
 //! The cross-subject index: which records carry a token, without the token.
 //!
 //! A posting's row key is
-//! `shard (1) || generation (8) || HMAC(token) (16) || HMAC(token, subject, record) (16)`, its value is
-//! sealed. Both keys come from the shard's index key, which lives in the shard's key table. Erasing a
+//! `shard (1) || generation (8) || HMAC(token) (16) || HMAC(token, subject) (12) || HMAC(token, subject, record) (12)`,
+//! its value is sealed: so all that carries a token stands together, and within it what is of one subject.
+//! Both keys come from the shard's index key, which lives in the shard's key table. Erasing a
 //! subject replaces that key and posts the other subjects of its shard anew, so that old copies of the
 //! store show nothing of an erased subject, not even with the root key in hand. Whoever holds the disk
-//! but no key learns how many postings are equal and how many there are.
+//! but no key learns how many postings are equal, how many of those are of one subject, and how many there are.
 //!
 //! Only the latest version of a record is posted.
 
@@ -21,8 +22,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Batch, Expect, Range, Store};
 
-/// Bytes of a blinded token and of a blinded posting name.
+/// Bytes of a blinded token.
 const BLIND_BYTES: usize = 16;
+/// Bytes of a blinded subject, and of a blinded record of it, under one token.
+const NAME_BYTES: usize = 12;
 
 record! {
     /// A record that carries a token.
@@ -83,17 +86,80 @@ impl<S: Store> Vault<S> {
             let Some(shard) = self.shard(number).await? else {
                 continue;
             };
-            let range = Range::prefix(shard.token_prefix(&shard.current, token));
-            for (key, sealed) in self.page(POSTINGS, range, left).await? {
-                let posting: Posting =
-                    shard
-                        .current
-                        .keys
-                        .seal
-                        .open(&shard.custodian, POSTINGS, &key, &sealed)?;
-                if !self.inner().compartments.is_shut_out(&posting.subject) {
-                    found.push(posting);
-                }
+            let prefix = shard.token_prefix(&shard.current, token);
+            found.append(&mut self.postings(&shard, prefix, left).await?);
+        }
+        Ok(found)
+    }
+
+    /// Up to `limit` records of one subject that carry a token.
+    ///
+    /// # Errors
+    /// As [`Vault::search`].
+    pub async fn search_within(
+        &self,
+        subject: &SubjectId,
+        token: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Posting>, Error> {
+        let [number, ..] = *subject.as_bytes();
+        let Some(shard) = self.shard(number).await? else {
+            return Ok(Vec::new());
+        };
+        let prefix = shard.subject_prefix(&shard.current, subject, token);
+        self.postings(&shard, prefix, limit).await
+    }
+
+    /// The record of this id, if it carries the token: by the id alone, when it came from [`Vault::record_id`].
+    ///
+    /// # Errors
+    /// As [`Vault::search`].
+    pub async fn locate(&self, record: &RecordId, token: &[u8]) -> Result<Option<Posting>, Error> {
+        let id = record.as_bytes();
+        let [.., last] = *id;
+        let number = last ^ self.mask(id);
+        let Some(shard) = self.shard(number).await? else {
+            return Ok(None);
+        };
+        let prefix = shard.token_prefix(&shard.current, token);
+        let found = self.postings(&shard, prefix, 1).await?;
+        Ok(found.first().copied())
+    }
+
+    /// A fresh id for a record of a subject. It is random but for one byte, which tells this vault alone in
+    /// which shard the subject is.
+    pub fn record_id(&self, subject: &SubjectId, entropy: &mut impl Entropy) -> RecordId {
+        let mut id = [0; RecordId::LEN];
+        entropy.fill(&mut id);
+        let [number, ..] = *subject.as_bytes();
+        let mask = self.mask(&id);
+        let [.., last] = &mut id;
+        *last = number ^ mask;
+        RecordId::new(id)
+    }
+
+    /// What masks the last byte of an id: it follows from the bytes before it.
+    fn mask(&self, id: &[u8; RecordId::LEN]) -> u8 {
+        let [rest @ .., _] = id;
+        let mask = self.inner().node.hint.mac(Domain::BlindToken, &[rest]);
+        let [first, ..] = *mask.as_bytes();
+        first
+    }
+
+    /// Up to `limit` postings of the current generation whose keys start so.
+    async fn postings(
+        &self,
+        shard: &Shard,
+        prefix: Vec<u8>,
+        limit: usize,
+    ) -> Result<Vec<Posting>, Error> {
+        let rows = self.page(POSTINGS, Range::prefix(prefix), limit).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for (key, sealed) in rows {
+            let seal = &shard.current.keys.seal;
+            let posting: Posting = seal.open(&shard.custodian, POSTINGS, &key, &sealed)?;
+            if !self.inner().compartments.is_shut_out(&posting.subject) {
+                found.push(posting);
             }
         }
         Ok(found)
@@ -285,7 +351,21 @@ impl Shard {
         let blind = generation.keys.blind.mac(Domain::BlindToken, &[token]);
         join(&[
             &generation_prefix(self.number, generation.number),
-            shortened(&blind),
+            shortened(&blind, BLIND_BYTES),
+        ])
+    }
+
+    fn subject_prefix(
+        &self,
+        generation: &Generation,
+        subject: &SubjectId,
+        token: &[u8],
+    ) -> Vec<u8> {
+        let blind = &generation.keys.blind;
+        let name = blind.mac(Domain::BlindToken, &[token, subject.as_bytes()]);
+        join(&[
+            &self.token_prefix(generation, token),
+            shortened(&name, NAME_BYTES),
         ])
     }
 
@@ -294,7 +374,10 @@ impl Shard {
             Domain::BlindToken,
             &[token, posting.subject.as_bytes(), posting.record.as_bytes()],
         );
-        join(&[&self.token_prefix(generation, token), shortened(&name)])
+        join(&[
+            &self.subject_prefix(generation, &posting.subject, token),
+            shortened(&name, NAME_BYTES),
+        ])
     }
 }
 
@@ -311,7 +394,6 @@ fn generation_prefix(number: u8, generation: u64) -> Vec<u8> {
     join(&[&[number], &generation.to_be_bytes()])
 }
 
-fn shortened(blind: &Digest) -> &[u8] {
-    let (short, _) = blind.as_bytes().split_at(BLIND_BYTES);
-    short
+fn shortened(blind: &Digest, size_bytes: usize) -> &[u8] {
+    blind.as_bytes().get(..size_bytes).unwrap_or_default()
 }

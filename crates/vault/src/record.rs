@@ -25,7 +25,7 @@ use std::fmt;
 use store::{Batch, Expect, Range, Store};
 
 /// The most records of one put.
-pub const PUT_MAX_RECORDS: usize = 500;
+pub const PUT_MAX_RECORDS: usize = 2_000;
 /// The most bytes of one put's stored forms and projections.
 pub const PUT_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The most index tokens of a record.
@@ -124,9 +124,9 @@ record! {
 }
 
 /// A put while it is made.
-struct Draft {
-    batch: Batch,
-    records: Vec<PutRecord>,
+pub(crate) struct Draft {
+    pub(crate) batch: Batch,
+    pub(crate) records: Vec<PutRecord>,
 }
 
 impl<S: Store> Vault<S> {
@@ -192,7 +192,7 @@ impl<S: Store> Vault<S> {
     }
 
     /// Seals a put; `None` if a version it builds on is not there.
-    async fn put_draft(
+    pub(crate) async fn put_draft(
         &self,
         put: &RecordPut,
         compartment: &CompartmentKeys,
@@ -401,7 +401,11 @@ impl<S: Store> Vault<S> {
         }
     }
 
-    async fn put_conflict(&self, subject: &SubjectId, new: &NewRecord) -> Result<Error, Error> {
+    pub(crate) async fn put_conflict(
+        &self,
+        subject: &SubjectId,
+        new: &NewRecord,
+    ) -> Result<Error, Error> {
         let record = new.record;
         let version = self.latest_version(subject, &record).await?;
         Ok(if new.expect_version == 0 {
@@ -426,9 +430,9 @@ impl<S: Store> Vault<S> {
 }
 
 impl RecordPut {
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.records.is_empty() || self.records.len() > PUT_MAX_RECORDS {
-            return Err(Error::invalid("records", "a put has 1 to 500 records"));
+            return Err(Error::invalid("records", "a put has 1 to 2000 records"));
         }
         let distinct: BTreeSet<RecordId> = self.records.iter().map(|new| new.record).collect();
         if distinct.len() < self.records.len() {

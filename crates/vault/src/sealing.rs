@@ -152,6 +152,8 @@ pub(crate) struct NodeKeys {
     pub(crate) rows: RowKey,
     /// Blinds client keys of openings.
     pub(crate) client: Secret,
+    /// Masks the byte of a record's id that tells its shard.
+    pub(crate) hint: Secret,
 }
 
 impl NodeKeys {
@@ -161,6 +163,7 @@ impl NodeKeys {
             outbox: RowKey::new(sub(b"outbox"), Domain::OutboxSeal),
             rows: RowKey::new(sub(b"rows"), Domain::NodeSeal),
             client: sub(b"client"),
+            hint: sub(b"hint"),
         }
     }
 }

@@ -111,12 +111,12 @@ impl Loot {
             .map(|key| {
                 let blind = Secret::from_bytes(*key).derive(Domain::IndexKey, b"token");
                 let name = blind.mac(Domain::BlindToken, &[token, subject.as_bytes(), record]);
-                name.as_bytes()[..16].to_vec()
+                name.as_bytes()[..12].to_vec()
             })
             .collect();
         rows.keys()
             .filter(|(table, _)| *table == "postings")
-            .any(|(_, key)| blinds.contains(&key[key.len() - 16..]))
+            .any(|(_, key)| blinds.contains(&key[key.len() - 12..]))
     }
 }
 

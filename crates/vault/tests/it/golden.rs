@@ -110,7 +110,7 @@ node 0faa2c1898cbe9fb
 outbox cadbf4d33310dee0
 period-subjects 9f8b3c76e9062af3
 periods cc635616a1d6589a
-postings 4a74a794979d5b58
+postings a0dbef823acc33d8
 records 9888dd8cdf005845
 key-tables/01.1 1f77e7b434ea7644
 key-tables/audit-01.1 98611eb709d87e8a

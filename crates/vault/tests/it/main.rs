@@ -17,4 +17,5 @@ mod ledger_flow;
 mod memory;
 mod places;
 mod records;
+mod transactions;
 mod world;

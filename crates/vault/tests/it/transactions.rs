@@ -1,0 +1,132 @@
+//! Transactions over several subjects, and finding what they put in.
+
+use crate::world::{World, ms, new_record, one, opening, reads, record, run, subject};
+use vault::{Conflict, Error, NewRecord, Transaction};
+
+/// What three subjects' worth of a transaction is made of: two new subjects and one that is there.
+fn transaction(world: &mut World) -> Transaction {
+    let mut of = |shard, n| opening(subject(shard, n), &mut world.rng);
+    Transaction {
+        opens: vec![of(1, 1), of(2, 2)],
+        puts: vec![
+            one(subject(1, 1), new_record(1, "red apple")),
+            one(subject(2, 2), new_record(2, "red cherry")),
+            one(subject(3, 3), new_record(3, "green pear")),
+        ],
+    }
+}
+
+#[test]
+fn all_of_it_is_there() {
+    let mut world = World::new(60);
+    world.open(subject(3, 3));
+    let all = transaction(&mut world);
+    let answers = run(world.vault.transact(&all, ms(5), &mut world.rng)).unwrap();
+    assert_eq!(answers.len(), 3);
+    let vault = world.reopened();
+    for (shard, n, text) in [
+        (1, 1, "red apple"),
+        (2, 2, "red cherry"),
+        (3, 3, "green pear"),
+    ] {
+        assert!(run(reads(&vault, &subject(shard, n), n, text)), "{text}");
+    }
+    let found = run(vault.search(b"red", 10)).unwrap();
+    assert_eq!(found.len(), 2);
+    let within = run(vault.search_within(&subject(2, 2), b"red", 10)).unwrap();
+    assert_eq!(within.len(), 1);
+    assert_eq!(within[0].record, record(2));
+    let elsewhere = run(vault.search_within(&subject(3, 3), b"red", 10)).unwrap();
+    assert!(elsewhere.is_empty());
+}
+
+#[test]
+fn what_conflicts_in_one_subject_leaves_nothing_in_any() {
+    let mut world = World::new(61);
+    world.open(subject(3, 3));
+    world.put(subject(3, 3), new_record(3, "another pear"));
+    let all = transaction(&mut world);
+    let refused = run(world.vault.transact(&all, ms(5), &mut world.rng)).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            Error::Conflict(Conflict::OtherBytes { version: 1, .. })
+        ),
+        "{refused}"
+    );
+    for opened in [subject(1, 1), subject(2, 2)] {
+        let there = run(world.vault.consent_current(&opened));
+        assert!(matches!(there, Err(Error::SubjectUnknown)));
+    }
+    assert!(run(world.vault.search(b"red", 10)).unwrap().is_empty());
+    // The places it had taken are free again, and once mended it goes through.
+    let mended = Transaction {
+        puts: vec![
+            all.puts[0].clone(),
+            all.puts[1].clone(),
+            one(
+                subject(3, 3),
+                NewRecord {
+                    expect_version: 1,
+                    ..new_record(3, "green pear")
+                },
+            ),
+        ],
+        ..all
+    };
+    let answers = run(world.vault.transact(&mended, ms(5), &mut world.rng)).unwrap();
+    assert_eq!(answers[2][0].version, 2);
+}
+
+#[test]
+fn a_version_that_is_not_there_yet_is_refused() {
+    let mut world = World::new(62);
+    world.open(subject(3, 3));
+    let early = Transaction {
+        opens: Vec::new(),
+        puts: vec![one(
+            subject(3, 3),
+            NewRecord {
+                expect_version: 4,
+                ..new_record(3, "green pear")
+            },
+        )],
+    };
+    let refused = run(world.vault.transact(&early, ms(5), &mut world.rng)).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            Error::Conflict(Conflict::Version { version: 0, .. })
+        ),
+        "{refused}"
+    );
+}
+
+#[test]
+fn ids_lead_to_their_shard() {
+    let mut world = World::new(63);
+    for shard in [0, 7, 200, 255] {
+        let own = subject(shard, 9);
+        world.open(own);
+        for n in 0..20 {
+            let id = world.vault.record_id(&own, &mut world.rng);
+            let mut new = new_record(1, &format!("token-{n}"));
+            new.record = id;
+            world.put(own, new);
+            let token = format!("token-{n}");
+            let found = run(world.vault.locate(&id, token.as_bytes()))
+                .unwrap()
+                .unwrap();
+            assert_eq!((found.subject, found.record), (own, id));
+            // The same token, through the id of a record of another shard, is not found there.
+            let other = world
+                .vault
+                .record_id(&subject(shard ^ 1, 9), &mut world.rng);
+            assert!(
+                run(world.vault.locate(&other, token.as_bytes()))
+                    .unwrap()
+                    .is_none()
+            );
+        }
+    }
+}
