@@ -21,7 +21,7 @@ use ledger::state::SubjectLeaf;
 use ledger::{KeyId, SignedEntry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use store::Store;
 use vault::{ConsentView, QueuedCommitment, Signed, Vault};
 
@@ -64,6 +64,10 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) insight: Option<Arc<Insight>>,
     /// Entries that were handed to consensus by this process and are not final.
     pub(crate) submitted: Mutex<BTreeSet<EntryId>>,
+    /// The compartment of what is about no patient, once it was asked for.
+    pub(crate) directory: OnceLock<SubjectId>,
+    /// Held from looking for a FHIR resource by what its client chose until the write that relies on it.
+    pub(crate) fhir_turn: futures::lock::Mutex<()>,
     /// Commitments of batches that are on their way, for events; lost with the process.
     pub(crate) batched: Mutex<BTreeMap<EntryId, Vec<QueuedCommitment>>>,
 }

@@ -33,6 +33,25 @@ pub enum Error {
     /// No such thing of another kind (session, disclosure, grant, request).
     #[error("no such {0}")]
     Unknown(&'static str),
+    /// A FHIR resource that was deleted: its versions can be read, it is no more.
+    #[error("the resource was deleted; its earlier versions can be read by their version")]
+    Deleted,
+    /// A condition that several resources meet where one was meant.
+    #[error("{matches} resources match {what}; make it narrower")]
+    SeveralMatch {
+        /// What is to match.
+        what: String,
+        /// How many do.
+        matches: usize,
+    },
+    /// A search that is not understood or too wide.
+    #[error("the search parameter {parameter} is refused: {message}")]
+    Query {
+        /// The parameter.
+        parameter: String,
+        /// Why, and what to do. No values.
+        message: String,
+    },
     /// A period that has no proof and never will.
     #[error("there is no proof of period {period}: {why}")]
     PeriodUnknown {
@@ -200,6 +219,8 @@ pub enum Kind {
     PreconditionFailed,
     /// 422 (or 400).
     Invalid,
+    /// 400: a search.
+    Query,
     /// 413.
     TooLarge,
     /// 423: legal hold or retention.
@@ -223,7 +244,9 @@ impl Error {
             | Self::VersionUnknown { .. }
             | Self::PeriodUnknown { .. }
             | Self::Unknown(_) => Kind::NotFound,
-            Self::SubjectErased | Self::SubjectClosed => Kind::Gone,
+            Self::SubjectErased | Self::SubjectClosed | Self::Deleted => Kind::Gone,
+            Self::SeveralMatch { .. } => Kind::PreconditionFailed,
+            Self::Query { .. } => Kind::Query,
             Self::Forbidden { .. } | Self::OutOfScope | Self::Elsewhere | Self::ControlEnded => {
                 Kind::Forbidden
             }

@@ -21,6 +21,10 @@ use crate::disclosure::{DisclosureList, DisclosureProofQuery, DisclosureQuery, P
 use crate::erase::{Erase, Erased};
 use crate::error::Error;
 use crate::event::{Broadcast, Events};
+use crate::fhir::{
+    FhirEverything, FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone, FhirSearch,
+    FhirTransact, FhirWritten,
+};
 use crate::governance::{NetworkEntry, NetworkPropose, NetworkView, NetworkVote};
 use crate::hold::{Hold, HoldClear, HoldSet};
 use crate::publication::{LogBundle, LogTile};
@@ -133,6 +137,18 @@ use_cases! {
     record_fetch(Fetch) -> Fetched;
     /// Lists the records of which the caller may know.
     record_list(List) -> Listed;
+    /// Writes FHIR resources, all or none; answers after the durable write.
+    fhir_transact(FhirTransact) -> Vec<FhirWritten>;
+    /// Reads a FHIR resource, as far as it is permitted; the disclosure is durable before it leaves.
+    fhir_read(FhirRead) -> FhirReadDone;
+    /// The versions of a FHIR resource, or of all of a type, the newest first.
+    fhir_history(FhirHistory) -> FhirPage;
+    /// Searches FHIR resources, each as far as it is permitted.
+    fhir_search(FhirSearch) -> FhirPage;
+    /// Everything of a Patient that is permitted.
+    fhir_everything(FhirEverything) -> FhirPage;
+    /// In which compartment a FHIR resource is, for use cases that name subjects.
+    fhir_locate(FhirLocate) -> FhirLocated;
     /// A subject's differential diagnosis, for a clinician, made of what the caller may see.
     differential(DifferentialQuery) -> DifferentialShown [heavy];
     /// The subjects whose differentials changed since a clinician looked.

@@ -24,6 +24,7 @@ pub mod disclosure;
 pub mod erase;
 pub mod error;
 pub mod event;
+pub mod fhir;
 pub mod fsck;
 pub mod governance;
 pub mod handle;

@@ -256,6 +256,8 @@ where
         shares: Places::new(AT_ONCE, AT_ONCE_EACH),
         insight: config.knowledge.map(|known| Arc::new(Insight::new(known))),
         submitted: Mutex::default(),
+        directory: std::sync::OnceLock::new(),
+        fhir_turn: futures::lock::Mutex::default(),
         batched: Mutex::default(),
     });
     // Until the first block comes, how old the ledger is can only be told by the clock.

@@ -64,9 +64,12 @@ impl<S: Store> Custodian<S> {
     }
 
     /// Logs several disclosures and refusals in one write: durable when it returns.
-    pub(crate) async fn disclosures_log(&self, logging: Vec<Logging>) -> Result<(), Error> {
+    pub(crate) async fn disclosures_log(
+        &self,
+        logging: Vec<Logging>,
+    ) -> Result<Vec<DisclosureId>, Error> {
         if logging.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let disclosures = logging.into_iter().map(|one| self.disclosure_of(one));
         let disclosures: Vec<Disclosure> = disclosures.collect();
@@ -79,7 +82,7 @@ impl<S: Store> Custodian<S> {
                 self.counters.refusals.up();
             }
         }
-        Ok(())
+        Ok(disclosures.into_iter().map(|one| one.id).collect())
     }
 
     fn disclosure_of(&self, logging: Logging) -> Disclosure {

@@ -17,7 +17,7 @@ use store::Store;
 use vault::{ClientKey, CommitmentState, NewRecord, PUT_MAX_BYTES, Put, PutRecord, RecordPut};
 
 /// Who may put records in.
-const SOURCES: [Role; 8] = [
+pub(crate) const SOURCES: [Role; 8] = [
     Role::Clinician,
     Role::Geneticist,
     Role::Nurse,
@@ -40,7 +40,7 @@ record! {
 /// Longest source and note of a provenance, in bytes.
 const PROVENANCE_MAX_BYTES: usize = 4_096;
 /// How often a version that did not say what it builds on is put on top of a newer one.
-const REBASES: usize = 4;
+pub(crate) const REBASES: usize = 4;
 
 impl<S: Store> Custodian<S> {
     pub(crate) async fn record_deposit(&self, input: Submission) -> Result<Deposited, Error> {
@@ -74,8 +74,9 @@ impl<S: Store> Custodian<S> {
             expect_version: input.expect_version,
             bundle_entries_max: self.limits.bundle_entries.min(vault::PUT_MAX_RECORDS),
         };
+        let mut entropy = self.ambient.entropy();
         let mut drafts = drafts(input.payload, &target, || {
-            RecordId::new(self.ambient.random())
+            self.vault.record_id(&input.subject, &mut entropy)
         })?;
         let distinct: BTreeSet<RecordId> = drafts.iter().map(|draft| draft.record).collect();
         if distinct.len() < drafts.len() {
@@ -146,7 +147,7 @@ impl<S: Store> Custodian<S> {
     }
 
     /// A draft as the version after the one it builds on.
-    async fn version(
+    pub(crate) async fn version(
         &self,
         subject: &codec::SubjectId,
         draft: &mut Draft,
@@ -183,11 +184,11 @@ impl<S: Store> Custodian<S> {
             stored_form: formed.stored_form,
             projections: formed.projections,
             provenance: provenance.clone(),
-            tokens: BTreeSet::new(),
+            tokens: formed.tokens,
         })
     }
 
-    async fn deposit_wait(
+    pub(crate) async fn deposit_wait(
         &self,
         subject: &codec::SubjectId,
         records: &[PutRecord],
@@ -254,7 +255,7 @@ fn answered<'a>(
     answers.collect()
 }
 
-fn origin(caller: &Caller, provenance: &Provenance) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn origin(caller: &Caller, provenance: &Provenance) -> Result<Zeroizing<Vec<u8>>, Error> {
     let size = provenance
         .source
         .len()
@@ -269,7 +270,7 @@ fn origin(caller: &Caller, provenance: &Provenance) -> Result<Zeroizing<Vec<u8>>
     })))
 }
 
-fn check_size(records: &[NewRecord]) -> Result<(), Error> {
+pub(crate) fn check_size(records: &[NewRecord]) -> Result<(), Error> {
     let size = |new: &NewRecord| {
         let projected: usize = new.projections.iter().map(|p| p.bytes.len()).sum();
         projected.saturating_add(new.stored_form.len())
@@ -285,7 +286,7 @@ fn check_size(records: &[NewRecord]) -> Result<(), Error> {
     Ok(())
 }
 
-fn too_large(what: &'static str, size_bytes: usize, limit_bytes: usize) -> Error {
+pub(crate) fn too_large(what: &'static str, size_bytes: usize, limit_bytes: usize) -> Error {
     Error::TooLarge {
         what,
         size_bytes: u64::try_from(size_bytes).unwrap_or(u64::MAX),

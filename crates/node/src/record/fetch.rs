@@ -34,17 +34,27 @@ impl Plan {
 }
 
 /// What was asked of a subject, decided.
-struct Decided {
-    permit: Permit,
+pub(crate) struct Decided {
+    pub(crate) permit: Permit,
     at: Millis,
     session: Option<DisclosureId>,
     request: Request,
     /// Sequence of the latest state that was heard.
-    sequence: u64,
+    pub(crate) sequence: u64,
+}
+
+/// A request as it was decided: permitted, or refused and not logged yet.
+pub(crate) enum Judged {
+    Permitted(Decided),
+    Refused {
+        request: Request,
+        denial: Denial,
+        stale: bool,
+    },
 }
 
 /// How often a read is decided again because consent changed under it.
-const DECISIONS_MAX: usize = 4;
+pub(crate) const DECISIONS_MAX: usize = 4;
 
 impl<S: Store> Custodian<S> {
     pub(crate) async fn record_fetch(&self, input: Fetch) -> Result<Fetched, Error> {
@@ -269,11 +279,31 @@ impl<S: Store> Custodian<S> {
         metas: &[vault::RecordMeta],
         trace: &Trace,
     ) -> Result<Decided, Error> {
+        match self.judge(request, metas).await? {
+            Judged::Permitted(decided) => Ok(decided),
+            Judged::Refused {
+                request,
+                denial,
+                stale,
+            } => Err(self.refusal_log(request, denial, stale, trace).await),
+        }
+    }
+
+    /// Decides a request with everything that is known now, and logs nothing.
+    pub(crate) async fn judge(
+        &self,
+        request: Request,
+        metas: &[vault::RecordMeta],
+    ) -> Result<Judged, Error> {
         let subject = request.subject;
         let standing = match self.standing(&subject).await {
             Ok(standing) => standing,
             Err(Error::SubjectErased) => {
-                return Err(self.refusal_log(request, erased(), false, trace).await);
+                return Ok(Judged::Refused {
+                    request,
+                    denial: erased(),
+                    stale: false,
+                });
             }
             Err(error) => return Err(error),
         };
@@ -293,19 +323,22 @@ impl<S: Store> Custodian<S> {
         let session = self.session_of(&request, &facts).await?;
         facts.break_glass = session.as_ref().map(|(_, opened)| opened.clone());
         let at = facts.at();
-        match consent::decide(&self.policy, &standing.effective(), &request, &facts) {
-            Decision::Permit(permit) => Ok(Decided {
-                permit,
-                at,
-                session: session.map(|(id, _)| id),
-                request,
-                sequence: standing.latest().sequence,
-            }),
-            Decision::Deny(denial) => {
-                let stale = facts.is_stale();
-                Err(self.refusal_log(request, denial, stale, trace).await)
-            }
-        }
+        Ok(
+            match consent::decide(&self.policy, &standing.effective(), &request, &facts) {
+                Decision::Permit(permit) => Judged::Permitted(Decided {
+                    permit,
+                    at,
+                    session: session.map(|(id, _)| id),
+                    request,
+                    sequence: standing.latest().sequence,
+                }),
+                Decision::Deny(denial) => Judged::Refused {
+                    request,
+                    denial,
+                    stale: facts.is_stale(),
+                },
+            },
+        )
     }
 
     /// The asker's break-glass session for the subject, if the request is made under one. One that is
@@ -334,16 +367,7 @@ impl<S: Store> Custodian<S> {
         records: Vec<RecordId>,
         trace: &Trace,
     ) -> Result<DisclosureId, Error> {
-        self.disclosure_log(Logging {
-            request: decided.request.clone(),
-            outcome: vault::Outcome::Permitted(decided.permit.because.clone()),
-            records,
-            stale: decided.permit.stale,
-            session: decided.session,
-            channel: trace.channel,
-            asked: trace.asked.clone(),
-        })
-        .await
+        self.disclosure_log(decided.logging(records, trace)).await
     }
 
     fn check_selection(&self, selection: &Selection, version: Option<u32>) -> Result<(), Error> {
@@ -498,7 +522,35 @@ impl<S: Store> Custodian<S> {
     }
 }
 
-fn keeps_changing() -> Error {
+impl Decided {
+    /// The disclosure that is to be logged for it.
+    pub(crate) fn logging(&self, records: Vec<RecordId>, trace: &Trace) -> Logging {
+        Logging {
+            request: self.request.clone(),
+            outcome: vault::Outcome::Permitted(self.permit.because.clone()),
+            records,
+            stale: self.permit.stale,
+            session: self.session,
+            channel: trace.channel,
+            asked: trace.asked.clone(),
+        }
+    }
+
+    /// What is permitted of a version.
+    pub(crate) fn permitted(
+        &self,
+        meta: &vault::RecordMeta,
+    ) -> Result<BTreeSet<Category>, Error> {
+        let kind = kind(&meta.kind)?;
+        let covered = |category: &Category| {
+            self.permit
+                .covers(*category, &meta.record, Some(&kind), self.at)
+        };
+        Ok(meta.categories().into_iter().filter(covered).collect())
+    }
+}
+
+pub(crate) fn keeps_changing() -> Error {
     Error::Unavailable("the subject's consent keeps changing; try again".to_owned())
 }
 
@@ -543,11 +595,7 @@ fn plans(metas: Vec<vault::RecordMeta>, decided: &Decided) -> Result<Vec<Plan>, 
     let mut plans = Vec::new();
     for meta in metas {
         let kind = kind(&meta.kind)?;
-        let covered = |category: &Category| {
-            let permit = &decided.permit;
-            permit.covers(*category, &meta.record, Some(&kind), decided.at)
-        };
-        let permitted: BTreeSet<Category> = meta.categories().into_iter().filter(covered).collect();
+        let permitted = decided.permitted(&meta)?;
         if !permitted.is_empty() {
             plans.push(Plan {
                 meta,

@@ -13,7 +13,7 @@ use codec::id::{Digest, RecordId};
 use codec::time::Millis;
 use fhir::{Assigned, BundleKind, Method};
 use keys::Zeroizing;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use vault::{Form, Projection, Projector};
 
 /// Rule by which a document's projection (its media type and size) is made.
@@ -25,6 +25,14 @@ const DOCUMENT: &str = "document";
 const PHENOPACKET_MEDIA: &str = "application/json";
 const FHIR_MEDIA: &str = "application/fhir+json";
 
+/// How the stored form of a version is written that says that there is no resource any more.
+pub(crate) const DELETED_MEDIA: &str = "application/vnd.ithaca.deleted";
+
+/// What the deletions of a type can be found by.
+pub(crate) fn deleted_term(kind: &str) -> Vec<u8> {
+    [b"deleted ", kind.as_bytes()].concat()
+}
+
 /// A record in the making.
 pub(crate) struct Draft {
     pub(crate) record: RecordId,
@@ -33,26 +41,32 @@ pub(crate) struct Draft {
     pub(crate) kind: String,
     /// Digest of what was received for it; none if that is the stored form.
     pub(crate) received: Option<Digest>,
-    source: Source,
+    /// The id of a FHIR resource whose client chose it; otherwise it is the record's.
+    pub(crate) id: Option<String>,
+    pub(crate) source: Source,
 }
 
-enum Source {
+pub(crate) enum Source {
     /// The same whatever its version; taken when it is formed.
     Formed(Option<Formed>),
     Fhir {
         bytes: Content,
         links: Links,
     },
+    /// A FHIR resource is no more.
+    Deletion,
 }
 
 /// Where references between the entries of a Bundle lead.
-type Links = std::sync::Arc<BTreeMap<String, String>>;
+pub(crate) type Links = std::sync::Arc<BTreeMap<String, String>>;
 
 /// A record's parts.
 pub(crate) struct Formed {
     pub(crate) media_type: String,
     pub(crate) stored_form: Zeroizing<Vec<u8>>,
     pub(crate) projections: Vec<Projection>,
+    /// What it can be found by across subjects.
+    pub(crate) tokens: BTreeSet<Vec<u8>>,
 }
 
 /// What the source said about which record it means.
@@ -75,6 +89,7 @@ pub(crate) fn drafts(
             expect_version: Some(target.expect_version.unwrap_or(0)),
             kind,
             received,
+            id: None,
             source,
         }]
     };
@@ -87,6 +102,7 @@ pub(crate) fn drafts(
             let formed = Formed {
                 media_type: PHENOPACKET_MEDIA.to_owned(),
                 projections: projected(projections, phenopacket::RULE_VERSION),
+                tokens: BTreeSet::new(),
                 stored_form: bytes.into_bytes(),
             };
             let source = Source::Formed(Some(formed));
@@ -125,6 +141,7 @@ pub(crate) fn drafts(
             let formed = Formed {
                 projections: projected(about, DOCUMENT_RULE_VERSION),
                 media_type,
+                tokens: BTreeSet::new(),
                 stored_form: bytes.into_bytes(),
             };
             let source = Source::Formed(Some(formed));
@@ -167,20 +184,43 @@ impl Draft {
             Source::Fhir { bytes, links } => {
                 let refused = |error: fhir::Error| invalid("FHIR resource", &error);
                 let parsed = fhir::Parsed::parse(bytes.as_bytes()).map_err(refused)?;
+                let own_id = self.record.to_string();
                 let assigned = Assigned {
-                    id: &self.record.to_string(),
+                    id: self.id.as_deref().unwrap_or(&own_id),
                     version_id: &version.to_string(),
                     last_updated: now,
                 };
                 let resolve = |reference: &str| links.get(reference).cloned();
                 let stored_form = parsed.stored_form(&assigned, &resolve).map_err(refused)?;
-                let projections = fhir::Parsed::parse(&stored_form)
-                    .map_err(refused)?
-                    .projections();
+                let parsed = fhir::Parsed::parse(&stored_form).map_err(refused)?;
+                let projections = projected(parsed.projections(), fhir::RULE_VERSION);
+                let tokens = fhir::search::terms(&parsed);
                 Ok(Formed {
                     media_type: FHIR_MEDIA.to_owned(),
+                    projections,
+                    tokens,
                     stored_form: Zeroizing::new(stored_form),
-                    projections: projected(projections, fhir::RULE_VERSION),
+                })
+            }
+            Source::Deletion => {
+                let own_id = self.record.to_string();
+                let id = self.id.as_deref().unwrap_or(&own_id);
+                let updated = now.to_rfc3339();
+                let (kind, id) = (quoted(&self.kind), quoted(id));
+                // INVARIANT: a type, an id and a time hold nothing that JSON escapes.
+                let stored_form = format!(
+                    "{{\"resourceType\":{kind},\"id\":{id},\"meta\":{{\"versionId\":\"{version}\",\"lastUpdated\":\"{updated}\"}}}}"
+                );
+                let id = id.trim_matches('"');
+                Ok(Formed {
+                    media_type: DELETED_MEDIA.to_owned(),
+                    stored_form: Zeroizing::new(stored_form.into_bytes()),
+                    projections: Vec::new(),
+                    tokens: [
+                        fhir::search::id_term(&self.kind, id),
+                        deleted_term(&self.kind),
+                    ]
+                    .into(),
                 })
             }
         }
@@ -299,6 +339,7 @@ fn bundle_drafts(
             expect_version,
             kind,
             received: Some(digest(&[b"fhir", &bytes])),
+            id: None,
             source: Source::Fhir {
                 bytes: Content::new(bytes),
                 links: links.clone(),
@@ -350,7 +391,7 @@ fn if_match(text: &str) -> Result<u32, ()> {
     text.trim_matches('"').parse().map_err(|_| ())
 }
 
-fn digest(parts: &[&[u8]]) -> Digest {
+pub(crate) fn digest(parts: &[&[u8]]) -> Digest {
     keys::digest(Domain::IdempotencyKey, parts)
 }
 

@@ -16,7 +16,7 @@ use keys::SigningKey;
 use ledger::entry::{self, Entry, OpenTerms, SLOTS, Slot, UpdateTerms};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
-use vault::{ClientKey, CompartmentOpen, Signed};
+use vault::{ClientKey, CompartmentOpen};
 
 /// Height up to which a controller's key serves: until it is replaced.
 pub(crate) const SLOT_LAST_VALID: u64 = u64::MAX;
@@ -31,10 +31,22 @@ impl<S: Store> Custodian<S> {
         self.in_service()?;
         let subject = SubjectId::new(self.ambient.random());
         let received = codec::to_vec(&(input.controllers.clone(), input.matures));
-        let state = first_state(subject, true, input.controllers, input.matures)?;
+        let open = self.opening(subject, input.controllers, input.matures)?;
+        let client = client_key(input.client_key.as_deref(), b"subject-open", &received)?;
+        let open = CompartmentOpen { client, ..open };
+        self.compartment_open(open, input.wait).await
+    }
+
+    /// An opening for which the desk acts, by the institution's key.
+    pub(crate) fn opening(
+        &self,
+        subject: SubjectId,
+        controllers: Vec<Controller>,
+        matures: Option<Millis>,
+    ) -> Result<CompartmentOpen, Error> {
+        let state = first_state(subject, true, controllers, matures)?;
         let salt = self.ambient.random();
-        // The desk acts by the institution's key: the slot keys serve this opening alone, and the
-        // family's enrolment replaces all of them.
+        // The slot keys serve this opening alone, and the family's enrolment replaces all of them.
         let desk = SigningKey::generate(&mut self.ambient.entropy());
         let terms = OpenTerms {
             custodian: self.id,
@@ -48,9 +60,12 @@ impl<S: Store> Custodian<S> {
             slot_signature: terms.sign(&self.network, &desk),
             terms,
         })))?;
-        let client = client_key(input.client_key.as_deref(), b"subject-open", &received)?;
-        self.compartment_open(client, state, salt, signed, input.wait)
-            .await
+        Ok(CompartmentOpen {
+            client: None,
+            state,
+            salt,
+            signed,
+        })
     }
 
     pub(crate) async fn subject_open_prepare(
@@ -107,26 +122,22 @@ impl<S: Store> Custodian<S> {
             terms,
             slot_signature,
         })))?;
-        self.compartment_open(None, bundle.state, bundle.salt, signed, input.wait)
-            .await
+        let open = CompartmentOpen {
+            client: None,
+            state: bundle.state,
+            salt: bundle.salt,
+            signed,
+        };
+        self.compartment_open(open, input.wait).await
     }
 
     async fn compartment_open(
         &self,
-        client: Option<ClientKey>,
-        state: ConsentState,
-        salt: [u8; 32],
-        signed: Signed,
+        open: CompartmentOpen,
         wait: Wait,
     ) -> Result<SubjectOpened, Error> {
-        let proposed = signed.id;
-        let own = state.subject;
-        let open = CompartmentOpen {
-            client,
-            state,
-            salt,
-            signed,
-        };
+        let proposed = open.signed.id;
+        let own = open.state.subject;
         let opened = self
             .vault
             .compartment_open(&open, self.now(), &mut self.ambient.entropy())

@@ -1,0 +1,417 @@
+//! One request over FHIR: what was decided of each subject, what was opened, and one disclosure for each.
+//!
+//! A request touches subjects one by one. Of each it is decided once, as "whatever may be seen"; what is
+//! matched, sorted and served is only what is permitted. Nothing leaves before [`Reading::disclosed`] has made
+//! the disclosures durable and found that no consent changed meanwhile.
+
+use super::{FhirAsker, FhirResource};
+use crate::custodian::Custodian;
+use crate::disclosure::log::{Logging, Trace};
+use crate::error::Error;
+use crate::record::Content;
+use crate::record::fetch::{Decided, Judged};
+use crate::record::form::DELETED_MEDIA;
+use ::fhir::Parsed;
+use ::fhir::search::{Handling, Query};
+use codec::Category;
+use codec::id::{DisclosureId, RecordId, SubjectId};
+use consent::{Basis, Because, Purpose, Request, Role, RuleName, Selection};
+use json::{Edits, quote};
+use std::collections::{BTreeMap, BTreeSet};
+use store::Store;
+use vault::{Parts, Posting};
+
+/// Types of the directory that patients' apps read too: they tell who treats them, and with what.
+const SHOWN_TO_ALL: [&str; 8] = [
+    "Practitioner",
+    "PractitionerRole",
+    "Organization",
+    "Location",
+    "HealthcareService",
+    "Endpoint",
+    "Medication",
+    "Substance",
+];
+/// What marks a resource of which a part was left out.
+const SUBSETTED: &str = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
+
+/// A request while it is worked on.
+pub(crate) struct Reading<'c, S: Store> {
+    pub(crate) custodian: &'c Custodian<S>,
+    pub(crate) asker: &'c FhirAsker,
+    channel: &'static str,
+    purpose: Purpose,
+    directory: Option<SubjectId>,
+    confined: Option<SubjectId>,
+    touched: BTreeMap<SubjectId, Touched>,
+}
+
+struct Touched {
+    verdict: Verdict,
+    served: BTreeSet<RecordId>,
+}
+
+enum Verdict {
+    /// By the law of consent.
+    Decided(Box<Decided>),
+    /// The directory, which is about no patient.
+    Directory(Request),
+    Refused(Judged),
+}
+
+/// A version of a resource, opened as far as it is permitted.
+pub(crate) struct Opened {
+    pub(crate) subject: SubjectId,
+    pub(crate) record: RecordId,
+    pub(crate) version: u32,
+    pub(crate) kind: String,
+    pub(crate) updated_ms: u64,
+    pub(crate) content: Content,
+    pub(crate) is_deleted: bool,
+    pub(crate) is_subset: bool,
+}
+
+impl<'c, S: Store> Reading<'c, S> {
+    pub(crate) async fn begin(
+        custodian: &'c Custodian<S>,
+        asker: &'c FhirAsker,
+        channel: &'static str,
+    ) -> Result<Self, Error> {
+        custodian.own_staff(&asker.caller)?;
+        custodian.in_service()?;
+        Ok(Self {
+            purpose: asker.purpose.unwrap_or_else(|| usual_purpose(asker)),
+            directory: custodian.directory_known().await?,
+            confined: custodian.fhir_confined(asker).await?,
+            custodian,
+            asker,
+            channel,
+            touched: BTreeMap::new(),
+        })
+    }
+
+    /// The one compartment that may be reached, if there is but one.
+    pub(crate) fn confined(&self) -> Option<SubjectId> {
+        self.confined
+    }
+
+    /// Whether a subject may be reached at all; the directory may by anyone.
+    pub(crate) fn reaches(&self, subject: &SubjectId) -> bool {
+        self.directory.as_ref() == Some(subject)
+            || self.confined.as_ref().is_none_or(|own| own == subject)
+    }
+
+    /// Opens what is permitted of a version; none if nothing is, or if it is not there any more.
+    pub(crate) async fn open(&mut self, posting: &Posting) -> Result<Option<Opened>, Error> {
+        if !self.reaches(&posting.subject) {
+            return Ok(None);
+        }
+        self.touch(&posting.subject).await?;
+        let Some(touched) = self.touched.get(&posting.subject) else {
+            return Ok(None);
+        };
+        if matches!(touched.verdict, Verdict::Refused(_)) {
+            return Ok(None);
+        }
+        let version = Some(posting.version);
+        let vault = &self.custodian.vault;
+        let stored = vault
+            .record_get(&posting.subject, &posting.record, version, &Parts::Stored)
+            .await;
+        let stored = match stored {
+            Ok(stored) => stored,
+            // Erased, or replaced by an erasure's other generation, since the index was read.
+            Err(
+                vault::Error::SubjectErased
+                | vault::Error::RecordUnknown(_)
+                | vault::Error::VersionUnknown { .. },
+            ) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let meta = stored.meta;
+        let Some(part) = stored.parts.into_iter().next() else {
+            return Ok(None);
+        };
+        let is_deleted = meta.media_type == DELETED_MEDIA;
+        let whole = meta.categories();
+        let permitted = match &touched.verdict {
+            Verdict::Decided(decided) => decided.permitted(&meta)?,
+            Verdict::Directory(_) if self.may_see(&meta.kind) => whole.clone(),
+            Verdict::Directory(_) | Verdict::Refused(_) => BTreeSet::new(),
+        };
+        let is_subset = permitted != whole;
+        let content = match (is_deleted, is_subset) {
+            (true, _) | (_, false) => Content::from(part.into_bytes()),
+            (false, true) if permitted.is_empty() => return Ok(None),
+            (false, true) => match subset(part.bytes(), &permitted) {
+                Some(subset) => subset,
+                None => return Ok(None),
+            },
+        };
+        let opened = Opened {
+            subject: posting.subject,
+            record: posting.record,
+            version: posting.version,
+            kind: meta.kind,
+            updated_ms: meta.deposited.get(),
+            content,
+            is_deleted,
+            is_subset,
+        };
+        Ok(self.is_within_filters(&opened)?.then_some(opened))
+    }
+
+    /// Whether a type of the directory may be seen by the asker.
+    fn may_see(&self, kind: &str) -> bool {
+        let caller = &self.asker.caller;
+        let staff = !caller.has(Role::Controller) && !caller.has(Role::Device);
+        let launched = self.asker.patient.is_some();
+        (staff && !launched) || SHOWN_TO_ALL.contains(&kind)
+    }
+
+    /// Whether the scopes reach a resource.
+    fn is_within_filters(&self, opened: &Opened) -> Result<bool, Error> {
+        if self.asker.filters.is_empty() || opened.is_deleted {
+            return Ok(true);
+        }
+        let parsed = opened.parsed()?;
+        for filter in &self.asker.filters {
+            let query = Query::parse(&opened.kind, filter, Handling::Strict, &self.asker.base);
+            // What cannot be understood of a scope reaches nothing.
+            if query.is_ok_and(|query| query.matches(&parsed, opened.updated_ms)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Decides about a subject, once for a request.
+    async fn touch(&mut self, subject: &SubjectId) -> Result<(), Error> {
+        if self.touched.contains_key(subject) {
+            return Ok(());
+        }
+        let request = Request {
+            actor: self.asker.caller.actor.clone(),
+            purpose: self.purpose,
+            subject: *subject,
+            selection: Selection::everything(),
+            study: None,
+            partial: true,
+        };
+        let verdict = if self.directory.as_ref() == Some(subject) {
+            Verdict::Directory(request)
+        } else {
+            match self.custodian.judge(request, &[]).await? {
+                Judged::Permitted(decided) => Verdict::Decided(Box::new(decided)),
+                refused @ Judged::Refused { .. } => Verdict::Refused(refused),
+            }
+        };
+        let served = BTreeSet::new();
+        self.touched.insert(*subject, Touched { verdict, served });
+        Ok(())
+    }
+
+    /// Refuses, and logs it, if this subject is one that the asker may see nothing of.
+    pub(crate) async fn refused(&mut self, subject: &SubjectId) -> Result<(), Error> {
+        if !self.reaches(subject) {
+            return Err(Error::OutOfScope);
+        }
+        self.touch(subject).await?;
+        let is_refused = |touched: &Touched| matches!(touched.verdict, Verdict::Refused(_));
+        if !self.touched.get(subject).is_some_and(is_refused) {
+            return Ok(());
+        }
+        // Logged here, and so not once more at the end.
+        let taken = self.touched.remove(subject).map(|touched| touched.verdict);
+        let Some(Verdict::Refused(Judged::Refused {
+            request,
+            denial,
+            stale,
+        })) = taken
+        else {
+            return Ok(());
+        };
+        let trace = self.trace();
+        let refusal = self
+            .custodian
+            .refusal_log(request, denial, stale, &trace);
+        Err(refusal.await)
+    }
+
+    /// Notes that a record is served.
+    pub(crate) fn serve(&mut self, opened: &Opened) {
+        if let Some(touched) = self.touched.get_mut(&opened.subject)
+            && touched.served.len() < vault::MAX_DISCLOSED
+        {
+            touched.served.insert(opened.record);
+        }
+    }
+
+    fn trace(&self) -> Trace {
+        Trace {
+            channel: Some(self.channel),
+            asked: None,
+        }
+    }
+
+    /// Makes one disclosure durable for each subject that was touched. Gives the id of the last, or nothing if
+    /// consent changed since it was heard: then all must be done again.
+    pub(crate) async fn disclosed(&self) -> Result<Option<Vec<DisclosureId>>, Error> {
+        let trace = self.trace();
+        let mut logging = Vec::with_capacity(self.touched.len());
+        for touched in self.touched.values() {
+            let records: Vec<RecordId> = touched.served.iter().copied().collect();
+            logging.push(match &touched.verdict {
+                Verdict::Decided(decided) => decided.logging(records, &trace),
+                Verdict::Directory(request) => Logging {
+                    request: request.clone(),
+                    outcome: vault::Outcome::Permitted(vec![Because {
+                        basis: Basis::Policy(directory_rule()?),
+                        categories: BTreeSet::new(),
+                    }]),
+                    records,
+                    stale: false,
+                    session: None,
+                    channel: trace.channel,
+                    asked: None,
+                },
+                Verdict::Refused(Judged::Refused {
+                    request,
+                    denial,
+                    stale,
+                }) => Logging {
+                    request: request.clone(),
+                    outcome: vault::Outcome::Refused(denial.missing.clone()),
+                    records,
+                    stale: *stale,
+                    session: None,
+                    channel: trace.channel,
+                    asked: None,
+                },
+                Verdict::Refused(Judged::Permitted(_)) => continue,
+            });
+        }
+        let ids = self.custodian.disclosures_log(logging).await?;
+        for (subject, touched) in &self.touched {
+            if let Verdict::Decided(decided) = &touched.verdict {
+                let latest = self.custodian.vault.consent_current(subject).await?;
+                if latest.latest().state.sequence != decided.sequence {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(ids))
+    }
+}
+
+/// Does a reading until no consent changes under it: what it gives, with the log rows.
+// A macro, for an async closure that borrows what it reads cannot be said to be `Send`.
+macro_rules! settled {
+    ($custodian:expr, $asker:expr, $channel:literal, |$reading:ident| $work:expr) => {{
+        let mut settled = Err(crate::record::fetch::keeps_changing());
+        for _ in 0..crate::record::fetch::DECISIONS_MAX {
+            let mut begun =
+                crate::fhir::open::Reading::begin($custodian, $asker, $channel).await?;
+            let done: Result<_, crate::error::Error> = async {
+                let $reading = &mut begun;
+                $work
+            }
+            .await;
+            // What was touched is logged, also when nothing came of it.
+            let disclosures = begun.disclosed().await?;
+            if disclosures.is_some() || done.is_err() {
+                settled = done.map(|done| (done, disclosures.unwrap_or_default()));
+                break;
+            }
+        }
+        settled
+    }};
+}
+pub(crate) use settled;
+
+impl Opened {
+    /// The content, parsed.
+    pub(crate) fn parsed(&self) -> Result<Parsed<'_>, Error> {
+        Parsed::parse(self.content.as_bytes())
+            .map_err(|_| Error::Damaged("a FHIR resource".to_owned()))
+    }
+
+    /// Type and id as they are in the content.
+    pub(crate) fn id(&self) -> String {
+        let parsed = Parsed::parse(self.content.as_bytes());
+        let id = parsed.ok().and_then(|parsed| Some(parsed.id()?.into_owned()));
+        id.unwrap_or_else(|| self.record.to_string())
+    }
+
+    /// As it is told.
+    pub(crate) fn resource(self) -> FhirResource {
+        FhirResource {
+            id: self.id(),
+            kind: self.kind,
+            version: self.version,
+            updated_ms: self.updated_ms,
+            content: (!self.is_deleted).then_some(self.content),
+            is_subset: self.is_subset,
+        }
+    }
+}
+
+/// What somebody asks for who does not say.
+fn usual_purpose(asker: &FhirAsker) -> Purpose {
+    let caller = &asker.caller;
+    let by_role = [
+        (Role::Controller, Purpose::Patrqt),
+        (Role::Device, Purpose::Patrqt),
+        (Role::Researcher, Purpose::Hresch),
+        (Role::PrivacyOfficer, Purpose::Hcompl),
+        (Role::Auditor, Purpose::Hcompl),
+        (Role::Desk, Purpose::Patadmin),
+    ];
+    let clinical = [
+        Role::Clinician,
+        Role::Geneticist,
+        Role::Nurse,
+        Role::EmergencyClinician,
+        Role::Laboratory,
+    ];
+    if clinical.iter().any(|role| caller.has(*role)) {
+        return Purpose::Treat;
+    }
+    let first = by_role.iter().find(|(role, _)| caller.has(*role));
+    first.map_or(Purpose::Treat, |(_, purpose)| *purpose)
+}
+
+/// The rule by which what is about no patient is read.
+fn directory_rule() -> Result<RuleName, Error> {
+    RuleName::new("directory").map_err(|_| Error::Internal("a rule's name is malformed"))
+}
+
+/// The permitted part of a resource, with what every resource has, marked as a part.
+fn subset(stored: &[u8], permitted: &BTreeSet<Category>) -> Option<Content> {
+    let whole = Parsed::parse(stored).ok()?;
+    let categories: Vec<Category> = permitted.iter().copied().collect();
+    let part = whole.select(&categories)?;
+    let document = json::parse(&part, &json::Limits::default()).ok()?;
+    let root = document.root();
+    let mut edits = Edits::new();
+    let mut missing = Vec::new();
+    if root.get("resourceType").is_none() {
+        missing.push(("resourceType", quote(whole.resource_type())));
+    }
+    if let (None, Some(id)) = (root.get("id"), whole.id()) {
+        missing.push(("id", quote(&id)));
+    }
+    let tags = root.get("meta").and_then(|meta| meta.get("tag"));
+    match (root.get("meta"), tags) {
+        (None, _) => missing.push(("meta", format!("{{\"tag\":[{SUBSETTED}]}}"))),
+        (Some(meta), None) => edits.set_members(meta, None, &[("tag", format!("[{SUBSETTED}]"))]),
+        (Some(_), Some(tags)) => {
+            let separator = if tags.is_leaf() { "" } else { "," };
+            let at = tags.span().end.saturating_sub(1);
+            edits.replace_span(at..at, format!("{separator}{SUBSETTED}"));
+        }
+    }
+    edits.set_members(root, None, &missing);
+    let bytes = edits.apply(&document).ok()?;
+    Some(Content::new(bytes))
+}

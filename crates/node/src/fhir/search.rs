@@ -1,0 +1,557 @@
+//! Searching: candidates by the blind index, exact matching on what is permitted, pages by key.
+//!
+//! Confined to one patient, the candidates are those of one compartment; otherwise those of all. A candidate is
+//! opened as far as the asker may see it, and only that is matched and sorted by: what somebody may not see
+//! they cannot find out by searching for it either.
+
+use super::open::{Opened, Reading, settled};
+use super::place::local;
+use super::read::unknown;
+use super::{FhirEverything, FhirFound, FhirPage, FhirSearch};
+use crate::custodian::Custodian;
+use crate::error::Error;
+use crate::record::form::DELETED_MEDIA;
+use ::fhir::search::{self, Handling, Query, QueryError, SortKey};
+use codec::id::{RecordId, SubjectId};
+use std::collections::{BTreeMap, BTreeSet};
+use store::Store;
+use vault::Posting;
+
+/// The most resources of a page.
+pub const MAX_PAGE: usize = 1_000;
+/// Resources of a page when nobody says how many.
+const USUAL_PAGE: usize = 50;
+/// Candidates that one search looks through.
+const MAX_CANDIDATES: usize = 50_000;
+/// Candidates that are opened for one search that must see all of them: to sort, or to count.
+const MAX_OPENED: usize = 20_000;
+/// First page of postings that the clauses of a search are compared by.
+const FIRST_POSTINGS: usize = 64;
+/// Resources that are included beside a page.
+const MAX_INCLUDED: usize = 2_000;
+/// How often what was included is itself followed.
+const ITERATIONS: usize = 4;
+
+impl<S: Store> Custodian<S> {
+    pub(crate) async fn fhir_search(&self, input: FhirSearch) -> Result<FhirPage, Error> {
+        let handling = match input.strict {
+            true => Handling::Strict,
+            false => Handling::Lenient,
+        };
+        let base = &input.asker.base;
+        let query = Query::parse(&input.kind, &input.query, handling, base).map_err(refused)?;
+        let understood = query.canonical();
+        let ignored = query.ignored().to_vec();
+        let (page, _) = settled!(self, &input.asker, "fhir-search", |reading| {
+            // Resolving chains changes a query, and this may run twice.
+            let mut query =
+                Query::parse(&input.kind, &input.query, handling, base).map_err(refused)?;
+            self.chains_resolve(reading, &mut query).await?;
+            if let Some(patients) = query.patients() {
+                self.asked_about(reading, &patients).await?;
+            }
+            self.page(reading, &input.kind, &query, input.after.as_deref())
+                .await
+        })?;
+        self.counters.fetches.up();
+        Ok(FhirPage {
+            understood,
+            ignored,
+            ..page
+        })
+    }
+
+    /// Who asks about one patient by name is told why, if nothing of that patient is permitted.
+    async fn asked_about(
+        &self,
+        reading: &mut Reading<'_, S>,
+        patients: &[String],
+    ) -> Result<(), Error> {
+        if let [patient] = patients
+            && let Some(subject) = self.fhir_patient(patient).await?
+        {
+            reading.refused(&subject).await?;
+        }
+        Ok(())
+    }
+
+    async fn page(
+        &self,
+        reading: &mut Reading<'_, S>,
+        kind: &str,
+        query: &Query,
+        after: Option<&str>,
+    ) -> Result<FhirPage, Error> {
+        let results = query.results();
+        let count = results.count.map_or(USUAL_PAGE, |count| {
+            usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)
+        });
+        let candidates = self.candidates(reading, kind, query).await?;
+        let (matched, next, total) = if results.wants_only_count() || count == 0 {
+            let all = self.all_matching(reading, query, candidates).await?;
+            (Vec::new(), None, Some(all.len()))
+        } else if query.is_sorted_by_id_or_none() {
+            let seen = Unsorted::begin(candidates, after)?;
+            self.unsorted(reading, query, seen, count).await?
+        } else {
+            let all = self.all_matching(reading, query, candidates).await?;
+            sorted(query, all, count, after)?
+        };
+        let total = match total {
+            None if results.wants_total() => {
+                let candidates = self.candidates(reading, kind, query).await?;
+                Some(self.all_matching(reading, query, candidates).await?.len())
+            }
+            total => total,
+        };
+        for opened in &matched {
+            reading.serve(opened);
+        }
+        let included = self.included(reading, query, &matched).await?;
+        for opened in &included {
+            reading.serve(opened);
+        }
+        let found = |is_include| {
+            move |opened: Opened| FhirFound {
+                resource: opened.resource(),
+                is_include,
+            }
+        };
+        let matched = matched.into_iter().map(found(false));
+        Ok(FhirPage {
+            found: matched
+                .chain(included.into_iter().map(found(true)))
+                .collect(),
+            total: total.map(|total| u64::try_from(total).unwrap_or(u64::MAX)),
+            next,
+            understood: Vec::new(),
+            ignored: Vec::new(),
+        })
+    }
+
+    /// What may match, each record once: too many, never too few.
+    async fn candidates(
+        &self,
+        reading: &Reading<'_, S>,
+        kind: &str,
+        query: &Query,
+    ) -> Result<Vec<Posting>, Error> {
+        if let Some(ids) = query.ids() {
+            return self.placed_all(kind, &ids).await;
+        }
+        let within = match (reading.confined(), query.patients()) {
+            (Some(own), _) => Some(vec![own]),
+            (None, Some(patients)) => {
+                let mut subjects = BTreeSet::new();
+                for patient in patients {
+                    subjects.extend(self.fhir_patient(&patient).await?);
+                }
+                Some(subjects.into_iter().collect())
+            }
+            (None, None) => None,
+        };
+        let mut clauses = query.plan();
+        if clauses.is_empty() {
+            clauses.push(vec![search::type_term(kind)]);
+        }
+        // The clause with the fewest postings: the rest is decided by opening.
+        let mut limit = FIRST_POSTINGS;
+        loop {
+            for clause in &clauses {
+                let postings = self.postings(within.as_deref(), clause, limit).await?;
+                if postings.len() < limit {
+                    return Ok(postings);
+                }
+            }
+            if limit >= MAX_CANDIDATES {
+                return Err(Error::Query {
+                    parameter: "search".to_owned(),
+                    message: format!(
+                        "more than {MAX_CANDIDATES} resources may match; confine it to a patient, a code or a date"
+                    ),
+                });
+            }
+            limit = limit.saturating_mul(8).min(MAX_CANDIDATES);
+        }
+    }
+
+    /// Up to `limit` records that carry one of the terms, each once.
+    async fn postings(
+        &self,
+        within: Option<&[SubjectId]>,
+        terms: &[Vec<u8>],
+        limit: usize,
+    ) -> Result<Vec<Posting>, Error> {
+        let mut found: BTreeMap<(RecordId, SubjectId), Posting> = BTreeMap::new();
+        let mut add = |postings: Vec<Posting>| {
+            let by_record = |posting: Posting| ((posting.record, posting.subject), posting);
+            found.extend(postings.into_iter().map(by_record));
+            found.len()
+        };
+        'terms: for term in terms {
+            match within {
+                Some(subjects) => {
+                    for subject in subjects {
+                        let postings = self.vault.search_within(subject, term, limit).await?;
+                        if add(postings) >= limit {
+                            break 'terms;
+                        }
+                    }
+                }
+                None => {
+                    if add(self.vault.search(term, limit).await?) >= limit {
+                        break 'terms;
+                    }
+                }
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    async fn placed_all(&self, kind: &str, ids: &[String]) -> Result<Vec<Posting>, Error> {
+        let mut found = BTreeMap::new();
+        for id in ids {
+            if let Some(place) = self.fhir_place(kind, id).await? {
+                let posting = Posting {
+                    subject: place.subject,
+                    record: place.record,
+                    version: place.version,
+                };
+                found.insert((place.record, place.subject), posting);
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// Those candidates that match, as far as the asker may see them.
+    async fn all_matching(
+        &self,
+        reading: &mut Reading<'_, S>,
+        query: &Query,
+        candidates: Vec<Posting>,
+    ) -> Result<Vec<Opened>, Error> {
+        if candidates.len() > MAX_OPENED {
+            return Err(Error::Query {
+                parameter: "_sort".to_owned(),
+                message: format!(
+                    "more than {MAX_OPENED} resources would have to be opened to sort or count them; confine the search"
+                ),
+            });
+        }
+        let mut matching = Vec::new();
+        for posting in &candidates {
+            matching.extend(self.matching(reading, query, posting).await?);
+        }
+        Ok(matching)
+    }
+
+    async fn matching(
+        &self,
+        reading: &mut Reading<'_, S>,
+        query: &Query,
+        posting: &Posting,
+    ) -> Result<Option<Opened>, Error> {
+        let Some(opened) = reading.open(posting).await? else {
+            return Ok(None);
+        };
+        let matches = !opened.is_deleted && query.matches(&opened.parsed()?, opened.updated_ms);
+        Ok(matches.then_some(opened))
+    }
+
+    async fn unsorted(
+        &self,
+        reading: &mut Reading<'_, S>,
+        query: &Query,
+        seen: Unsorted,
+        count: usize,
+    ) -> Result<(Vec<Opened>, Option<String>, Option<usize>), Error> {
+        let mut page = Vec::new();
+        for posting in &seen.left {
+            if page.len() == count {
+                // Whether another one matches decides whether there is a next page.
+                if self.matching(reading, query, posting).await?.is_some() {
+                    let next = page.last().map(|last: &Opened| last.record.to_string());
+                    return Ok((page, next, None));
+                }
+                continue;
+            }
+            page.extend(self.matching(reading, query, posting).await?);
+        }
+        let total = seen.is_first.then_some(page.len());
+        Ok((page, None, total))
+    }
+
+    /// Follows the chains of a query: from then on it names the resources that they lead to.
+    async fn chains_resolve(
+        &self,
+        reading: &mut Reading<'_, S>,
+        query: &mut Query,
+    ) -> Result<(), Error> {
+        let chains: Vec<(usize, Vec<(String, Query)>)> = query
+            .chains()
+            .iter()
+            .enumerate()
+            .map(|(at, chain)| (at, chain.queries()))
+            .collect();
+        for (at, queries) in chains {
+            let mut targets = Vec::new();
+            for (kind, inner) in queries {
+                let candidates = self.candidates(reading, &kind, &inner).await?;
+                let found = self.all_matching(reading, &inner, candidates).await?;
+                targets.extend(found.iter().map(|found| (kind.clone(), found.id())));
+            }
+            query.resolve_chain(at, &targets);
+        }
+        let has: Vec<(usize, String, String, Query)> = query
+            .has()
+            .iter()
+            .enumerate()
+            .map(|(at, has)| {
+                let (kind, parameter) = (has.resource_type().to_owned(), has.parameter().to_owned());
+                (at, kind, parameter, has.query().clone())
+            })
+            .collect();
+        for (at, kind, parameter, inner) in has {
+            let candidates = self.candidates(reading, &kind, &inner).await?;
+            let found = self.all_matching(reading, &inner, candidates).await?;
+            let mut ids = Vec::new();
+            for opened in &found {
+                ids.extend(self.referred(reading, opened, &parameter)?.into_iter().map(|(_, id)| id));
+            }
+            query.resolve_has(at, &ids);
+        }
+        Ok(())
+    }
+
+    /// Resources of this server to which a reference parameter of a resource points.
+    fn referred(
+        &self,
+        reading: &Reading<'_, S>,
+        opened: &Opened,
+        parameter: &str,
+    ) -> Result<Vec<(String, String)>, Error> {
+        let parsed = opened.parsed()?;
+        let references = search::references(&parsed, parameter);
+        let base = &reading.asker.base;
+        let locals = references.iter().filter_map(|target| {
+            let (kind, id) = local(target.as_str(), base)?;
+            Some((kind.to_owned(), id.to_owned()))
+        });
+        Ok(locals.collect())
+    }
+
+    /// What the query wants included beside its matches.
+    async fn included(
+        &self,
+        reading: &mut Reading<'_, S>,
+        query: &Query,
+        matched: &[Opened],
+    ) -> Result<Vec<Opened>, Error> {
+        let results = query.results();
+        let mut there: BTreeSet<(SubjectId, RecordId)> =
+            matched.iter().map(|o| (o.subject, o.record)).collect();
+        let mut included: Vec<Opened> = Vec::new();
+        let mut from = 0;
+        for turn in 0..ITERATIONS {
+            let mut wanted: Vec<Posting> = Vec::new();
+            let sources: Vec<&Opened> = match turn {
+                0 => matched.iter().collect(),
+                _ => included.get(from..).unwrap_or_default().iter().collect(),
+            };
+            for include in &results.includes {
+                if turn > 0 && !include.iterate {
+                    continue;
+                }
+                let of_type = sources.iter().filter(|o| o.kind == include.source);
+                for opened in of_type {
+                    for (kind, id) in self.referred(reading, opened, &include.parameter)? {
+                        if include.target.as_ref().is_none_or(|target| *target == kind) {
+                            wanted.extend(self.placed_all(&kind, &[id]).await?);
+                        }
+                    }
+                }
+            }
+            for include in &results.revincludes {
+                if turn > 0 && !include.iterate {
+                    continue;
+                }
+                let targets: Vec<String> = sources
+                    .iter()
+                    .map(|opened| format!("{}/{}", opened.kind, opened.id()))
+                    .collect();
+                for target in targets {
+                    let pairs = [(include.parameter.clone(), target)];
+                    let base = &reading.asker.base;
+                    let inner = Query::parse(&include.source, &pairs, Handling::Strict, base)
+                        .map_err(refused)?;
+                    let candidates = self.candidates(reading, &include.source, &inner).await?;
+                    for posting in candidates {
+                        if self.matching(reading, &inner, &posting).await?.is_some() {
+                            wanted.push(posting);
+                        }
+                    }
+                }
+            }
+            from = included.len();
+            for posting in wanted {
+                if !there.insert((posting.subject, posting.record)) {
+                    continue;
+                }
+                if included.len() == MAX_INCLUDED {
+                    return Err(Error::Query {
+                        parameter: "_include".to_owned(),
+                        message: format!(
+                            "more than {MAX_INCLUDED} resources would be included; ask for fewer with _count"
+                        ),
+                    });
+                }
+                let opened = reading.open(&posting).await?;
+                included.extend(opened.filter(|opened| !opened.is_deleted));
+            }
+            if from == included.len() {
+                break;
+            }
+        }
+        Ok(included)
+    }
+
+    pub(crate) async fn fhir_everything(&self, input: FhirEverything) -> Result<FhirPage, Error> {
+        let subject = self.fhir_patient(&input.patient).await?;
+        let subject = subject.ok_or_else(unknown)?;
+        let after = match input.after.as_deref() {
+            Some(text) => Some(text.parse::<RecordId>().map_err(|_| stale_link())?),
+            None => None,
+        };
+        let (page, _) = settled!(self, &input.asker, "fhir-everything", |reading| {
+            self.everything_page(reading, &input, &subject, after).await
+        })?;
+        self.counters.fetches.up();
+        Ok(page)
+    }
+
+    async fn everything_page(
+        &self,
+        reading: &mut Reading<'_, S>,
+        input: &FhirEverything,
+        subject: &SubjectId,
+        after: Option<RecordId>,
+    ) -> Result<FhirPage, Error> {
+        let count = input.count.clamp(1, MAX_PAGE);
+        reading.refused(subject).await?;
+        let latest = self.latest_within(subject, MAX_CANDIDATES).await?;
+        let mut page: Vec<Opened> = Vec::new();
+        let mut next = None;
+        for meta in latest {
+            let wanted = ::fhir::is_resource_type(&meta.kind)
+                && meta.media_type != DELETED_MEDIA
+                && after.is_none_or(|after| meta.record > after)
+                && (input.kinds.is_empty() || input.kinds.contains(&meta.kind))
+                && input
+                    .since_ms
+                    .is_none_or(|since| meta.deposited.get() >= since);
+            if !wanted {
+                continue;
+            }
+            if page.len() == count {
+                next = page.last().map(|last| last.record.to_string());
+                break;
+            }
+            let posting = Posting {
+                subject: *subject,
+                record: meta.record,
+                version: meta.version,
+            };
+            if let Some(opened) = reading.open(&posting).await? {
+                reading.serve(&opened);
+                page.push(opened);
+            }
+        }
+        let total = (next.is_none() && after.is_none()).then_some(page.len());
+        let found = page.into_iter().map(|opened| FhirFound {
+            resource: opened.resource(),
+            is_include: false,
+        });
+        Ok(FhirPage {
+            found: found.collect(),
+            total: total.map(|total| u64::try_from(total).unwrap_or(u64::MAX)),
+            next,
+            understood: Vec::new(),
+            ignored: Vec::new(),
+        })
+    }
+
+    /// The resources of a type that match, for a source that wants to know whether something is there already.
+    pub(crate) async fn fhir_matches(
+        &self,
+        reading: &mut Reading<'_, S>,
+        kind: &str,
+        pairs: &[(String, String)],
+    ) -> Result<Vec<Opened>, Error> {
+        let base = &reading.asker.base;
+        let mut query = Query::parse(kind, pairs, Handling::Strict, base).map_err(refused)?;
+        self.chains_resolve(reading, &mut query).await?;
+        let candidates = self.candidates(reading, kind, &query).await?;
+        self.all_matching(reading, &query, candidates).await
+    }
+}
+
+/// Candidates in the order of their records.
+struct Unsorted {
+    left: Vec<Posting>,
+    is_first: bool,
+}
+
+impl Unsorted {
+    fn begin(mut candidates: Vec<Posting>, after: Option<&str>) -> Result<Self, Error> {
+        candidates.sort_by_key(|posting| (posting.record, posting.subject));
+        if let Some(after) = after {
+            let after: RecordId = after.parse().map_err(|_| stale_link())?;
+            candidates.retain(|posting| posting.record > after);
+        }
+        Ok(Self {
+            left: candidates,
+            is_first: after.is_none(),
+        })
+    }
+}
+
+/// A page of what was sorted.
+fn sorted(
+    query: &Query,
+    all: Vec<Opened>,
+    count: usize,
+    after: Option<&str>,
+) -> Result<(Vec<Opened>, Option<String>, Option<usize>), Error> {
+    let total = all.len();
+    let mut keyed: Vec<(SortKey, Opened)> = Vec::with_capacity(total);
+    for opened in all {
+        let key = query.sort_key(&opened.parsed()?, opened.updated_ms);
+        keyed.push((key, opened));
+    }
+    keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if let Some(after) = after {
+        let after = SortKey::from_text(after).ok_or_else(stale_link)?;
+        keyed.retain(|(key, _)| *key > after);
+    }
+    let next = match keyed.get(count.saturating_sub(1)) {
+        Some((last, _)) if keyed.len() > count => Some(last.to_text()),
+        _ => None,
+    };
+    keyed.truncate(count);
+    let page = keyed.into_iter().map(|(_, opened)| opened).collect();
+    Ok((page, next, Some(total)))
+}
+
+fn stale_link() -> Error {
+    Error::Query {
+        parameter: "_after".to_owned(),
+        message: "it is not from a link of this server; begin at the first page".to_owned(),
+    }
+}
+
+pub(crate) fn refused(error: QueryError) -> Error {
+    Error::Query {
+        parameter: error.parameter,
+        message: error.message,
+    }
+}

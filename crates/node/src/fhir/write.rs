@@ -1,0 +1,228 @@
+//! Writing: one path for one resource and for a transaction over many patients.
+//!
+//! A transaction is planned whole (`plan.rs`) and then put in one atomic batch: new compartments, new versions,
+//! search terms and places in the outbox, of all subjects. What it relies on is expected by the batch; what it
+//! looked up by names that clients chose is protected by a turn, for such a name has no row of its own.
+
+use super::open::settled;
+use super::plan::{Plan, Planned};
+use super::{FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten};
+use crate::custodian::Custodian;
+use crate::error::Error;
+use crate::record::deposit::{REBASES, SOURCES, origin};
+use crate::record::{Content, Provenance};
+use codec::id::SubjectId;
+use consent::{Purpose, Role};
+use keys::Zeroizing;
+use std::collections::BTreeMap;
+use store::Store;
+use vault::{NewRecord, RecordPut, Transaction};
+
+impl<S: Store> Custodian<S> {
+    pub(crate) async fn fhir_transact(
+        &self,
+        input: FhirTransact,
+    ) -> Result<Vec<FhirWritten>, Error> {
+        input.asker.caller.needs("writing a resource", &SOURCES)?;
+        self.own_staff(&input.asker.caller)?;
+        self.in_service()?;
+        let limit = self.limits.bundle_entries;
+        if input.writes.len() > limit {
+            return Err(Error::invalid(
+                "FHIR Bundle",
+                "Bundle.entry",
+                format!("{} entries; the limit is {limit}", input.writes.len()),
+            ));
+        }
+        let size_bytes: usize = input.writes.iter().map(|write| write.act.size_bytes()).sum();
+        let bytes_max = self.limits.payload_bytes;
+        if size_bytes > bytes_max {
+            return Err(crate::record::deposit::too_large(
+                "the resources",
+                size_bytes,
+                bytes_max,
+            ));
+        }
+        // From looking for what a client named until it is written, nobody else writes by such a name.
+        let by_name = input.writes.iter().any(FhirWrite::is_by_name);
+        let _turn = match by_name {
+            true => Some(self.fhir_turn.lock().await),
+            false => None,
+        };
+        let provenance = Provenance {
+            source: input.source.clone(),
+            note: String::new(),
+        };
+        let provenance = origin(&input.asker.caller, &provenance)?;
+        for attempt in 1.. {
+            let (mut plan, _) = settled!(self, &input.asker, "fhir-match", |reading| {
+                self.fhir_plan(reading, &input).await
+            })?;
+            self.writable(&input, &plan).await?;
+            match self.put_planned(&mut plan, &provenance).await {
+                // Somebody else was faster: unless a version was named, this goes on top of it.
+                Err(Error::Conflict(crate::Conflict::Version { .. }))
+                    if plan.rebases && attempt < REBASES => {}
+                Err(error) => return Err(error),
+                Ok(mut written) => {
+                    self.waited(&input, &plan, &mut written).await?;
+                    return Ok(written);
+                }
+            }
+        }
+        Err(Error::Internal("a transaction that was tried too often"))
+    }
+
+    /// Whether the caller may put anything into these compartments.
+    async fn writable(&self, input: &FhirTransact, plan: &Plan) -> Result<(), Error> {
+        let caller = &input.asker.caller;
+        let bound = caller.has(Role::Controller) || caller.has(Role::Device);
+        if !plan.opens.is_empty() && (bound || input.asker.patient.is_some()) {
+            return Err(Error::OutOfScope);
+        }
+        let directory = self.directory_known().await?;
+        let confined = self.fhir_confined(&input.asker).await?;
+        for subject in plan.subjects() {
+            if plan.opens.iter().any(|open| open.state.subject == subject) {
+                continue;
+            }
+            if directory == Some(subject) {
+                if bound || input.asker.patient.is_some() {
+                    return Err(Error::OutOfScope);
+                }
+                continue;
+            }
+            if confined.is_some_and(|own| own != subject) {
+                return Err(Error::OutOfScope);
+            }
+            caller.reaches(&subject)?;
+            self.still_controls(caller, &subject).await?;
+            if self.standing(&subject).await?.facts.closed {
+                return Err(Error::SubjectClosed);
+            }
+            if plan.matched.contains(&subject) {
+                self.act_log(caller, &subject, Purpose::Patadmin, "fhir-match")
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a plan in, all or nothing.
+    async fn put_planned(
+        &self,
+        plan: &mut Plan,
+        provenance: &Zeroizing<Vec<u8>>,
+    ) -> Result<Vec<FhirWritten>, Error> {
+        let now = self.now();
+        let mut puts: BTreeMap<SubjectId, Vec<NewRecord>> = BTreeMap::new();
+        let mut written = Vec::with_capacity(plan.writes.len());
+        for planned in &mut plan.writes {
+            let (subject, draft, outcome) = match planned {
+                Planned::Done(done) => {
+                    written.push(done.clone());
+                    continue;
+                }
+                Planned::Put {
+                    subject,
+                    draft,
+                    outcome,
+                } => (*subject, draft, *outcome),
+            };
+            let new = self
+                .version(&subject, draft, provenance, now)
+                .await?;
+            let is_deletion = outcome == FhirOutcome::Deleted;
+            let content = (!is_deletion).then(|| Content::from(new.stored_form.clone()));
+            written.push(FhirWritten {
+                outcome,
+                resource: Some(FhirResource {
+                    kind: draft.kind.clone(),
+                    id: draft.id.clone().unwrap_or_else(|| new.record.to_string()),
+                    version: new.expect_version.saturating_add(1),
+                    updated_ms: now.get(),
+                    content,
+                    is_subset: false,
+                }),
+            });
+            puts.entry(subject).or_default().push(new);
+        }
+        if puts.is_empty() {
+            return Ok(written);
+        }
+        let puts = puts.into_iter().map(|(subject, records)| RecordPut {
+            subject,
+            client: None,
+            records,
+        });
+        let transaction = Transaction {
+            opens: plan.opens.clone(),
+            puts: puts.collect(),
+        };
+        for put in &transaction.puts {
+            crate::record::deposit::check_size(&put.records)?;
+        }
+        let answers = self
+            .vault
+            .transact(&transaction, now, &mut self.ambient.entropy())
+            .await?;
+        plan.put = transaction
+            .puts
+            .iter()
+            .zip(answers)
+            .flat_map(|(put, answers)| answers.into_iter().map(|answer| (put.subject, answer)))
+            .collect();
+        self.counters.deposits.up();
+        self.wakes.records.wake();
+        if !plan.opens.is_empty() {
+            self.wakes.courier.wake();
+            for _ in &plan.opens {
+                self.counters.subjects_opened.up();
+            }
+        }
+        Ok(written)
+    }
+
+    /// Waits for finality, as long as the caller wants.
+    async fn waited(
+        &self,
+        input: &FhirTransact,
+        plan: &Plan,
+        _written: &mut [FhirWritten],
+    ) -> Result<(), Error> {
+        if matches!(input.wait, crate::subject::Wait::Durable) {
+            return Ok(());
+        }
+        for (subject, record) in &plan.put {
+            let one = std::slice::from_ref(record);
+            self.deposit_wait(subject, one, input.wait).await?;
+        }
+        Ok(())
+    }
+}
+
+impl FhirWrite {
+    /// Whether it is about a resource by something that its client chose.
+    fn is_by_name(&self) -> bool {
+        match &self.act {
+            FhirAct::Create { if_none_exist, .. } => if_none_exist.is_some(),
+            FhirAct::Update { target, .. }
+            | FhirAct::Patch { target, .. }
+            | FhirAct::Delete { target, .. } => match target {
+                FhirTarget::Matching(_) => true,
+                // This node's own ids name one record for ever.
+                FhirTarget::Id(id) => id.parse::<codec::id::RecordId>().is_err(),
+            },
+        }
+    }
+}
+
+impl FhirAct {
+    pub(crate) fn size_bytes(&self) -> usize {
+        match self {
+            Self::Create { content, .. } | Self::Update { content, .. } => content.len(),
+            Self::Patch { operations, .. } => operations.len(),
+            Self::Delete { .. } => 0,
+        }
+    }
+}
