@@ -23,6 +23,7 @@ const PURE: &[&str] = &[
     "json",
     "keys",
     "ledger",
+    "mirror",
     "ontology",
     "phenopacket",
 ];
@@ -89,6 +90,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["keys"]),
     ("consent", &["codec", "keys"]),
     ("cds", &["answer", "codec", "fhir", "findings", "json"]),
+    ("mirror", &["codec", "consent", "fhir", "json"]),
     ("answer", &["diagnosis", "findings", "ontology"]),
     (
         "findings",
