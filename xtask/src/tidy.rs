@@ -25,6 +25,7 @@ const PURE: &[&str] = &[
     "ledger",
     "ontology",
     "phenopacket",
+    "smart",
 ];
 
 /// Allowed arrows: a crate and what it may depend on. Arrows point down the list.
@@ -60,7 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "api",
-        &["answer", "cds", "codec", "consent", "keys", "node"],
+        &["answer", "cds", "codec", "consent", "keys", "node", "smart"],
     ),
     ("peers", &["codec", "keys", "node"]),
     (
@@ -99,6 +100,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("json", &["codec"]),
     ("diagnosis", &["ontology"]),
     ("ontology", &[]),
+    ("smart", &[]),
     ("ledger", &["codec", "keys"]),
     ("keys", &["codec"]),
     ("codec", &[]),
