@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ontology",
             "peers",
             "phenopacket",
+            "sign-in",
             "store",
             "store-fjall",
             "vault",
@@ -61,7 +62,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "api",
-        &["answer", "cds", "codec", "consent", "keys", "node", "smart"],
+        &[
+            "answer", "cds", "codec", "consent", "keys", "node", "sign-in", "smart",
+        ],
     ),
     ("peers", &["codec", "keys", "node"]),
     (

@@ -54,6 +54,9 @@ pub struct Issuer {
     /// The claim that names the person; `sub` when left out.
     #[serde(default = "practitioner_claim")]
     pub practitioner_claim: String,
+    /// Scopes that its tokens carry beside those that they name: single sign-on seldom knows any of ours.
+    #[serde(default)]
+    pub scopes: String,
     /// The claim with the subject id of a person who is bound to one (families).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_claim: Option<String>,
@@ -85,6 +88,9 @@ impl Issuer {
         }
         if self.audience.trim().is_empty() {
             return Err(format!("the issuer {} needs an audience", self.url));
+        }
+        if let Err(why) = Scopes::parse(&self.scopes) {
+            return Err(format!("scopes of the issuer {}: {why}", self.url));
         }
         if self.skew_s > MAX_SKEW_S {
             return Err(format!(
@@ -314,6 +320,7 @@ impl Issuer {
             },
         };
         let scope = texts(others.get("scope").or_else(|| others.get("scp")))
+            .chain(self.scopes.split(' '))
             .collect::<Vec<_>>()
             .join(" ");
         let text = |name: &str| others.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -30,6 +30,7 @@ fn issuer(url: &str) -> Issuer {
             ("Doctors".to_owned(), BTreeSet::from([Role::Clinician])),
             ("Admins".to_owned(), BTreeSet::from([Role::Operator])),
         ]),
+        scopes: "ithaca".to_owned(),
         practitioner_claim: "preferred_username".to_owned(),
         subject_claim: Some("ithaca_subject".to_owned()),
     }
@@ -77,7 +78,7 @@ fn a_good_token_says_who_and_what_for() {
     assert_eq!(identity.practitioner.as_str(), "dr-odyssey");
     assert_eq!(identity.roles, BTreeSet::from([Role::Clinician]));
     assert_eq!(identity.institution, InstitutionId::new([7; 16]));
-    assert_eq!(identity.scopes.to_string(), "openid user/*.rs");
+    assert_eq!(identity.scopes.to_string(), "openid user/*.rs ithaca");
     assert_eq!(identity.client.as_deref(), Some("ehr"));
     assert_eq!(identity.subject, None);
     assert_eq!(there.times_asked(), 1);
@@ -241,6 +242,7 @@ fn configurations_that_are_refused() {
     check(|i| i.url = "http://idp.example".to_owned(), "https");
     check(|i| i.url.push_str("?x"), "query");
     check(|i| i.audience.clear(), "audience");
+    check(|i| i.scopes = "user/x".to_owned(), "scopes");
     check(|i| i.skew_s = 301, "skew_s");
     check(
         |i| {
