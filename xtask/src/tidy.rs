@@ -23,8 +23,10 @@ const PURE: &[&str] = &[
     "json",
     "keys",
     "ledger",
+    "mirror",
     "ontology",
     "phenopacket",
+    "smart",
 ];
 
 /// Allowed arrows: a crate and what it may depend on. Arrows point down the list.
@@ -45,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ontology",
             "peers",
             "phenopacket",
+            "sign-in",
             "store",
             "store-fjall",
             "vault",
@@ -60,7 +63,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "api",
-        &["answer", "cds", "codec", "consent", "keys", "node"],
+        &[
+            "answer", "cds", "codec", "consent", "keys", "node", "sign-in", "smart",
+        ],
     ),
     ("peers", &["codec", "keys", "node"]),
     (
@@ -89,6 +94,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["keys"]),
     ("consent", &["codec", "keys"]),
     ("cds", &["answer", "codec", "fhir", "findings", "json"]),
+    ("mirror", &["codec", "consent", "fhir", "json"]),
     ("answer", &["diagnosis", "findings", "ontology"]),
     (
         "findings",
@@ -99,6 +105,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("json", &["codec"]),
     ("diagnosis", &["ontology"]),
     ("ontology", &[]),
+    ("sign-in", &["codec", "consent", "keys", "smart"]),
+    ("smart", &[]),
     ("ledger", &["codec", "keys"]),
     ("keys", &["codec"]),
     ("codec", &[]),
@@ -111,6 +119,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("ed25519-consensus", &["keys"]),
     ("hpke", &["keys"]),
     ("argon2", &["keys"]),
+    ("jsonwebtoken", &["sign-in"]),
     (
         "commonware-cryptography",
         &["consensus", "sim", "sim-world"],
@@ -118,7 +127,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("commonware-consensus", &["consensus"]),
     ("commonware-p2p", &["consensus", "sim", "sim-world"]),
     ("tokio", &["api", "cli", "peers"]),
-    ("rustls", &["peers"]),
+    ("rustls", &["peers", "sign-in"]),
     ("tokio-rustls", &["peers"]),
     ("axum", &["api"]),
     ("fjall", &["store-fjall"]),

@@ -11,6 +11,7 @@ use axum::{
     middleware,
 };
 use node::{Ambient, Handle, Millis};
+use sign_in::issuers::Issuers;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -49,6 +50,7 @@ pub struct Edge {
     budget: Arc<Semaphore>,
     pub(crate) streams: Arc<Streams>,
     exchange: Option<Arc<dyn Exchange>>,
+    pub(crate) issuers: Option<Arc<Issuers>>,
 }
 
 const PERMIT_BYTES: usize = 1 << 10;
@@ -65,7 +67,15 @@ impl Edge {
             budget: Arc::new(Semaphore::new(permits)),
             streams: Arc::default(),
             exchange: None,
+            issuers: None,
         }
+    }
+
+    /// The same edge, believing access tokens of these issuers.
+    #[must_use]
+    pub fn with_issuers(mut self, issuers: Issuers) -> Self {
+        self.issuers = Some(Arc::new(issuers));
+        self
     }
 
     /// The same edge, with a way to other institutions.

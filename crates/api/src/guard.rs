@@ -8,6 +8,7 @@ use crate::{
     endpoint::{Access, ENDPOINTS, Endpoint, Shape},
     problem::Problem,
     read::media_type,
+    session::{Session, authenticate},
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -15,18 +16,23 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use node::Caller;
 use std::{collections::BTreeSet, time::Duration};
 
 /// Authenticates, checks against the table, bounds the time, logs.
 pub(crate) async fn guard(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let from_ms = edge.ambient.now_ms();
     let endpoint = endpoint_of(&request);
-    let admitted = endpoint.map_or(Ok(None), |e| admit(&edge, e, &request));
+    let admitted = match endpoint {
+        Some(endpoint) => {
+            let query = request.uri().query().unwrap_or_default();
+            admit(&edge, endpoint, request.headers(), query).await
+        }
+        None => Ok(None),
+    };
     let mut response = match admitted {
-        Ok(caller) => {
-            if let Some(caller) = caller {
-                request.extensions_mut().insert(caller);
+        Ok(session) => {
+            if let Some(session) = session {
+                request.extensions_mut().insert(session);
             }
             timed(&edge, next.run(request)).await
         }
@@ -90,40 +96,39 @@ fn endpoint_of(request: &Request) -> Option<&'static Endpoint> {
         .find(|e| e.path == path && e.method.as_str() == method.as_str())
 }
 
-fn admit(edge: &Edge, endpoint: &Endpoint, request: &Request) -> Result<Option<Caller>, Problem> {
-    let caller = match endpoint.access {
+async fn admit(
+    edge: &Edge,
+    endpoint: &Endpoint,
+    headers: &HeaderMap,
+    query: &str,
+) -> Result<Option<Session>, Problem> {
+    let session = match endpoint.access {
         Access::Open => None,
-        Access::Bearer => Some(bearer(edge, request.headers())?),
-        Access::Only(roles) => {
-            let caller = bearer(edge, request.headers())?;
-            if !roles.iter().any(|role| caller.has(*role)) {
-                let names: Vec<_> = roles.iter().map(ToString::to_string).collect();
-                return Err(Problem::new(
-                    StatusCode::FORBIDDEN,
-                    "forbidden",
-                    format!("this needs one of the roles {}", names.join(", ")),
-                ));
-            }
-            Some(caller)
-        }
+        Access::Bearer | Access::Only(_) => Some(authenticate(edge, headers).await?),
     };
-    check_query(endpoint, request.uri().query().unwrap_or_default())?;
-    check_media(endpoint, request.headers())?;
-    Ok(caller)
+    if let Some(session) = &session {
+        // What a scope reaches of FHIR is for its handlers to say.
+        if !endpoint.path.starts_with(FHIR) {
+            session.may_use_own_interface()?;
+        }
+        if let Access::Only(roles) = endpoint.access
+            && !roles.iter().any(|role| session.caller.has(*role))
+        {
+            let names: Vec<_> = roles.iter().map(ToString::to_string).collect();
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                format!("this needs one of the roles {}", names.join(", ")),
+            ));
+        }
+    }
+    check_query(endpoint, query)?;
+    check_media(endpoint, headers)?;
+    Ok(session)
 }
 
-fn bearer(edge: &Edge, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let (scheme, token) = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok()?.split_once(' '))
-        .ok_or_else(Problem::unauthenticated)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Problem::unauthenticated());
-    }
-    edge.tokens
-        .caller(token.trim(), edge.now())
-        .ok_or_else(Problem::unauthenticated)
-}
+/// Where the scopes of FHIR resources hold.
+const FHIR: &str = "/fhir";
 
 /// Each parameter is one of the table's, and there once.
 fn check_query(endpoint: &Endpoint, query: &str) -> Result<(), Problem> {

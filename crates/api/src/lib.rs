@@ -30,11 +30,13 @@ mod publication;
 mod read;
 mod records;
 mod serving;
+mod session;
 mod shares;
 mod subjects;
 
 pub use edge::{Edge, Limits, router};
 pub use problem::Problem;
 pub use serving::{Bounds, serve};
+pub use session::Session;
 pub use shares::{Exchange, Exchanged};
 pub use token::{NewToken, TokenError, Tokens};

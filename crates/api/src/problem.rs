@@ -8,6 +8,7 @@ use axum::{
 use node::{Error, Kind, Missing};
 use serde::Serialize;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// What went wrong with a request.
 #[derive(Debug, Clone)]
@@ -41,6 +42,9 @@ pub struct Document {
     /// For bad input: paths and the rules they break, never values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Fault>,
+    /// The `WWW-Authenticate` of a 401, and of a 403 by scope (RFC 6750 section 3).
+    #[serde(skip)]
+    challenge: Option<Cow<'static, str>>,
 }
 
 /// One thing wrong with an input.
@@ -65,6 +69,7 @@ impl Problem {
             disclosure: None,
             until: None,
             errors: Vec::new(),
+            challenge: (status == StatusCode::UNAUTHORIZED).then_some(Cow::Borrowed("Bearer")),
         }))
     }
 
@@ -93,13 +98,36 @@ impl Problem {
         &self.0
     }
 
-    /// 401.
+    /// 401 for a request without a token.
     pub fn unauthenticated() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthenticated",
             "send a valid bearer token in the Authorization header; `ithaca token` makes one",
         )
+    }
+
+    /// 401 for a token that is not believed; `why` names no part of it.
+    pub fn invalid_token(why: &str) -> Self {
+        let mut problem = Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            format!("the bearer token is not believed: {why}"),
+        );
+        problem.0.challenge = Some(Cow::Borrowed("Bearer error=\"invalid_token\""));
+        problem
+    }
+
+    /// 403 for software whose scopes do not reach; `scope` would, and is made of scope characters.
+    pub fn insufficient_scope(scope: &str) -> Self {
+        let mut problem = Self::new(
+            StatusCode::FORBIDDEN,
+            "insufficient-scope",
+            format!("the token's scopes do not reach this; it needs {scope}"),
+        );
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+        problem.0.challenge = Some(Cow::Owned(challenge));
+        problem
     }
 }
 
@@ -168,8 +196,9 @@ impl IntoResponse for Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let challenge = self.0.challenge.as_deref();
+        if let Some(challenge) = challenge.and_then(|c| HeaderValue::from_str(c).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         if matches!(
             status,

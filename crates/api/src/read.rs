@@ -1,6 +1,6 @@
 //! Reading paths, queries, headers and JSON bodies into values, with a clear problem for each fault.
 
-use crate::{edge::Edge, problem::Problem};
+use crate::{edge::Edge, problem::Problem, session::Session};
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
@@ -20,9 +20,8 @@ impl<S: Sync> FromRequestParts<S> for Who {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts
             .extensions
-            .get::<Caller>()
-            .cloned()
-            .map(Self)
+            .get::<Session>()
+            .map(|session| Self(session.caller.clone()))
             .ok_or_else(Problem::unauthenticated)
     }
 }

@@ -12,6 +12,10 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
 };
+use sign_in::{
+    fetch::Web,
+    issuers::{Issuer, Issuers, MAX_ISSUERS},
+};
 use std::{
     collections::BTreeSet,
     fs,
@@ -29,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) share: Share,
     pub(crate) store: Store,
     pub(crate) diagnosis: Diagnosis,
+    pub(crate) sign_in: SignIn,
     /// Who may see what for the institution's own care, how long records are kept, who breaks glass; what is
     /// left out is as built in.
     pub(crate) policy: Option<Policy>,
@@ -104,6 +109,53 @@ fn peer_key<'de, D: Deserializer<'de>>(from: D) -> Result<PublicKey, D::Error> {
     let key: Option<PublicKey> = text.parse().ok();
     key.filter(PublicKey::is_point)
         .ok_or_else(|| D::Error::custom("a key is 64 hexadecimal digits of a node's public key"))
+}
+
+/// Who is believed about who asks, beside the tokens of `ithaca token`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SignIn {
+    /// OpenID Connect issuers whose access tokens are believed.
+    pub(crate) issuer: Vec<Issuer>,
+    /// Certificate authorities (PEM) that are believed about https of issuers; the system's when left out.
+    pub(crate) authorities: Option<PathBuf>,
+}
+
+impl SignIn {
+    /// The issuers, for an edge; none when none is configured. Nothing is fetched yet.
+    pub(crate) fn issuers(&self, institution: InstitutionId) -> Result<Option<Issuers>> {
+        if self.issuer.is_empty() {
+            return Ok(None);
+        }
+        let web = Arc::new(self.web()?);
+        Ok(Some(Issuers::new(self.issuer.clone(), institution, web)))
+    }
+
+    fn web(&self) -> Result<Web> {
+        let Some(path) = &self.authorities else {
+            return Ok(Web::new(None)?);
+        };
+        let shown = path.display();
+        let pem = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+        Web::new(Some(&pem)).with_context(|| format!("{shown} is of no use"))
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.issuer.len() > MAX_ISSUERS {
+            bail!(
+                "sign_in names {} issuers; it takes {MAX_ISSUERS}",
+                self.issuer.len()
+            );
+        }
+        let mut known = BTreeSet::new();
+        for issuer in &self.issuer {
+            issuer.validate().map_err(|why| anyhow!(why))?;
+            if !known.insert(&issuer.url) {
+                bail!("sign_in names the issuer {} twice", issuer.url);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What the node knows of diseases.
@@ -208,6 +260,7 @@ impl Config {
         config.http.check()?;
         config.ledger.check()?;
         config.share.check()?;
+        config.sign_in.check()?;
         within(
             "store.cache_bytes",
             config.store.cache_bytes,
@@ -350,6 +403,32 @@ mod tests {
         );
         let anywhere = "[ledger]\nlisten = \"127.0.0.1:0\"\n".to_owned();
         refused(&(anywhere + &both), "ledger.listen has no port");
+    }
+
+    #[test]
+    fn issuers_are_checked_as_they_are_read() {
+        let issuer = |url: &str, more: &str| {
+            format!("[[sign_in.issuer]]\nurl = \"{url}\"\naudience = \"ithaca\"\n{more}")
+        };
+        let good = issuer(
+            "https://idp.example",
+            "[sign_in.issuer.roles]\nDoctors = [\"clinician\"]\n",
+        );
+        let config = Config::parse(&good).unwrap();
+        assert_eq!(config.sign_in.issuer[0].skew_s, 60);
+        let refused = |text: &str, word: &str| {
+            let error = format!("{:#}", Config::parse(text).unwrap_err());
+            assert!(error.contains(word), "{error}");
+        };
+        refused(&issuer("http://idp.example", ""), "must be an https URL");
+        refused(&issuer("https://idp.example", "skew_s = 3600"), "skew_s");
+        refused(
+            &issuer("https://idp.example", "audiences = 1"),
+            "unknown field",
+        );
+        refused(&format!("{good}{good}"), "twice");
+        let system = "[sign_in.issuer.roles]\nx = [\"system\"]\n";
+        refused(&issuer("https://idp.example", system), "node's own");
     }
 
     #[test]

@@ -74,6 +74,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(peers) => edge.with_exchange(peers),
         None => edge,
     };
+    let edge = match config.sign_in.issuers(running.institution())? {
+        Some(issuers) => edge.with_issuers(issuers),
+        None => edge,
+    };
     let bounds = Bounds {
         connections: config.http.connections,
         header: Duration::from_millis(config.http.header_ms),

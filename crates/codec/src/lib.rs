@@ -15,6 +15,7 @@
 //!
 //! It knows no cryptography, no entry types and no storage.
 
+pub mod base64;
 mod category;
 mod domain;
 mod error;

@@ -6,6 +6,7 @@
 //! | digests, MACs, derivation | SHA-256, HMAC, HKDF | aws-lc-rs |
 //! | signatures | Ed25519, verified under ZIP-215 rules | aws-lc-rs signs, ed25519-consensus verifies |
 //! | governance, cosignatures | ML-DSA-44 (FIPS 204) | aws-lc-rs |
+//! | signatures of web tokens (keys only) | ECDSA P-256 | aws-lc-rs |
 //! | sealing at rest | AES-256-GCM | aws-lc-rs |
 //! | sealing to an institution | HPKE base mode, X-Wing, HKDF-SHA256, AES-256-GCM | hpke |
 //! | passphrases | Argon2id | argon2 |
@@ -20,6 +21,7 @@
 
 pub mod commitment;
 pub mod cose;
+mod ecdsa;
 mod entropy;
 mod hash;
 mod hybrid;
@@ -33,6 +35,7 @@ mod tree;
 mod wiped;
 
 pub use codec::{Digest, Domain};
+pub use ecdsa::p256_generate;
 pub use entropy::Entropy;
 pub use hash::{Sha256Hasher, aad, constant_time_eq, digest, sha256};
 pub use hybrid::{

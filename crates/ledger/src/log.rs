@@ -8,7 +8,6 @@
 //!
 //! [`verify_inclusion`] and [`verify_consistency`] check proofs; they are those of [`keys::merkle`].
 
-pub mod base64;
 mod frontier;
 pub mod note;
 pub mod paths;

@@ -10,6 +10,7 @@ mod matrix;
 mod openapi;
 mod races;
 mod reading;
+mod sessions;
 mod socket;
 mod spy;
 mod tokens;

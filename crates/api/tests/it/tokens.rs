@@ -103,7 +103,17 @@ async fn status(router: &Router, authorization: &str) -> u16 {
     };
     let answer = call.send_to(router).await;
     if answer.status == 401 {
-        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        // What is no bearer token is no invalid one.
+        let sent = authorization.to_ascii_lowercase().starts_with("bearer ");
+        let challenge = match sent {
+            true => "Bearer error=\"invalid_token\"",
+            false => "Bearer",
+        };
+        assert_eq!(
+            answer.header("www-authenticate"),
+            challenge,
+            "{authorization}"
+        );
         assert_eq!(answer.class(), "unauthenticated");
     }
     answer.status

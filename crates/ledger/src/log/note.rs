@@ -4,7 +4,7 @@
 //! No extension lines, because post-quantum cosignatures do not cover them. Signatures are not part
 //! of this text: [`super::signed`] has them.
 
-use super::base64;
+use codec::base64;
 use codec::{Digest, NetworkId};
 use std::fmt;
 

@@ -12,8 +12,8 @@
 //! witness had seen, and consistent with all it had seen before. An institution signs with its entry
 //! key and its governance key: what they sign elsewhere never starts like any of these messages.
 
-use super::base64;
 use super::note::{BadCheckpoint, Checkpoint};
+use codec::base64;
 use codec::{InstitutionId, NetworkId};
 use keys::{PqPublicKey, PqSignature, PqSigningKey, PublicKey, Signature, SigningKey};
 use std::fmt;

@@ -2,9 +2,10 @@
 
 use crate::support::{Member, digest};
 use codec::NetworkId;
+use codec::base64;
 use ledger::Kind;
 use ledger::log::signed::{BadNote, MAX_SIGNATURES, cosign, sign};
-use ledger::log::{Checkpoint, NoteKey, NoteSignature, SignedCheckpoint, base64};
+use ledger::log::{Checkpoint, NoteKey, NoteSignature, SignedCheckpoint};
 
 const TIME_S: u64 = 1_800_000_000;
 

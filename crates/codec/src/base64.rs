@@ -1,4 +1,4 @@
-//! Base64 with padding (RFC 4648 section 4), as signed notes and checkpoints write bytes.
+//! Base64 with padding (RFC 4648 section 4): one spelling for one byte string.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

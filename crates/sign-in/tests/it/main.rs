@@ -1,0 +1,8 @@
+//! Signing in, from outside.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod issuers;
+mod keyring;
+mod little_issuer;
+mod tokens;

@@ -1,0 +1,6 @@
+//! What scopes permit.
+
+#![expect(clippy::expect_used, reason = "tests")]
+
+mod laws;
+mod text;
