@@ -1,10 +1,10 @@
 //! The table of endpoints: the one truth for router, OpenAPI document and authorisation matrix.
 
 use crate::{
-    consents, differentials, disclosures, edge::Edge, emergencies, events, hooks, network,
+    consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks, network,
     operations, publication, records, shares, subjects,
 };
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use node::{Role, differential::CLINICIANS};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -15,6 +15,7 @@ pub enum Verb {
     Get,
     Post,
     Put,
+    Patch,
     Delete,
 }
 
@@ -25,6 +26,7 @@ impl Verb {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }
     }
@@ -179,6 +181,22 @@ const PAYLOADS: &[&str] = &[
 const CASES: &[&str] = &["application/json", "application/fhir+json", "text/plain"];
 const JSON: &[&str] = &["application/json"];
 const LIMIT: Parameter = number("limit", false, "how many, at most; 10 when left out");
+/// How FHIR resources come and go.
+const FHIR: &[&str] = &["application/fhir+json", "application/json"];
+const FHIR_JSON: &[&str] = &[fhir::FHIR_JSON];
+const FHIR_FORM: &[&str] = &["application/x-www-form-urlencoded"];
+const FHIR_PATCH: &[&str] = &["application/json-patch+json"];
+const FHIR_PURPOSE: Parameter = head(
+    "Ithaca-Purpose",
+    false,
+    "what for: an HL7 v3 PurposeOfUse code; by role when left out",
+);
+const FHIR_PREFER: Parameter = head(
+    "Prefer",
+    false,
+    "`return=minimal`, `representation` or `OperationOutcome`; `handling=strict` or `lenient`; `wait=final`",
+);
+const FHIR_MATCH: Parameter = head("If-Match", false, "only if this is the ETag of the version");
 const CBOR: &[&str] = &["application/cbor"];
 const NOTE: &[&str] = &["text/plain"];
 const OCTETS: &[&str] = &["application/octet-stream"];
@@ -322,6 +340,46 @@ endpoints! {
         [], Bytes(JSON), 200 Bytes(JSON);
     "cds_feedback": Post "/cds-services/{service}/feedback" => post(hooks::feedback), Only(&CLINICIANS),
         "Takes what became of cards; only counts are kept.", [], Bytes(JSON), 200 Nothing;
+
+    "fhir_metadata": Get "/fhir/metadata" => get(fhir::serve), Open,
+        "The CapabilityStatement: what of FHIR R4 is served.", [], Nothing, 200 Bytes(FHIR_JSON);
+    "fhir_bundle": Post "/fhir" => post(fhir::serve), Bearer,
+        "Does a transaction, all of it or nothing, or a batch, each entry for itself.",
+        [FHIR_PURPOSE, FHIR_PREFER], Bytes(FHIR), 200 Bytes(FHIR_JSON);
+    "fhir_search": Get "/fhir/{kind}" => get(fhir::serve), Bearer,
+        "Searches resources of a type; each is decided, and logged before it leaves.", [FHIR_PURPOSE, FHIR_PREFER], Nothing, 200 Bytes(FHIR_JSON);
+    "fhir_search_form": Post "/fhir/{kind}/_search" => post(fhir::serve), Bearer,
+        "Searches by a form, so that no parameter stands in an address.", [FHIR_PURPOSE, FHIR_PREFER], Bytes(FHIR_FORM), 200 Bytes(FHIR_JSON);
+    "fhir_create": Post "/fhir/{kind}" => post(fhir::serve), Bearer,
+        "Creates a resource; a new Patient opens a compartment.",
+        [FHIR_PREFER, head("If-None-Exist", false, "only if nothing matches this search")],
+        Bytes(FHIR), 201 / 200 Bytes(FHIR_JSON);
+    "fhir_update_matching": Put "/fhir/{kind}" => put(fhir::serve), Bearer,
+        "Updates the one resource that a search matches, or creates it.", [FHIR_PREFER, FHIR_MATCH], Bytes(FHIR), 200 / 201 Bytes(FHIR_JSON);
+    "fhir_patch_matching": Patch "/fhir/{kind}" => patch(fhir::serve), Bearer,
+        "Changes the one resource that a search matches (JSON Patch).", [FHIR_PREFER, FHIR_MATCH], Bytes(FHIR_PATCH), 200 Bytes(FHIR_JSON);
+    "fhir_delete_matching": Delete "/fhir/{kind}" => delete(fhir::serve), Bearer,
+        "Deletes the one resource that a search matches; its versions stay.", [FHIR_MATCH], Nothing, 204 Nothing;
+    "fhir_history_type": Get "/fhir/{kind}/_history" => get(fhir::serve), Bearer,
+        "The versions of all resources of a type, the newest first.", [FHIR_PURPOSE], Nothing, 200 Bytes(FHIR_JSON);
+    "fhir_validate": Post "/fhir/{kind}/$validate" => post(fhir::serve), Bearer,
+        "Says whether a resource is what R4 says it is; nothing is kept.", [FHIR_PREFER], Bytes(FHIR), 200 Bytes(FHIR_JSON);
+    "fhir_read": Get "/fhir/{kind}/{id}" => get(fhir::serve), Bearer,
+        "Reads a resource, as far as consent permits; logged before it leaves.", [FHIR_PURPOSE], Nothing, 200 Bytes(FHIR_JSON);
+    "fhir_update": Put "/fhir/{kind}/{id}" => put(fhir::serve), Bearer,
+        "Updates a resource, or creates it under this id.", [FHIR_PREFER, FHIR_MATCH], Bytes(FHIR), 200 / 201 Bytes(FHIR_JSON);
+    "fhir_patch": Patch "/fhir/{kind}/{id}" => patch(fhir::serve), Bearer,
+        "Changes a resource (JSON Patch, RFC 6902).", [FHIR_PREFER, FHIR_MATCH], Bytes(FHIR_PATCH), 200 Bytes(FHIR_JSON);
+    "fhir_delete": Delete "/fhir/{kind}/{id}" => delete(fhir::serve), Bearer,
+        "Deletes a resource; its versions stay.", [FHIR_MATCH], Nothing, 204 Nothing;
+    "fhir_history": Get "/fhir/{kind}/{id}/_history" => get(fhir::serve), Bearer,
+        "The versions of a resource, the newest first.", [FHIR_PURPOSE], Nothing, 200 Bytes(FHIR_JSON);
+    "fhir_version": Get "/fhir/{kind}/{id}/_history/{version}" => get(fhir::serve), Bearer,
+        "Reads one version of a resource.", [FHIR_PURPOSE], Nothing, 200 Bytes(FHIR_JSON);
+    "fhir_everything": Get "/fhir/{kind}/{id}/$everything" => get(fhir::serve), Bearer,
+        "Everything of a Patient that may be seen.", [FHIR_PURPOSE], Nothing, 200 Bytes(FHIR_JSON);
+    "fhir_compartment": Get "/fhir/{kind}/{id}/{other}" => get(fhir::serve), Bearer,
+        "Searches resources of a type within a Patient's compartment.", [FHIR_PURPOSE, FHIR_PREFER], Nothing, 200 Bytes(FHIR_JSON);
 
     "consent_show": Get "/v1/subjects/{subject}/consent" => get(consents::show), Bearer,
         "The consent state, finalised and pending, with its opening.", [], Nothing, 200 Json(json::<consents::Shown>);

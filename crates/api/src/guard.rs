@@ -6,6 +6,7 @@
 use crate::{
     edge::Edge,
     endpoint::{Access, ENDPOINTS, Endpoint, Shape},
+    fhir::{ROOT, as_outcome},
     problem::Problem,
     read::media_type,
     session::{Session, authenticate},
@@ -22,6 +23,7 @@ use std::{collections::BTreeSet, time::Duration};
 pub(crate) async fn guard(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let from_ms = edge.ambient.now_ms();
     let endpoint = endpoint_of(&request);
+    let of_fhir = is_fhir(request.uri().path());
     let admitted = match endpoint {
         Some(endpoint) => {
             let query = request.uri().query().unwrap_or_default();
@@ -43,6 +45,11 @@ pub(crate) async fn guard(State(edge): State<Edge>, mut request: Request, next: 
     let operation = endpoint.map_or("none", |e| e.id);
     tracing::debug!(operation, status, took_ms, "request");
     let problem = Problem::name(&mut response, || urn(edge.ambient.random()));
+    if let Some(problem) = problem.as_ref().filter(|_| of_fhir) {
+        *response.body_mut() = as_outcome(problem).into();
+        let media = HeaderValue::from_static("application/fhir+json;charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, media);
+    }
     if let Some(problem) = problem.filter(|_| status >= 500) {
         let document = problem.document();
         let instance = document.instance.as_deref();
@@ -108,7 +115,7 @@ async fn admit(
     };
     if let Some(session) = &session {
         // What a scope reaches of FHIR is for its handlers to say.
-        if !endpoint.path.starts_with(FHIR) {
+        if !is_fhir(endpoint.path) {
             session.may_use_own_interface()?;
         }
         if let Access::Only(roles) = endpoint.access
@@ -122,13 +129,19 @@ async fn admit(
             ));
         }
     }
-    check_query(endpoint, query)?;
-    check_media(endpoint, headers)?;
+    // FHIR has rules of its own for both.
+    if !is_fhir(endpoint.path) {
+        check_query(endpoint, query)?;
+        check_media(endpoint, headers)?;
+    }
     Ok(session)
 }
 
-/// Where the scopes of FHIR resources hold.
-const FHIR: &str = "/fhir";
+/// Whether a path is served by the rules of FHIR.
+fn is_fhir(path: &str) -> bool {
+    path.strip_prefix(ROOT)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// Each parameter is one of the table's, and there once.
 fn check_query(endpoint: &Endpoint, query: &str) -> Result<(), Problem> {

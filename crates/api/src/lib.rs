@@ -22,6 +22,7 @@ mod disclosures;
 mod edge;
 mod emergencies;
 mod events;
+mod fhir;
 mod guard;
 mod hooks;
 mod network;

@@ -175,6 +175,7 @@ pub(crate) fn status_of(kind: Kind) -> (StatusCode, &'static str) {
         Kind::Denied => (StatusCode::FORBIDDEN, "consent-denied"),
         Kind::Conflict => (StatusCode::CONFLICT, "conflict"),
         Kind::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "precondition-failed"),
+        Kind::Query => (StatusCode::BAD_REQUEST, "bad-request"),
         Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
         Kind::Locked => (StatusCode::LOCKED, "held"),

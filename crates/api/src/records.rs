@@ -335,7 +335,7 @@ pub(crate) async fn fetch(
 }
 
 /// Names the log row of a read whose body has no place for it.
-const DISCLOSURE: HeaderName = HeaderName::from_static("ithaca-disclosure");
+pub(crate) const DISCLOSURE: HeaderName = HeaderName::from_static("ithaca-disclosure");
 
 fn selection(categories: Option<&str>, record: RecordId) -> Result<node::Selection, Problem> {
     let categories = match categories {

@@ -24,7 +24,6 @@ mod error;
 mod facts;
 mod parsed;
 mod rule;
-pub mod search;
 mod stored;
 mod table;
 mod terms;

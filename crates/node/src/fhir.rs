@@ -272,3 +272,16 @@ pub struct FhirLocated {
     /// Its latest version.
     pub version: u32,
 }
+
+/// Asks whether a resource is what R4 says it is; nothing is kept.
+#[derive(Debug, Clone)]
+pub struct FhirValidate {
+    /// Who.
+    pub caller: Caller,
+    /// The type it is to be.
+    pub kind: String,
+    /// The resource.
+    pub content: Content,
+    /// Whether elements that R4 does not know are refused.
+    pub strict: bool,
+}

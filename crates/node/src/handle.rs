@@ -19,11 +19,11 @@ use crate::differential::{
 };
 use crate::disclosure::{DisclosureList, DisclosureProofQuery, DisclosureQuery, PeriodProof};
 use crate::erase::{Erase, Erased};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::event::{Broadcast, Events};
 use crate::fhir::{
     FhirEverything, FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone, FhirSearch,
-    FhirTransact, FhirWritten,
+    FhirTransact, FhirValidate, FhirWritten,
 };
 use crate::governance::{NetworkEntry, NetworkPropose, NetworkView, NetworkVote};
 use crate::hold::{Hold, HoldClear, HoldSet};
@@ -147,6 +147,8 @@ use_cases! {
     fhir_search(FhirSearch) -> FhirPage;
     /// Everything of a Patient that is permitted.
     fhir_everything(FhirEverything) -> FhirPage;
+    /// What is wrong with a FHIR resource; nothing is kept.
+    fhir_validate(FhirValidate) -> Vec<Problem> [heavy];
     /// In which compartment a FHIR resource is, for use cases that name subjects.
     fhir_locate(FhirLocate) -> FhirLocated;
     /// A subject's differential diagnosis, for a clinician, made of what the caller may see.

@@ -50,6 +50,7 @@ pub use caller::{BOUND, Caller};
 pub use config::Config;
 pub use error::{Conflict, Error, Kind, Problem};
 pub use handle::Handle;
+pub use record::Content;
 pub use start::{Node, Runtime, StartError};
 
 pub use codec::Category;

@@ -14,7 +14,7 @@ use super::{
 use crate::problem::Problem;
 use axum::http::{Method, StatusCode};
 use fhir::{Bundle, BundleKind, Entry};
-use mirror::bundle::{Answered, BatchResponse, Head, Response, TransactionResponse, bundle};
+use mirror::{Answered, BatchResponse, Head, Response, TransactionResponse, bundle};
 use node::{Content, Millis};
 
 /// One entry, read.

@@ -1,8 +1,8 @@
 //! What is served: the CapabilityStatement, from the same tables that serve it.
 
 use super::Asked;
-use fhir::search::{self, ParameterType};
-use mirror::capability::{
+use fhir::search::{self, Kind};
+use mirror::{
     ConditionalDelete, ConditionalRead, Operation, SearchParam, SearchParamType, Security, Served,
     ServedType, SystemInteraction, TypeInteraction, Versioning, capability,
 };
@@ -32,13 +32,18 @@ pub(crate) fn statement(asked: &Asked) -> Vec<u8> {
     let everything = [Operation {
         name: "everything",
         definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-        documentation: None,
     }];
     let kinds: Vec<&'static str> = fhir::resource_types().collect();
     let described: Vec<Described> = kinds.iter().map(|kind| Described::of(kind)).collect();
+    let searches: Vec<Vec<SearchParam<'_>>> = described.iter().map(Described::search).collect();
+    let includes: Vec<Vec<&str>> = described
+        .iter()
+        .map(|described| described.includes.iter().map(String::as_str).collect())
+        .collect();
     let types: Vec<ServedType<'_>> = described
         .iter()
-        .map(|described| described.served(&everything))
+        .zip(searches.iter().zip(&includes))
+        .map(|(described, (search, includes))| served(described, search, includes, &everything))
         .collect();
     capability(&Served {
         base: &asked.base,
@@ -62,66 +67,74 @@ pub(crate) fn statement(asked: &Asked) -> Vec<u8> {
 /// A type with the texts that its description borrows.
 struct Described {
     kind: &'static str,
-    search: Vec<SearchParam<'static>>,
+    parameters: Vec<(&'static str, Kind, String)>,
     includes: Vec<String>,
 }
 
 impl Described {
     fn of(kind: &'static str) -> Self {
-        let parameters = search::parameters(kind);
-        let mut includes = Vec::new();
-        let mut search = Vec::new();
-        for parameter in parameters {
-            if parameter.of == ParameterType::Reference {
-                includes.push(format!("{kind}:{}", parameter.name));
-            }
-            search.push(SearchParam {
-                name: parameter.name,
-                of: type_of(parameter.of),
-                definition: Some(parameter.definition),
-                documentation: None,
-            });
-        }
+        let of_type = search::parameters(kind);
+        let references = of_type.filter(|parameter| parameter.kind == Kind::Reference);
         Self {
             kind,
-            search,
-            includes,
+            includes: references
+                .map(|parameter| format!("{kind}:{}", parameter.name))
+                .collect(),
+            parameters: search::parameters(kind)
+                .map(|parameter| (parameter.name, parameter.kind, parameter.definition()))
+                .collect(),
         }
     }
 
-    fn served<'s>(&'s self, everything: &'s [Operation<'s>]) -> ServedType<'s> {
-        ServedType {
-            of: self.kind,
-            interactions: INTERACTIONS,
-            versioning: Versioning::VersionedUpdate,
-            read_history: true,
-            update_create: true,
-            conditional_create: true,
-            conditional_read: ConditionalRead::FullSupport,
-            conditional_update: true,
-            conditional_delete: ConditionalDelete::Single,
-            includes: &[],
-            rev_includes: &[],
-            search: &self.search,
-            operations: match self.kind {
-                "Patient" => everything,
-                _ => &[],
-            },
-            profiles: &[],
-        }
+    fn search(&self) -> Vec<SearchParam<'_>> {
+        let described = self.parameters.iter();
+        described
+            .map(|(name, of, definition)| SearchParam {
+                name,
+                of: type_of(*of),
+                definition: Some(definition),
+                documentation: None,
+            })
+            .collect()
     }
 }
 
-fn type_of(of: ParameterType) -> SearchParamType {
+fn served<'s>(
+    described: &'s Described,
+    search: &'s [SearchParam<'s>],
+    includes: &'s [&'s str],
+    everything: &'s [Operation<'s>],
+) -> ServedType<'s> {
+    ServedType {
+        of: described.kind,
+        interactions: INTERACTIONS,
+        versioning: Versioning::VersionedUpdate,
+        read_history: true,
+        update_create: true,
+        conditional_create: true,
+        conditional_read: ConditionalRead::FullSupport,
+        conditional_update: true,
+        conditional_delete: ConditionalDelete::Single,
+        includes,
+        rev_includes: &[],
+        search,
+        operations: match described.kind {
+            "Patient" => everything,
+            _ => &[],
+        },
+        profiles: &[],
+    }
+}
+
+fn type_of(of: Kind) -> SearchParamType {
     match of {
-        ParameterType::Number => SearchParamType::Number,
-        ParameterType::Date => SearchParamType::Date,
-        ParameterType::String => SearchParamType::String,
-        ParameterType::Token => SearchParamType::Token,
-        ParameterType::Reference => SearchParamType::Reference,
-        ParameterType::Composite => SearchParamType::Composite,
-        ParameterType::Quantity => SearchParamType::Quantity,
-        ParameterType::Uri => SearchParamType::Uri,
-        ParameterType::Special => SearchParamType::Special,
+        Kind::Number => SearchParamType::Number,
+        Kind::Date => SearchParamType::Date,
+        Kind::String => SearchParamType::String,
+        Kind::Token => SearchParamType::Token,
+        Kind::Reference => SearchParamType::Reference,
+        Kind::Composite => SearchParamType::Composite,
+        Kind::Quantity => SearchParamType::Quantity,
+        Kind::Uri => SearchParamType::Uri,
     }
 }

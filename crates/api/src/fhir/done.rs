@@ -10,7 +10,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use mirror::outcome::outcome;
+use mirror::outcome;
 use node::{Millis, fhir::FhirResource};
 use std::time::{Duration, SystemTime};
 

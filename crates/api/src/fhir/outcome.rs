@@ -1,7 +1,7 @@
 //! Every error as an OperationOutcome.
 
 use crate::problem::{Document, Problem};
-use mirror::outcome::{Issue, IssueType, outcome};
+use mirror::{Issue, IssueType, outcome};
 
 /// A problem as an OperationOutcome's bytes.
 pub(crate) fn as_outcome(problem: &Problem) -> Vec<u8> {

@@ -10,8 +10,8 @@ use super::{
 use crate::problem::Problem;
 use axum::http::StatusCode;
 use fhir::search::{Handling, Query};
-use mirror::bundle::{Found, Head, History, Mode, Response, Searchset, Version, bundle};
-use mirror::outcome::{Issue, IssueType, Severity, outcome};
+use mirror::{Found, Head, History, Mode, Response, Searchset, Version, bundle};
+use mirror::{Issue, IssueType, Severity, outcome};
 use node::{
     Content, Millis,
     fhir::{

@@ -688,40 +688,7 @@ fn of_entry(error: Error, at: usize, bundle: bool) -> Error {
 
 /// The pairs of a query as it is written in a reference.
 fn pairs(query: &str) -> Vec<(String, String)> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name), decoded(value))
-        })
+    form_urlencoded::parse(query.as_bytes())
+        .into_owned()
         .collect()
-}
-
-/// Percent-decoding, as in a query.
-fn decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let hex = match byte {
-            b'+' => Some(b' '),
-            b'%' => {
-                let mut rest = bytes.clone();
-                let digits = (rest.next(), rest.next());
-                let value = match digits {
-                    (Some(high), Some(low)) => {
-                        let digit = |b: u8| char::from(b).to_digit(16);
-                        digit(high).zip(digit(low)).map(|(h, l)| h * 16 + l)
-                    }
-                    _ => None,
-                };
-                value.and_then(|value| {
-                    bytes = rest;
-                    u8::try_from(value).ok()
-                })
-            }
-            _ => None,
-        };
-        out.push(hex.unwrap_or(byte));
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

@@ -11,7 +11,7 @@ use super::{FhirEverything, FhirFound, FhirPage, FhirSearch};
 use crate::custodian::Custodian;
 use crate::error::Error;
 use crate::record::form::DELETED_MEDIA;
-use ::fhir::search::{self, Handling, Query, QueryError, SortKey};
+use ::fhir::search::{self, Handling, Query, QueryError, SortKey, Summary, Total};
 use codec::id::{RecordId, SubjectId};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
@@ -87,7 +87,7 @@ impl<S: Store> Custodian<S> {
             usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)
         });
         let candidates = self.candidates(reading, kind, query).await?;
-        let (matched, next, total) = if results.wants_only_count() || count == 0 {
+        let (matched, next, total) = if results.summary == Summary::Count || count == 0 {
             let all = self.all_matching(reading, query, candidates).await?;
             (Vec::new(), None, Some(all.len()))
         } else if query.is_sorted_by_id_or_none() {
@@ -98,7 +98,7 @@ impl<S: Store> Custodian<S> {
             sorted(query, all, count, after)?
         };
         let total = match total {
-            None if results.wants_total() => {
+            None if results.total == Total::Accurate => {
                 let candidates = self.candidates(reading, kind, query).await?;
                 Some(self.all_matching(reading, query, candidates).await?.len())
             }
@@ -287,38 +287,34 @@ impl<S: Store> Custodian<S> {
         reading: &mut Reading<'_, S>,
         query: &mut Query,
     ) -> Result<(), Error> {
-        let chains: Vec<(usize, Vec<(String, Query)>)> = query
-            .chains()
-            .iter()
-            .enumerate()
-            .map(|(at, chain)| (at, chain.queries()))
-            .collect();
-        for (at, queries) in chains {
+        let mut chained = Vec::new();
+        for chain in query.chains() {
             let mut targets = Vec::new();
-            for (kind, inner) in queries {
-                let candidates = self.candidates(reading, &kind, &inner).await?;
-                let found = self.all_matching(reading, &inner, candidates).await?;
-                targets.extend(found.iter().map(|found| (kind.clone(), found.id())));
+            for (kind, inner) in &chain.targets {
+                let candidates = self.candidates(reading, kind, inner).await?;
+                let found = self.all_matching(reading, inner, candidates).await?;
+                targets.extend(found.iter().map(|found| ((*kind).to_owned(), found.id())));
             }
-            query.resolve_chain(at, &targets);
+            chained.push(targets);
         }
-        let has: Vec<(usize, String, String, Query)> = query
-            .has()
-            .iter()
-            .enumerate()
-            .map(|(at, has)| {
-                let (kind, parameter) = (has.resource_type().to_owned(), has.parameter().to_owned());
-                (at, kind, parameter, has.query().clone())
-            })
-            .collect();
-        for (at, kind, parameter, inner) in has {
-            let candidates = self.candidates(reading, &kind, &inner).await?;
-            let found = self.all_matching(reading, &inner, candidates).await?;
+        let mut pointed = Vec::new();
+        for has in query.has() {
+            let candidates = self
+                .candidates(reading, has.resource_type, &has.query)
+                .await?;
+            let found = self.all_matching(reading, &has.query, candidates).await?;
             let mut ids = Vec::new();
             for opened in &found {
-                ids.extend(self.referred(reading, opened, &parameter)?.into_iter().map(|(_, id)| id));
+                let referred = self.referred(reading, opened, has.parameter)?;
+                ids.extend(referred.into_iter().map(|(_, id)| id));
             }
-            query.resolve_has(at, &ids);
+            pointed.push(ids);
+        }
+        for (at, targets) in chained.iter().enumerate() {
+            query.resolve_chain(at, targets);
+        }
+        for (at, ids) in pointed.iter().enumerate() {
+            query.resolve_has(at, ids);
         }
         Ok(())
     }
@@ -334,7 +330,8 @@ impl<S: Store> Custodian<S> {
         let references = search::references(&parsed, parameter);
         let base = &reading.asker.base;
         let locals = references.iter().filter_map(|target| {
-            let (kind, id) = local(target.as_str(), base)?;
+            let text = target.text();
+            let (kind, id) = local(&text, base)?;
             Some((kind.to_owned(), id.to_owned()))
         });
         Ok(locals.collect())
@@ -362,10 +359,10 @@ impl<S: Store> Custodian<S> {
                 if turn > 0 && !include.iterate {
                     continue;
                 }
-                let of_type = sources.iter().filter(|o| o.kind == include.source);
+                let of_type = sources.iter().filter(|o| o.kind == include.source_type);
                 for opened in of_type {
-                    for (kind, id) in self.referred(reading, opened, &include.parameter)? {
-                        if include.target.as_ref().is_none_or(|target| *target == kind) {
+                    for (kind, id) in self.referred(reading, opened, include.parameter)? {
+                        if include.target_type.is_none_or(|target| target == kind) {
                             wanted.extend(self.placed_all(&kind, &[id]).await?);
                         }
                     }
@@ -380,11 +377,12 @@ impl<S: Store> Custodian<S> {
                     .map(|opened| format!("{}/{}", opened.kind, opened.id()))
                     .collect();
                 for target in targets {
-                    let pairs = [(include.parameter.clone(), target)];
+                    let pairs = [(include.parameter.to_owned(), target)];
                     let base = &reading.asker.base;
-                    let inner = Query::parse(&include.source, &pairs, Handling::Strict, base)
+                    let source = include.source_type;
+                    let inner = Query::parse(source, &pairs, Handling::Strict, base)
                         .map_err(refused)?;
-                    let candidates = self.candidates(reading, &include.source, &inner).await?;
+                    let candidates = self.candidates(reading, source, &inner).await?;
                     for posting in candidates {
                         if self.matching(reading, &inner, &posting).await?.is_some() {
                             wanted.push(posting);
