@@ -10,6 +10,8 @@
 )]
 
 mod faults;
+#[path = "fhir_tables/search.rs"]
+mod fhir_search;
 mod shell;
 mod tidy;
 mod torture;
@@ -63,6 +65,10 @@ fn dispatch(args: &[String]) -> Result<()> {
         "tidy" => tidy::check(rest.iter().any(|a| a == "--bless")),
         "faults" => faults::run(&faults::Options::parse(rest)?),
         "torture" => torture::run(&torture::Options::parse(rest)?),
+        "fhir-search" => match rest {
+            [package, out] => Ok(std::fs::write(out, fhir_search::table(Path::new(package))?)?),
+            _ => bail!("name the package folder and the file to write"),
+        },
         "sim" => sim(rest),
         "fit-diagnosis" => fit_diagnosis(rest),
         _ => bail!("unknown command '{command}'\n{USAGE}"),

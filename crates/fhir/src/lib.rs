@@ -24,6 +24,7 @@ mod error;
 mod facts;
 mod parsed;
 mod rule;
+pub mod search;
 mod stored;
 mod table;
 mod terms;

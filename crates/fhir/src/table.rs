@@ -132,6 +132,11 @@ fn element(owner: &str, token: &'static str, numbers: &BTreeMap<&str, TypeId>) -
     })
 }
 
+/// The names of all R4 resource types.
+pub(crate) fn resource_types() -> impl Iterator<Item = &'static str> {
+    TABLE.resources.keys().copied()
+}
+
 /// Whether a name is that of an R4 resource type.
 pub fn is_resource_type(name: &str) -> bool {
     TABLE.resource(name).is_some()

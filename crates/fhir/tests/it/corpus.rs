@@ -63,6 +63,36 @@ fn check_bundle(name: &str, source: &[u8]) -> usize {
     bundle.entries().len()
 }
 
+/// Calls `seen` for each resource of the shipped patients, and of the official examples when their
+/// folder is named.
+pub(crate) fn each(seen: &mut dyn FnMut(&str, &Parsed<'_>)) {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root().join("testdata/fhir")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "zst") {
+            let source = zstd::decode_all(fs::read(&path).unwrap().as_slice()).unwrap();
+            files.push((path, source));
+        }
+    }
+    if let Some(folder) = std::env::var_os("ITHACA_FHIR_EXAMPLES") {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            files.push((path.clone(), fs::read(path).unwrap_or_default()));
+        }
+    }
+    for (path, source) in files {
+        let name = path.display().to_string();
+        match Received::parse(&source) {
+            Ok(Received::Resource(resource)) => seen(&name, &resource),
+            Ok(Received::Bundle(bundle)) => {
+                let resources = bundle.entries().iter().filter_map(|entry| entry.resource());
+                resources.for_each(|resource| seen(&name, resource));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
 #[test]
 fn shipped_patients_parse() {
     let mut count = 0;

@@ -14,4 +14,5 @@ mod leaves;
 mod partition;
 mod refusals;
 mod sample;
+mod search;
 mod stored;
