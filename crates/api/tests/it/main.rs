@@ -4,6 +4,7 @@
 mod checkpoints;
 mod differentials;
 mod families;
+mod fhir;
 mod house;
 mod input;
 mod matrix;

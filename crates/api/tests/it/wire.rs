@@ -47,6 +47,10 @@ impl Call {
         Self::new("PUT", uri)
     }
 
+    pub(crate) fn patch(uri: impl Into<String>) -> Self {
+        Self::new("PATCH", uri)
+    }
+
     pub(crate) fn delete(uri: impl Into<String>) -> Self {
         Self::new("DELETE", uri)
     }
@@ -81,6 +85,11 @@ impl Call {
 
     pub(crate) fn json(self, value: &Value) -> Self {
         self.bytes("application/json", value.to_string())
+    }
+
+    /// A FHIR resource.
+    pub(crate) fn fhir(self, value: &Value) -> Self {
+        self.bytes("application/fhir+json", value.to_string())
     }
 
     pub(crate) fn cbor(self, bytes: &[u8]) -> Self {
@@ -149,12 +158,17 @@ impl Answer {
         if self.status < 400 || to.starts_with("HEAD ") {
             return;
         }
+        let problem = self.value();
+        let path = to.split_once(' ').map_or("", |(_, path)| path);
+        if path == "/fhir" || path.starts_with("/fhir/") {
+            self.check_outcome(&problem, to);
+            return;
+        }
         assert_eq!(
             self.header("content-type"),
             "application/problem+json",
             "{to}"
         );
-        let problem = self.value();
         assert_eq!(problem["status"], self.status, "{to}");
         assert_eq!(
             problem["title"],
@@ -172,6 +186,20 @@ impl Answer {
         let everything = format!("{:?} {}", self.headers, self.text());
         assert!(!everything.contains(MARKER), "{to} echoes: {everything}");
         assert_ne!(self.status, 500, "{to}: {problem}");
+    }
+
+    /// Every error under `/fhir` is an OperationOutcome.
+    fn check_outcome(&self, outcome: &Value, to: &str) {
+        let media = "application/fhir+json;charset=utf-8";
+        assert_eq!(self.header("content-type"), media, "{to}");
+        assert_eq!(outcome["resourceType"], "OperationOutcome", "{to}: {outcome}");
+        let issue = &outcome["issue"][0];
+        assert_eq!(issue["severity"], "error", "{to}: {outcome}");
+        let says = issue["diagnostics"].as_str();
+        assert!(says.is_some_and(|says| says.len() > 8), "{to}: {outcome}");
+        let everything = format!("{:?} {}", self.headers, self.text());
+        assert!(!everything.contains(MARKER), "{to} echoes: {everything}");
+        assert_ne!(self.status, 500, "{to}: {outcome}");
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -199,6 +227,15 @@ impl Answer {
 
     /// The name of a problem's class.
     pub(crate) fn class(&self) -> String {
+        let value = self.value();
+        if value["resourceType"] == "OperationOutcome" {
+            let code = value["issue"][0]["code"].as_str().unwrap();
+            return match code {
+                "suppressed" => "consent-denied",
+                code => code,
+            }
+            .to_owned();
+        }
         let kind = self.field("type");
         kind.strip_prefix("about:blank#").unwrap().to_owned()
     }
