@@ -14,12 +14,14 @@
 
 mod date;
 mod decimal;
+mod links;
 mod parse;
 mod plan;
 mod query;
 mod reference;
 mod results;
 mod sort;
+mod subset;
 mod table;
 mod terms;
 mod text;
@@ -28,11 +30,13 @@ mod walk;
 mod wanted;
 
 pub use date::Span;
+pub use links::{compartment_parameters, compartment_patients, pointing_at, references};
 pub use parse::{MAX_ALTERNATIVES, MAX_PARAMETERS};
 pub use query::{Chain, Handling, Has, Query, QueryError};
 pub use reference::Target;
 pub use results::{Include, Results, Summary, Total};
 pub use sort::SortKey;
+pub use subset::{Subset, subset};
 pub use table::{Kind, Parameter};
 pub use terms::{
     MAX_TERM_BYTES, MAX_TERMS, TERMS_VERSION, id_term, overflow_term, terms, type_term,

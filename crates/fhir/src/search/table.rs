@@ -340,6 +340,12 @@ impl Table {
         self.summary.contains(&(of, element))
     }
 
+    /// Whether `_summary=true` keeps some elements of a type and not others.
+    pub(super) fn has_summary(&self, of: &'static str) -> bool {
+        let of_type = (of, "")..=(of, "\u{7f}");
+        self.summary.range(of_type).next().is_some()
+    }
+
     /// Whether every subset keeps an element of a type.
     pub(super) fn is_always(&self, of: &'static str, element: &'static str) -> bool {
         self.always.contains(&(of, element))

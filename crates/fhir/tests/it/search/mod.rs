@@ -1,5 +1,6 @@
 //! Search: values, terms, queries.
 
+mod answering;
 mod matching;
 mod planning;
 mod refusing;
