@@ -8,7 +8,7 @@
 //!   `meta.lastUpdated` and resolved references spliced in; every other byte stays.
 //! - [`Parsed::projections`] deals every leaf to exactly one category, under [`RULE_VERSION`]: the
 //!   category of the resource (`category.rs`), unless the element's rule (`rule.rs`) says identity
-//!   or documents. What the table of R4 elements (`r4.txt`) does not know is identity.
+//!   or documents. What the table of R4 elements (`elements.txt`) does not know is identity.
 //!
 //! Refused with an [`Error`] that names the place and never a value: JSON that `json` refuses, a
 //! `resourceType` that R4 does not have, ids and Bundles that break the rules they need.
@@ -17,17 +17,20 @@
 //! in the identity category), does not know terminologies, searches, storage or consent, and reads
 //! no XML and no other version of FHIR.
 
+mod bindings;
 mod bundle;
 mod category;
 mod clinical;
 mod error;
 mod facts;
 mod parsed;
+mod primitive;
 mod rule;
 mod stored;
 mod table;
 mod terms;
 mod walk;
+mod xhtml;
 
 pub use bundle::{
     Bundle, BundleKind, Entry, MAX_ENTRIES, Method, Received, Request, Resource, resources,
