@@ -23,12 +23,15 @@ mod category;
 mod clinical;
 mod error;
 mod facts;
+mod fhirpath;
+mod invariants;
 mod parsed;
 mod primitive;
 mod rule;
 mod stored;
 mod table;
 mod terms;
+mod validate;
 mod walk;
 mod xhtml;
 
@@ -41,11 +44,13 @@ pub use clinical::{
 };
 pub use error::Error;
 pub use facts::{Code, Date, Link};
+pub use invariants::unchecked_invariants;
 pub use json::Limits;
 pub use parsed::Parsed;
 pub use stored::Assigned;
 pub use table::{is_id, is_resource_type};
 pub use terms::Term;
+pub use validate::{Issue, IssueCode, MAX_ISSUES, Severity, Strictness, validate, validate_bytes};
 
 /// The version of the rule that deals leaves to categories. A change of the rule that moves a leaf
 /// of any resource is a new version, for commitments name it.
