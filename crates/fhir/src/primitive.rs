@@ -135,10 +135,9 @@ impl Primitive {
                 crate::table::is_id(text),
                 "an id is 1 to 64 letters, digits, '-' or '.'",
             ),
-            Self::Uri | Self::Url | Self::Canonical => (
-                !text.contains(char::is_whitespace),
-                "a URI holds no white space",
-            ),
+            Self::Uri | Self::Url | Self::Canonical => {
+                (!text.contains(is_space), "a URI holds no white space")
+            }
             Self::Oid => (is_oid(text), "an OID is written urn:oid:1.2.3"),
             Self::Uuid => (
                 is_uuid(text),
@@ -172,11 +171,16 @@ impl Primitive {
     }
 }
 
+/// The white space of XML Schema, whose regular expressions R4 uses.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
 /// `[^\s]+(\s[^\s]+)*`
 fn is_code(text: &str) -> bool {
     let mut after_space = true;
     for c in text.chars() {
-        let space = c.is_whitespace();
+        let space = is_space(c);
         if space && after_space {
             return false;
         }

@@ -165,5 +165,5 @@ fn runs_script(value: &str) -> bool {
         .chars()
         .filter(|c| !c.is_whitespace() && !c.is_control());
     let scheme: String = plain.take(11).collect::<String>().to_ascii_lowercase();
-    scheme.starts_with("javascript:") || scheme.starts_with("vbscript:") || value.contains("&#")
+    scheme.starts_with("javascript:") || scheme.starts_with("vbscript:") || scheme.starts_with("&#")
 }

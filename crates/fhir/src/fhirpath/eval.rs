@@ -35,6 +35,9 @@ pub(crate) struct Evaluator<'s, 'd, 'a> {
     steps: &'s mut u64,
     /// Whether two values could not be compared, because one is less precise or has another unit.
     uncertain: bool,
+    /// Whether `not()` and `is` of nothing say something: true and false, as the invariants of R4
+    /// (`bdl-8`, `ras-2`) were written. In FHIRPath both are empty.
+    pub(super) decided: bool,
 }
 
 impl<'s, 'd, 'a> Evaluator<'s, 'd, 'a> {
@@ -45,12 +48,14 @@ impl<'s, 'd, 'a> Evaluator<'s, 'd, 'a> {
             context: Item::Node(context),
             steps,
             uncertain: false,
+            decided: false,
         }
     }
 
     /// Whether the expression is true of the node; `None` when that is not known.
     pub(crate) fn holds(&mut self, expression: &'a Expression) -> Result<Option<bool>, Stop> {
         let context = self.context.clone();
+        self.decided = true;
         match self.truth(expression, &context)? {
             None if !self.uncertain => Ok(Some(false)),
             truth => Ok(truth),
@@ -78,6 +83,7 @@ impl<'s, 'd, 'a> Evaluator<'s, 'd, 'a> {
         self.charge(1)?;
         let resource = |(value, of)| Ok(vec![Item::Node(Node::object(value, of))]);
         match expression {
+            Expression::This if matches!(this, Item::Nothing) => Ok(Vec::new()),
             Expression::This => Ok(vec![this.clone()]),
             Expression::Resource => resource(self.scope.resource),
             Expression::RootResource => resource(self.scope.root),
@@ -120,6 +126,7 @@ impl<'s, 'd, 'a> Evaluator<'s, 'd, 'a> {
             Expression::Is(base, name) => {
                 let items = self.eval(base, this)?;
                 let is = single(&items)?.map(|item| is_a(item, name));
+                let is = is.or(self.decided.then_some(false));
                 Ok(is.map(Item::Bool).into_iter().collect())
             }
             Expression::As(base, name) => {
@@ -195,6 +202,7 @@ impl<'s, 'd, 'a> Evaluator<'s, 'd, 'a> {
     pub(super) fn key(&mut self, item: &Item<'d, 'a>) -> Result<String, Stop> {
         let mut key = String::new();
         let read = match item {
+            Item::Nothing => 1,
             Item::Node(node) => node.key(&mut key),
             Item::Text(text) => {
                 key = json::quote(text);
@@ -338,6 +346,7 @@ impl<'d, 'a> Item<'d, 'a> {
     /// The text, number, boolean or date that an item is.
     pub(super) fn scalar(self) -> Option<Self> {
         match self {
+            Item::Nothing => None,
             Item::Node(node) => node.scalar(),
             other => Some(other),
         }
@@ -357,6 +366,7 @@ pub(super) fn single<'i, 'd, 'a>(
 
 fn is_a(item: &Item<'_, '_>, name: &str) -> bool {
     match item {
+        Item::Nothing => false,
         Item::Node(node) => node.is_a(name),
         Item::Text(_) => is_system_name(name, "string"),
         Item::Bool(_) => is_system_name(name, "boolean"),

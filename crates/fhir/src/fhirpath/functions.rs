@@ -130,6 +130,7 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
             },
             F::Not => {
                 let truth = self.truth_of(&input)?;
+                let truth = truth.or(self.decided.then_some(false));
                 Ok(truth.map(|truth| Item::Bool(!truth)).into_iter().collect())
             }
             F::All => {
@@ -170,6 +171,7 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
                 Ok(found)
             }
             F::Iif => {
+                let this = &single(&input)?.cloned().unwrap_or(Item::Nothing);
                 let truth = match first {
                     Some(condition) => self.truth(condition, this)?,
                     None => None,

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 /// One item of a collection.
 #[derive(Clone)]
 pub(crate) enum Item<'d, 'a> {
+    /// What `$this` is of an empty collection; stands in none.
+    Nothing,
     Node(Node<'d, 'a>),
     Text(Cow<'a, str>),
     Bool(bool),

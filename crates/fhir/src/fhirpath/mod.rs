@@ -13,6 +13,8 @@ mod functions;
 mod item;
 mod lexer;
 mod parser;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use eval::{Evaluator, Scope, Stop};
 pub(crate) use item::Node;
