@@ -1,4 +1,5 @@
-//! Project automation: `cargo xtask test | ci | deny | tidy | torture | faults | sim | fit-diagnosis`.
+//! Project automation: `cargo xtask test | ci | deny | tidy | torture | faults | sim | fit-diagnosis |
+//! fhir-tables`.
 //!
 //! Each command is what a person would type by hand, in the order that fails fastest. Nothing
 //! here is part of the product.
@@ -10,8 +11,7 @@
 )]
 
 mod faults;
-#[path = "fhir_tables/search.rs"]
-mod fhir_search;
+mod fhir_tables;
 mod shell;
 mod tidy;
 mod torture;
@@ -40,7 +40,10 @@ usage: cargo xtask <command>
                                seed that fails, which alone reproduces it
   fit-diagnosis --cases FILE [--without FEATURE,...] [--replay] [--stored] [--reanalysis] [--dry]
                                fit the weights of the diagnosis engine on the development cases (not part of the
-                               repository), measure them by cross-validation; --dry writes nothing";
+                               repository), measure them by cross-validation; --dry writes nothing
+  fhir-tables [PACKAGE_DIR] [--check | --report [--check]]
+                               write the tables of the FHIR crate from the official definitions (fetched by npm where
+                               no folder is named); --report validates every official example";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -65,12 +68,9 @@ fn dispatch(args: &[String]) -> Result<()> {
         "tidy" => tidy::check(rest.iter().any(|a| a == "--bless")),
         "faults" => faults::run(&faults::Options::parse(rest)?),
         "torture" => torture::run(&torture::Options::parse(rest)?),
-        "fhir-search" => match rest {
-            [package, out] => Ok(std::fs::write(out, fhir_search::table(Path::new(package))?)?),
-            _ => bail!("name the package folder and the file to write"),
-        },
         "sim" => sim(rest),
         "fit-diagnosis" => fit_diagnosis(rest),
+        "fhir-tables" => fhir_tables::run(&fhir_tables::Options::parse(rest)?),
         _ => bail!("unknown command '{command}'\n{USAGE}"),
     }
 }

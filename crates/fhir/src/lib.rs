@@ -8,7 +8,7 @@
 //!   `meta.lastUpdated` and resolved references spliced in; every other byte stays.
 //! - [`Parsed::projections`] deals every leaf to exactly one category, under [`RULE_VERSION`]: the
 //!   category of the resource (`category.rs`), unless the element's rule (`rule.rs`) says identity
-//!   or documents. What the table of R4 elements (`r4.txt`) does not know is identity.
+//!   or documents. What the table of R4 elements (`elements.txt`) does not know is identity.
 //!
 //! Refused with an [`Error`] that names the place and never a value: JSON that `json` refuses, a
 //! `resourceType` that R4 does not have, ids and Bundles that break the rules they need.
@@ -17,18 +17,24 @@
 //! in the identity category), does not know terminologies, searches, storage or consent, and reads
 //! no XML and no other version of FHIR.
 
+mod bindings;
 mod bundle;
 mod category;
 mod clinical;
 mod error;
 mod facts;
+mod fhirpath;
+mod invariants;
 mod parsed;
+mod primitive;
 mod rule;
 pub mod search;
 mod stored;
 mod table;
 mod terms;
+mod validate;
 mod walk;
+mod xhtml;
 
 pub use bundle::{
     Bundle, BundleKind, Entry, MAX_ENTRIES, Method, Received, Request, Resource, resources,
@@ -39,11 +45,13 @@ pub use clinical::{
 };
 pub use error::Error;
 pub use facts::{Code, Date, Link};
+pub use invariants::unchecked_invariants;
 pub use json::Limits;
 pub use parsed::Parsed;
 pub use stored::Assigned;
-pub use table::{is_id, is_resource_type};
+pub use table::{is_id, is_resource_type, resource_types};
 pub use terms::Term;
+pub use validate::{Issue, IssueCode, MAX_ISSUES, Severity, Strictness, validate, validate_bytes};
 
 /// The version of the rule that deals leaves to categories. A change of the rule that moves a leaf
 /// of any resource is a new version, for commitments name it.

@@ -117,7 +117,7 @@ pub(crate) fn rule_of(owner: &str, name: &str, type_name: &str) -> Rule {
 }
 
 /// Resource types that are people, or stand for one.
-const PEOPLE: &[&str] = &[
+pub(crate) const PEOPLE: &[&str] = &[
     "Patient",
     "Person",
     "Practitioner",

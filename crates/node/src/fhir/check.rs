@@ -3,7 +3,7 @@
 use super::FhirValidate;
 use crate::custodian::Custodian;
 use crate::error::{Error, Problem};
-use ::fhir::Parsed;
+use ::fhir::{Parsed, Severity, Strictness};
 use store::Store;
 
 impl<S: Store> Custodian<S> {
@@ -30,6 +30,14 @@ impl<S: Store> Custodian<S> {
 }
 
 /// What is wrong with a resource: FHIRPaths and the rules they break.
-pub(crate) fn problems(_resource: &Parsed<'_>, _strict: bool) -> Vec<(String, String)> {
-    Vec::new()
+pub(crate) fn problems(resource: &Parsed<'_>, strict: bool) -> Vec<(String, String)> {
+    let strictness = match strict {
+        true => Strictness::Strict,
+        false => Strictness::Lenient,
+    };
+    ::fhir::validate(resource, strictness)
+        .into_iter()
+        .filter(|issue| issue.severity == Severity::Error)
+        .map(|issue| (issue.expression, issue.message))
+        .collect()
 }
