@@ -131,11 +131,6 @@ impl Table {
         self.resources.get(name).copied()
     }
 
-    /// The names of all resource types.
-    fn resource_names(&'static self) -> impl Iterator<Item = &'static str> {
-        self.resources.keys().copied()
-    }
-
     /// The type of this name: a resource, a data type, a group or a base of them.
     pub(crate) fn named(&self, name: &str) -> Option<TypeId> {
         self.numbers.get(name).copied()
@@ -332,18 +327,13 @@ impl Names {
 }
 
 /// The names of all R4 resource types.
-pub(crate) fn resource_types() -> impl Iterator<Item = &'static str> {
+pub fn resource_types() -> impl Iterator<Item = &'static str> {
     TABLE.resources.keys().copied()
 }
 
 /// Whether a name is that of an R4 resource type.
 pub fn is_resource_type(name: &str) -> bool {
     TABLE.resource(name).is_some()
-}
-
-/// The resource types of R4, in the order of the alphabet.
-pub fn resource_types() -> impl Iterator<Item = &'static str> {
-    TABLE.resource_names()
 }
 
 /// Whether a text is a FHIR id: 1 to 64 letters, digits, `-` or `.`.
