@@ -134,6 +134,10 @@ impl Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let (status, name) = status_of(error.kind());
+        let name = match &error {
+            Error::SeveralMatch { .. } => "several-match",
+            _ => name,
+        };
         let mut problem = Self::new(status, name, error.to_string());
         match error {
             Error::Denied { disclosure, denial } => {
