@@ -96,6 +96,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Whether it is served by the rules of FHIR, which has its own for queries, bodies and errors.
+    pub fn is_fhir(&self) -> bool {
+        fhir::is_path(self.path)
+    }
+
     /// The query parameters it takes.
     pub fn query(&self) -> impl Iterator<Item = &'static Parameter> + use<> {
         self.parameters.iter().filter(|p| p.in_query)

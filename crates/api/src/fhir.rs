@@ -36,6 +36,12 @@ pub(crate) const FHIR_JSON: &str = "application/fhir+json";
 /// Where it is served.
 pub(crate) const ROOT: &str = "/fhir";
 
+/// Whether a path is under it.
+pub(crate) fn is_path(path: &str) -> bool {
+    let rest = path.strip_prefix(ROOT);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// A request with what its handling needs.
 pub(crate) struct Asked {
     pub(crate) edge: Edge,

@@ -6,7 +6,7 @@
 use crate::{
     edge::Edge,
     endpoint::{Access, ENDPOINTS, Endpoint, Shape},
-    fhir::{ROOT, as_outcome},
+    fhir::{as_outcome, is_path},
     problem::Problem,
     read::media_type,
     session::{Session, authenticate},
@@ -23,7 +23,7 @@ use std::{collections::BTreeSet, time::Duration};
 pub(crate) async fn guard(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let from_ms = edge.ambient.now_ms();
     let endpoint = endpoint_of(&request);
-    let of_fhir = is_fhir(request.uri().path());
+    let of_fhir = is_path(request.uri().path());
     let admitted = match endpoint {
         Some(endpoint) => {
             let query = request.uri().query().unwrap_or_default();
@@ -115,7 +115,7 @@ async fn admit(
     };
     if let Some(session) = &session {
         // What a scope reaches of FHIR is for its handlers to say.
-        if !is_fhir(endpoint.path) {
+        if !endpoint.is_fhir() {
             session.may_use_own_interface()?;
         }
         if let Access::Only(roles) = endpoint.access
@@ -130,17 +130,11 @@ async fn admit(
         }
     }
     // FHIR has rules of its own for both.
-    if !is_fhir(endpoint.path) {
+    if !endpoint.is_fhir() {
         check_query(endpoint, query)?;
         check_media(endpoint, headers)?;
     }
     Ok(session)
-}
-
-/// Whether a path is served by the rules of FHIR.
-fn is_fhir(path: &str) -> bool {
-    path.strip_prefix(ROOT)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Each parameter is one of the table's, and there once.

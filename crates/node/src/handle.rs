@@ -22,8 +22,8 @@ use crate::erase::{Erase, Erased};
 use crate::error::{Error, Problem};
 use crate::event::{Broadcast, Events};
 use crate::fhir::{
-    FhirEverything, FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone, FhirSearch,
-    FhirTransact, FhirValidate, FhirWritten,
+    FhirEverything, FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone,
+    FhirSearch, FhirTransact, FhirValidate, FhirWritten,
 };
 use crate::governance::{NetworkEntry, NetworkPropose, NetworkView, NetworkVote};
 use crate::hold::{Hold, HoldClear, HoldSet};

@@ -47,7 +47,9 @@ pub(crate) async fn run(asked: &Asked, content: Content) -> Result<Done, Problem
         BundleKind::Transaction => transaction(asked, tasks).await?,
         BundleKind::Batch => batch(asked, tasks).await,
         BundleKind::Collection => {
-            return Err(invalid("a Bundle posted here is a transaction or a batch".to_owned()));
+            return Err(invalid(
+                "a Bundle posted here is a transaction or a batch".to_owned(),
+            ));
         }
     };
     let entries = answered.iter().map(OneAnswer::entry);
@@ -85,7 +87,8 @@ fn task(asked: &Asked, entry: &Entry<'_>) -> Result<Task, Problem> {
     let if_match = match request.if_match.as_deref() {
         None => None,
         Some(tag) => Some(
-            tag_version(tag).ok_or_else(|| invalid("ifMatch is no ETag, such as W/\"3\"".to_owned()))?,
+            tag_version(tag)
+                .ok_or_else(|| invalid("ifMatch is no ETag, such as W/\"3\"".to_owned()))?,
         ),
     };
     Ok(Task {
@@ -102,9 +105,8 @@ fn task(asked: &Asked, entry: &Entry<'_>) -> Result<Task, Problem> {
 
 /// The operations in a Binary.
 fn patch_of(resource: &fhir::Parsed<'_>) -> Result<Vec<u8>, Problem> {
-    let refused = || {
-        invalid("a patch is a Binary with contentType application/json-patch+json".to_owned())
-    };
+    let refused =
+        || invalid("a patch is a Binary with contentType application/json-patch+json".to_owned());
     let document = json::parse(resource.received(), &json::Limits::default());
     let document = document.map_err(|_| refused())?;
     let member = |name| document.root().get(name).and_then(json::Value::text);
@@ -247,7 +249,9 @@ impl OneAnswer {
 
 fn status_text(status: StatusCode) -> String {
     let reason = status.canonical_reason().unwrap_or_default();
-    format!("{} {reason}", status.as_u16()).trim_end().to_owned()
+    format!("{} {reason}", status.as_u16())
+        .trim_end()
+        .to_owned()
 }
 
 /// A transaction that cannot begin because of one entry.
@@ -255,7 +259,11 @@ fn of_entry(problem: Problem, at: usize) -> Problem {
     let document = problem.document();
     let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::BAD_REQUEST);
     let name = document.kind.rsplit('#').next().unwrap_or_default();
-    Problem::new(status, name, format!("Bundle.entry[{at}]: {}", document.detail))
+    Problem::new(
+        status,
+        name,
+        format!("Bundle.entry[{at}]: {}", document.detail),
+    )
 }
 
 fn invalid(detail: String) -> Problem {

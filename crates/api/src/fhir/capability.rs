@@ -25,10 +25,7 @@ pub(crate) fn statement(asked: &Asked) -> Vec<u8> {
     let issuer = asked.base.trim_end_matches(super::ROOT).to_owned();
     let authorize = format!("{issuer}/auth/authorize");
     let token = format!("{issuer}/auth/token");
-    let endpoints = [
-        ("authorize", authorize.as_str()),
-        ("token", token.as_str()),
-    ];
+    let endpoints = [("authorize", authorize.as_str()), ("token", token.as_str())];
     let everything = [Operation {
         name: "everything",
         definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",

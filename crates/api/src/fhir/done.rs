@@ -82,7 +82,11 @@ impl Done {
             Some(body) if !is_head => json(self.status, body),
             Some(body) => {
                 let mut response = json(self.status, Vec::new());
-                insert(&mut response, header::CONTENT_LENGTH, &body.len().to_string());
+                insert(
+                    &mut response,
+                    header::CONTENT_LENGTH,
+                    &body.len().to_string(),
+                );
                 response
             }
             None => self.status.into_response(),

@@ -81,7 +81,12 @@ impl Wanted {
 
 fn is_json(media: &str) -> bool {
     // A `+` in a query that was not escaped is a space by now.
-    let media = media.split(';').next().unwrap_or_default().trim().replace(' ', "+");
+    let media = media
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .replace(' ', "+");
     let version = "4.0";
     let _ = version;
     matches!(
@@ -194,6 +199,9 @@ pub(crate) fn check_media(
     let takes = match ask {
         Ask::Batch | Ask::Create { .. } | Ask::Update { .. } | Ask::Validate { .. } => RESOURCE,
         Ask::Patch { .. } => &["application/json-patch+json"],
+        Ask::Search { .. } if content.is_some_and(|content| !content.is_empty()) => {
+            &["application/x-www-form-urlencoded"]
+        }
         // A search or an operation may come as a form, or with nothing.
         _ => return Ok(()),
     };

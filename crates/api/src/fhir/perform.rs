@@ -97,7 +97,10 @@ pub(crate) fn write_of(
             };
             (kind, act)
         }
-        Ask::Update { kind, target: which } => {
+        Ask::Update {
+            kind,
+            target: which,
+        } => {
             let act = FhirAct::Update {
                 content: need(content)?,
                 target: target(which)?,
@@ -105,7 +108,10 @@ pub(crate) fn write_of(
             };
             (kind, act)
         }
-        Ask::Patch { kind, target: which } => {
+        Ask::Patch {
+            kind,
+            target: which,
+        } => {
             let act = FhirAct::Patch {
                 operations: need(content)?,
                 target: target(which)?,
@@ -113,7 +119,10 @@ pub(crate) fn write_of(
             };
             (kind, act)
         }
-        Ask::Delete { kind, target: which } => {
+        Ask::Delete {
+            kind,
+            target: which,
+        } => {
             let act = FhirAct::Delete {
                 target: target(which)?,
                 if_match,
@@ -181,7 +190,9 @@ pub(crate) fn written_done(written: FhirWritten) -> Done {
         FhirOutcome::Deleted => StatusCode::NO_CONTENT,
     };
     let mut resource = written.resource;
-    let content = resource.as_mut().and_then(|resource| resource.content.take());
+    let content = resource
+        .as_mut()
+        .and_then(|resource| resource.content.take());
     Done {
         status,
         body: content.map(|content| content.as_bytes().to_vec()),
@@ -265,7 +276,14 @@ async fn search(asked: &Asked, kind: &str, mut pairs: Pairs) -> Result<Done, Pro
         .await?;
     let path = format!("{}/{kind}", asked.base);
     let query = page.understood.clone();
-    Ok(searchset(asked, &page, &path, &query, after, shaping.as_ref()))
+    Ok(searchset(
+        asked,
+        &page,
+        &path,
+        &query,
+        after,
+        shaping.as_ref(),
+    ))
 }
 
 fn searchset(
@@ -374,9 +392,8 @@ fn since(pairs: &mut Pairs) -> Result<Option<u64>, Problem> {
         return Ok(None);
     };
     let at = text.parse::<Millis>();
-    at.map(|at| Some(at.get())).map_err(|_| {
-        Problem::bad_request("_since is an instant, such as 2026-01-31T12:00:00Z")
-    })
+    at.map(|at| Some(at.get()))
+        .map_err(|_| Problem::bad_request("_since is an instant, such as 2026-01-31T12:00:00Z"))
 }
 
 async fn history(

@@ -42,6 +42,8 @@ impl State {
 pub(crate) struct Family {
     pub(crate) subject: String,
     pub(crate) record: String,
+    /// The FHIR id of the child as a Patient, where there is one.
+    pub(crate) patient: String,
     pub(crate) grant: String,
     /// Logged reads: nothing proposed, a delay proposed, a delay approved.
     pub(crate) disclosures: [String; 3],
@@ -117,6 +119,17 @@ pub(crate) async fn newborn(house: &House) -> Family {
 impl Family {
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("/v1/subjects/{}{rest}", self.subject)
+    }
+
+    /// Makes the child a Patient.
+    async fn admit(&mut self, house: &House) {
+        let deposited = Call::post(self.path("/records"))
+            .bearer(&house.staff.clinician)
+            .fhir(&json!({"resourceType": "Patient", "name": [{"family": MARKER}]}))
+            .send(house)
+            .await
+            .is(201);
+        self.patient = deposited.field("record");
     }
 
     /// Grants to the specialist, finally.
@@ -227,6 +240,7 @@ pub(crate) fn delay() -> Value {
 /// A family in a state. With a trail, there is all that the audit endpoints need.
 async fn family(house: &House, state: State, trail: bool) -> Family {
     let mut family = newborn(house).await;
+    family.admit(house).await;
     if state != State::NoGrant {
         family.share(house).await;
     }

@@ -46,10 +46,8 @@ async fn new_patient(house: &House, family: &str) -> String {
 }
 
 async fn new_observation(house: &House, patient: &str, code: &str, value: &str) -> String {
-    let call = Call::post("/fhir/Observation").bytes(
-        "application/fhir+json",
-        observation(patient, code, value),
-    );
+    let call = Call::post("/fhir/Observation")
+        .bytes("application/fhir+json", observation(patient, code, value));
     by_clinician(house, call)
         .send(house)
         .await
@@ -112,9 +110,13 @@ fn versions_follow_each_other() {
         assert_eq!(updated.header("etag"), "W/\"2\"");
         put("W/\"1\"").send(house).await.is(412);
 
-        let first = get(house, &format!("/Patient/{id}/_history/1")).await.is(200);
+        let first = get(house, &format!("/Patient/{id}/_history/1"))
+            .await
+            .is(200);
         assert_eq!(first.value()["active"], Value::Null);
-        get(house, &format!("/Patient/{id}/_history/9")).await.is(404);
+        get(house, &format!("/Patient/{id}/_history/9"))
+            .await
+            .is(404);
         let mut other = second.clone();
         other["id"] = json!("another");
         let other = by_clinician(house, Call::put(&path).fhir(&other));
@@ -124,9 +126,16 @@ fn versions_follow_each_other() {
         let deleted = deleted.send(house).await.is(204);
         assert_eq!(deleted.header("etag"), "W/\"3\"");
         get(house, &format!("/Patient/{id}")).await.is(410);
-        by_clinician(house, Call::delete(&path)).send(house).await.is(204);
-        get(house, &format!("/Patient/{id}/_history/2")).await.is(200);
-        get(house, &format!("/Patient/{id}/_history/3")).await.is(410);
+        by_clinician(house, Call::delete(&path))
+            .send(house)
+            .await
+            .is(204);
+        get(house, &format!("/Patient/{id}/_history/2"))
+            .await
+            .is(200);
+        get(house, &format!("/Patient/{id}/_history/3"))
+            .await
+            .is(410);
 
         let again = by_clinician(house, Call::put(&path).fhir(&second));
         let again = again.send(house).await.is(201);
@@ -144,9 +153,16 @@ fn versions_follow_each_other() {
                 (method, entry.get("resource").is_some())
             })
             .collect();
-        let expected = [("PUT", true), ("DELETE", false), ("PUT", true), ("POST", true)];
+        let expected = [
+            ("PUT", true),
+            ("DELETE", false),
+            ("PUT", true),
+            ("POST", true),
+        ];
         assert_eq!(seen, expected);
-        let page = get(house, &format!("/Patient/{id}/_history?_count=3")).await.is(200);
+        let page = get(house, &format!("/Patient/{id}/_history?_count=3"))
+            .await
+            .is(200);
         let next = next_link(&page.value()).unwrap();
         let rest = get(house, &next).await.is(200).value();
         assert_eq!(rest["entry"].as_array().unwrap().len(), 1);
@@ -160,7 +176,10 @@ fn clients_choose_ids_once() {
         let put = |family: &str| {
             let mut chosen = patient(family);
             chosen["id"] = json!("chosen-by.Client-1");
-            by_clinician(house, Call::put("/fhir/Patient/chosen-by.Client-1").fhir(&chosen))
+            by_clinician(
+                house,
+                Call::put("/fhir/Patient/chosen-by.Client-1").fhir(&chosen),
+            )
         };
         // Two at once: one creates it, the other changes it.
         let (one, other) = tokio::join!(put("Chosen").send(house), put("Chosen").send(house));
@@ -224,10 +243,16 @@ fn updates_and_deletions_on_condition() {
         let patched = by_clinician(house, call).send(house).await.is(200);
         assert_eq!(patched.value()["active"], true);
         assert_eq!(patched.header("etag"), "W/\"3\"");
-        by_clinician(house, Call::delete(path)).send(house).await.is(204);
+        by_clinician(house, Call::delete(path))
+            .send(house)
+            .await
+            .is(204);
         get(house, &format!("/Patient/{id}")).await.is(410);
         // Without a condition everybody would be meant.
-        by_clinician(house, Call::delete("/fhir/Patient")).send(house).await.is(400);
+        by_clinician(house, Call::delete("/fhir/Patient"))
+            .send(house)
+            .await
+            .is(400);
     });
 }
 
@@ -256,7 +281,8 @@ fn patches_change_what_they_name_and_nothing_else() {
         assert!(amended.text().contains("\"value\":13.500,"));
         // The test fails now.
         patch(&amend, None).send(house).await.is(422);
-        let to_another = json!([{"op": "replace", "path": "/subject/reference", "value": "Patient/other"}]);
+        let to_another =
+            json!([{"op": "replace", "path": "/subject/reference", "value": "Patient/other"}]);
         patch(&to_another, None).send(house).await.is(422);
         let call = Call::patch(&path).fhir(&json!([]));
         by_clinician(house, call).send(house).await.is(415);
@@ -292,12 +318,30 @@ fn formats_and_paths() {
             by_clinician(house, call)
         };
         accepting("application/fhir+xml").send(house).await.is(406);
-        accepting("text/html, application/fhir+xml").send(house).await.is(406);
-        accepting("application/fhir+xml, application/fhir+json;q=0.9").send(house).await.is(200);
-        accepting("application/fhir+json; fhirVersion=4.0").send(house).await.is(200);
-        get(house, &format!("/Patient/{id}?_format=xml")).await.is(406);
-        get(house, &format!("/Patient/{id}?_format=json")).await.is(200);
-        get(house, &format!("/Patient/{id}?_format=application/fhir%2Bjson")).await.is(200);
+        accepting("text/html, application/fhir+xml")
+            .send(house)
+            .await
+            .is(406);
+        accepting("application/fhir+xml, application/fhir+json;q=0.9")
+            .send(house)
+            .await
+            .is(200);
+        accepting("application/fhir+json; fhirVersion=4.0")
+            .send(house)
+            .await
+            .is(200);
+        get(house, &format!("/Patient/{id}?_format=xml"))
+            .await
+            .is(406);
+        get(house, &format!("/Patient/{id}?_format=json"))
+            .await
+            .is(200);
+        get(
+            house,
+            &format!("/Patient/{id}?_format=application/fhir%2Bjson"),
+        )
+        .await
+        .is(200);
         let xml = Call::post("/fhir/Patient").bytes("application/fhir+xml", "<Patient/>");
         by_clinician(house, xml).send(house).await.is(415);
         let form = Call::post("/fhir/Patient").bytes("text/plain", "{}");
@@ -308,7 +352,8 @@ fn formats_and_paths() {
         unknown.send(house).await.is(405);
         let wrong = Call::post("/fhir/Observation").fhir(&patient("Format"));
         by_clinician(house, wrong).send(house).await.is(422);
-        let broken = Call::post("/fhir/Patient").bytes("application/fhir+json", "{\"resourceType\":");
+        let broken =
+            Call::post("/fhir/Patient").bytes("application/fhir+json", "{\"resourceType\":");
         by_clinician(house, broken).send(house).await.is(422);
         let nobody = Call::get(&path).send(house).await.is(401);
         assert!(nobody.header("www-authenticate").starts_with("Bearer"));
@@ -323,9 +368,15 @@ fn the_capability_statement_is_for_everyone() {
         let statement = statement.send(house).await.is(200).value();
         assert_eq!(statement["resourceType"], "CapabilityStatement");
         assert_eq!(statement["fhirVersion"], "4.0.1");
-        assert_eq!(statement["implementation"]["url"], "http://fhir.example/fhir");
+        assert_eq!(
+            statement["implementation"]["url"],
+            "http://fhir.example/fhir"
+        );
         let resources = statement["rest"][0]["resource"].as_array().unwrap();
-        let observation = resources.iter().find(|r| r["type"] == "Observation").unwrap();
+        let observation = resources
+            .iter()
+            .find(|r| r["type"] == "Observation")
+            .unwrap();
         let named = |name: &str| {
             let parameters = observation["searchParam"].as_array().unwrap();
             parameters.iter().any(|parameter| parameter["name"] == name)
@@ -360,7 +411,9 @@ fn one_house_two_doors() {
         // Whoever looks over FHIR is in the family's list.
         let disclosure = get(house, &format!("/Observation/{observation}")).await;
         let disclosure = disclosure.is(200).header("ithaca-disclosure").to_owned();
-        let parent = house.tokens(&[house.controller(&family.subject, 0)]).remove(0);
+        let parent = house
+            .tokens(&[house.controller(&family.subject, 0)])
+            .remove(0);
         let seen = Call::get(family.path("/disclosures"))
             .bearer(&parent)
             .send(house)
@@ -375,5 +428,9 @@ fn next_link(bundle: &Value) -> Option<String> {
     let links = bundle["link"].as_array()?;
     let next = links.iter().find(|link| link["relation"] == "next")?;
     let url = next["url"].as_str()?;
-    Some(url.strip_prefix("http://fhir.example/fhir").unwrap().to_owned())
+    Some(
+        url.strip_prefix("http://fhir.example/fhir")
+            .unwrap()
+            .to_owned(),
+    )
 }

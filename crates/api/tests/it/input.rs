@@ -62,6 +62,8 @@ fn some_path(endpoint: &Endpoint, id: &str) -> String {
         .in_path()
         .fold(endpoint.documented_path(), |path, name| {
             let digits = match name {
+                // Any other is a type that R4 does not have.
+                "kind" => return path.replace("{kind}", "Patient"),
                 "subject" | "proposal" => 64,
                 // Of the genesis, which is always there.
                 "index" if id == "0" => return path.replace("{index}", "000.p/1"),

@@ -90,6 +90,57 @@ fn laws() {
                     && (id != "differential_read"
                         || !matches!(state, State::Erased | State::Restricted)))
             }
+            // Searches that nobody is named in find what may be seen: nothing, if need be.
+            _ if matches!(
+                id,
+                "fhir_search" | "fhir_search_form" | "fhir_history_type" | "fhir_validate"
+            ) =>
+            {
+                let at_home = matches!(asker, "spec" | "stra" | "fdes" | "fpri" | "faud" | "fope");
+                done == !(matches!(asker, "none" | "syst" | "ctrl" | "free")
+                    || at_home && id == "fhir_validate")
+            }
+            // Who puts records in by one door may by the other; families and devices for their own alone.
+            _ if matches!(
+                id,
+                "fhir_bundle" | "fhir_create" | "fhir_update_matching" | "fhir_delete_matching"
+            ) =>
+            {
+                done == matches!(asker, "clin" | "gene" | "nurs" | "emer" | "labo" | "desk")
+            }
+            _ if id == "fhir_patch_matching" => !done,
+            // What was erased is nobody's: under its id something new can be made. Only staff deletes.
+            _ if matches!(id, "fhir_update" | "fhir_delete")
+                && !matches!(asker, "none" | "syst" | "ctrl" | "free") =>
+            {
+                let sources = ["clin", "gene", "nurs", "emer", "labo", "desk"];
+                let family = matches!(asker, "pare" | "devi");
+                let family = family && id == "fhir_update" && state != State::Erased;
+                done == (family || sources.contains(&asker))
+            }
+            // Of a part nobody changes a part: only who sees all of a Patient patches it.
+            _ if id == "fhir_patch" && !matches!(asker, "none" | "syst" | "ctrl" | "free") => {
+                let sources = ["clin", "gene", "nurs", "emer", "labo", "desk", "pare"];
+                match state {
+                    State::Erased => !done,
+                    State::Restricted => done == (asker == "pare"),
+                    _ => done == sources.contains(&asker),
+                }
+            }
+            _ if id.starts_with("fhir_") && !matches!(asker, "none" | "syst" | "ctrl" | "free") => {
+                match state {
+                    // A search for what is of nobody finds nothing.
+                    State::Erased => done == (id == "fhir_compartment"),
+                    State::Restricted => done == matches!(asker, "priv" | "pare"),
+                    _ if asker == "spec" => done == (state == State::Granted),
+                    _ => {
+                        let readers = [
+                            "clin", "gene", "nurs", "emer", "labo", "desk", "pare", "priv",
+                        ];
+                        done == readers.contains(&asker)
+                    }
+                }
+            }
             // Without a token, with one that claims to be the node, with one of a role that needs a subject
             // and has none.
             "none" | "syst" | "ctrl" | "free" => status == "401",

@@ -159,7 +159,7 @@ impl Answer {
             return;
         }
         let problem = self.value();
-        let path = to.split_once(' ').map_or("", |(_, path)| path);
+        let path = to.split([' ', '?']).nth(1).unwrap_or_default();
         if path == "/fhir" || path.starts_with("/fhir/") {
             self.check_outcome(&problem, to);
             return;
@@ -192,7 +192,10 @@ impl Answer {
     fn check_outcome(&self, outcome: &Value, to: &str) {
         let media = "application/fhir+json;charset=utf-8";
         assert_eq!(self.header("content-type"), media, "{to}");
-        assert_eq!(outcome["resourceType"], "OperationOutcome", "{to}: {outcome}");
+        assert_eq!(
+            outcome["resourceType"], "OperationOutcome",
+            "{to}: {outcome}"
+        );
         let issue = &outcome["issue"][0];
         assert_eq!(issue["severity"], "error", "{to}: {outcome}");
         let says = issue["diagnostics"].as_str();

@@ -33,7 +33,8 @@ const SHOWN_TO_ALL: [&str; 8] = [
     "Substance",
 ];
 /// What marks a resource of which a part was left out.
-const SUBSETTED: &str = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
+const SUBSETTED: &str =
+    r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
 
 /// A request while it is worked on.
 pub(crate) struct Reading<'c, S: Store> {
@@ -232,9 +233,7 @@ impl<'c, S: Store> Reading<'c, S> {
             return Ok(());
         };
         let trace = self.trace();
-        let refusal = self
-            .custodian
-            .refusal_log(request, denial, stale, &trace);
+        let refusal = self.custodian.refusal_log(request, denial, stale, &trace);
         Err(refusal.await)
     }
 
@@ -310,8 +309,7 @@ macro_rules! settled {
     ($custodian:expr, $asker:expr, $channel:literal, |$reading:ident| $work:expr) => {{
         let mut settled = Err(crate::record::fetch::keeps_changing());
         for _ in 0..crate::record::fetch::DECISIONS_MAX {
-            let mut begun =
-                crate::fhir::open::Reading::begin($custodian, $asker, $channel).await?;
+            let mut begun = crate::fhir::open::Reading::begin($custodian, $asker, $channel).await?;
             let done: Result<_, crate::error::Error> = async {
                 let $reading = &mut begun;
                 $work
@@ -339,7 +337,9 @@ impl Opened {
     /// Type and id as they are in the content.
     pub(crate) fn id(&self) -> String {
         let parsed = Parsed::parse(self.content.as_bytes());
-        let id = parsed.ok().and_then(|parsed| Some(parsed.id()?.into_owned()));
+        let id = parsed
+            .ok()
+            .and_then(|parsed| Some(parsed.id()?.into_owned()));
         id.unwrap_or_else(|| self.record.to_string())
     }
 

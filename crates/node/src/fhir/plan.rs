@@ -199,7 +199,9 @@ impl<S: Store> Custodian<S> {
         }
         match &write.act {
             FhirAct::Create { .. } => {}
-            FhirAct::Update { content, target, .. } => {
+            FhirAct::Update {
+                content, target, ..
+            } => {
                 if let (FhirTarget::Matching(_), None) = (target, &meant.there) {
                     meant.chosen = resource_id(content);
                 }
@@ -286,7 +288,9 @@ impl<S: Store> Custodian<S> {
             if let Some(there) = &meant.there {
                 *home = Some(there.place.subject);
             } else if meant.write.kind == "Patient" && meant.content.is_some() {
-                let open = self.patient_opening().map_err(|e| of_entry(e, at, input.bundle))?;
+                let open = self
+                    .patient_opening()
+                    .map_err(|e| of_entry(e, at, input.bundle))?;
                 *home = Some(open.state.subject);
                 opens.push(open);
             }
@@ -362,7 +366,9 @@ impl<S: Store> Custodian<S> {
                 homes.insert(Home::Subject(*subject));
             } else if let Some(query) = reference.strip_prefix("Patient?") {
                 let pairs = pairs(query);
-                let found = self.one_match(reading, "Patient", &pairs, "a reference").await;
+                let found = self
+                    .one_match(reading, "Patient", &pairs, "a reference")
+                    .await;
                 match found {
                     Ok(Some(found)) => homes.insert(Home::Subject(found.subject)),
                     Ok(None) => return Err("it refers to a Patient by a search that none matches"),

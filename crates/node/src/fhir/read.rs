@@ -78,7 +78,11 @@ impl<S: Store> Custodian<S> {
             }
             None => {
                 for (subject, record) in self.records_of(reading, &input.kind).await? {
-                    self.versions_of(&subject, &record, &mut versions).await?;
+                    match self.versions_of(&subject, &record, &mut versions).await {
+                        // Since the index was read.
+                        Ok(()) | Err(Error::SubjectErased | Error::SubjectUnknown) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
             }
         }

@@ -380,8 +380,8 @@ impl<S: Store> Custodian<S> {
                     let pairs = [(include.parameter.to_owned(), target)];
                     let base = &reading.asker.base;
                     let source = include.source_type;
-                    let inner = Query::parse(source, &pairs, Handling::Strict, base)
-                        .map_err(refused)?;
+                    let inner =
+                        Query::parse(source, &pairs, Handling::Strict, base).map_err(refused)?;
                     let candidates = self.candidates(reading, source, &inner).await?;
                     for posting in candidates {
                         if self.matching(reading, &inner, &posting).await?.is_some() {

@@ -18,12 +18,26 @@ use std::collections::BTreeMap;
 use store::Store;
 use vault::{NewRecord, RecordPut, Transaction};
 
+/// Who may delete.
+const DELETERS: [Role; 6] = [
+    Role::Clinician,
+    Role::Geneticist,
+    Role::Nurse,
+    Role::EmergencyClinician,
+    Role::Laboratory,
+    Role::Desk,
+];
+
 impl<S: Store> Custodian<S> {
     pub(crate) async fn fhir_transact(
         &self,
         input: FhirTransact,
     ) -> Result<Vec<FhirWritten>, Error> {
         input.asker.caller.needs("writing a resource", &SOURCES)?;
+        let deletes = |write: &FhirWrite| matches!(write.act, FhirAct::Delete { .. });
+        if input.writes.iter().any(deletes) {
+            input.asker.caller.needs("deleting a resource", &DELETERS)?;
+        }
         self.own_staff(&input.asker.caller)?;
         self.in_service()?;
         let limit = self.limits.bundle_entries;
@@ -34,7 +48,11 @@ impl<S: Store> Custodian<S> {
                 format!("{} entries; the limit is {limit}", input.writes.len()),
             ));
         }
-        let size_bytes: usize = input.writes.iter().map(|write| write.act.size_bytes()).sum();
+        let size_bytes: usize = input
+            .writes
+            .iter()
+            .map(|write| write.act.size_bytes())
+            .sum();
         let bytes_max = self.limits.payload_bytes;
         if size_bytes > bytes_max {
             return Err(crate::record::deposit::too_large(
@@ -44,7 +62,10 @@ impl<S: Store> Custodian<S> {
             ));
         }
         // From looking for what a client named until it is written, nobody else writes by such a name.
-        let by_name = input.writes.iter().any(FhirWrite::is_by_name);
+        let mut by_name = false;
+        for write in &input.writes {
+            by_name = by_name || self.is_by_name(write).await?;
+        }
         let _turn = match by_name {
             true => Some(self.fhir_turn.lock().await),
             false => None,
@@ -71,6 +92,20 @@ impl<S: Store> Custodian<S> {
             }
         }
         Err(Error::Internal("a transaction that was tried too often"))
+    }
+
+    /// Whether a write is about a resource by something that its client chose.
+    async fn is_by_name(&self, write: &FhirWrite) -> Result<bool, Error> {
+        Ok(match &write.act {
+            FhirAct::Create { if_none_exist, .. } => if_none_exist.is_some(),
+            FhirAct::Update { target, .. }
+            | FhirAct::Patch { target, .. }
+            | FhirAct::Delete { target, .. } => match target {
+                FhirTarget::Matching(_) => true,
+                // What is there is there: its versions are expected. What is not may be made under this id.
+                FhirTarget::Id(id) => self.fhir_place(&write.kind, id).await?.is_none(),
+            },
+        })
     }
 
     /// Whether the caller may put anything into these compartments.
@@ -129,9 +164,7 @@ impl<S: Store> Custodian<S> {
                     outcome,
                 } => (*subject, draft, *outcome),
             };
-            let new = self
-                .version(&subject, draft, provenance, now)
-                .await?;
+            let new = self.version(&subject, draft, provenance, now).await?;
             let is_deletion = outcome == FhirOutcome::Deleted;
             let content = (!is_deletion).then(|| Content::from(new.stored_form.clone()));
             written.push(FhirWritten {
@@ -198,22 +231,6 @@ impl<S: Store> Custodian<S> {
             self.deposit_wait(subject, one, input.wait).await?;
         }
         Ok(())
-    }
-}
-
-impl FhirWrite {
-    /// Whether it is about a resource by something that its client chose.
-    fn is_by_name(&self) -> bool {
-        match &self.act {
-            FhirAct::Create { if_none_exist, .. } => if_none_exist.is_some(),
-            FhirAct::Update { target, .. }
-            | FhirAct::Patch { target, .. }
-            | FhirAct::Delete { target, .. } => match target {
-                FhirTarget::Matching(_) => true,
-                // This node's own ids name one record for ever.
-                FhirTarget::Id(id) => id.parse::<codec::id::RecordId>().is_err(),
-            },
-        }
     }
 }
 

@@ -255,7 +255,10 @@ fn answered<'a>(
     answers.collect()
 }
 
-pub(crate) fn origin(caller: &Caller, provenance: &Provenance) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(crate) fn origin(
+    caller: &Caller,
+    provenance: &Provenance,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
     let size = provenance
         .source
         .len()

@@ -537,10 +537,7 @@ impl Decided {
     }
 
     /// What is permitted of a version.
-    pub(crate) fn permitted(
-        &self,
-        meta: &vault::RecordMeta,
-    ) -> Result<BTreeSet<Category>, Error> {
+    pub(crate) fn permitted(&self, meta: &vault::RecordMeta) -> Result<BTreeSet<Category>, Error> {
         let kind = kind(&meta.kind)?;
         let covered = |category: &Category| {
             self.permit

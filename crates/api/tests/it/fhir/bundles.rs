@@ -49,7 +49,11 @@ fn a_transaction_links_what_it_creates() {
         // Reads see what was written.
         assert_eq!(entries[4]["resource"]["total"], 1);
         let location = entries[0]["response"]["location"].as_str().unwrap();
-        let first = get(house, &format!("/{}", location.split("/_history").next().unwrap())).await;
+        let first = get(
+            house,
+            &format!("/{}", location.split("/_history").next().unwrap()),
+        )
+        .await;
         let first = first.is(200).value();
         let subject = first["subject"]["reference"].as_str().unwrap();
         let linked = get(house, &format!("/{subject}")).await.is(200).value();
@@ -80,10 +84,7 @@ fn a_transaction_is_whole_or_nothing() {
         stale["id"] = json!(there);
         let mut update = entry(&format!("Patient/{there}"), "PUT", stale, FOUR);
         update["request"]["ifMatch"] = json!("W/\"9\"");
-        let entries = [
-            entry("Patient", "POST", patient("NothingOne"), ONE),
-            update,
-        ];
+        let entries = [entry("Patient", "POST", patient("NothingOne"), ONE), update];
         let call = Call::post("/fhir").fhir(&bundle("transaction", &entries));
         by_clinician(house, call).send(house).await.is(412);
 
@@ -123,7 +124,11 @@ fn references_by_a_search_are_resolved() {
         let call = Call::post("/fhir").fhir(&bundle("transaction", &entries));
         let answer = by_clinician(house, call).send(house).await.is(200).value();
         let location = answer["entry"][0]["response"]["location"].as_str().unwrap();
-        let made = get(house, &format!("/{}", location.split("/_history").next().unwrap())).await;
+        let made = get(
+            house,
+            &format!("/{}", location.split("/_history").next().unwrap()),
+        )
+        .await;
         let made = made.is(200).value();
         assert_eq!(made["subject"]["reference"], format!("Patient/{there}"));
         let nobody = "Patient?identifier=http://example.org/mrn|NobodyAtAll";
@@ -137,7 +142,10 @@ fn references_by_a_search_are_resolved() {
 #[test]
 fn what_is_of_two_people_is_refused() {
     run(async |house| {
-        let (one, two) = (new_patient(house, "TwoA").await, new_patient(house, "TwoB").await);
+        let (one, two) = (
+            new_patient(house, "TwoA").await,
+            new_patient(house, "TwoB").await,
+        );
         let mut moved: Value = serde_json::from_str(&observation(&one, "718-7", "1")).unwrap();
         let call = Call::post("/fhir/Observation").fhir(&moved);
         let made = by_clinician(house, call).send(house).await.is(201);
@@ -169,7 +177,12 @@ fn the_entries_of_a_batch_are_each_for_themselves() {
             "data": codec::base64::encode(br#"[{"op":"add","path":"/active","value":true}]"#),
         });
         let entries = [
-            entry("Observation", "POST", observed(&format!("Patient/{there}")), ONE),
+            entry(
+                "Observation",
+                "POST",
+                observed(&format!("Patient/{there}")),
+                ONE,
+            ),
             entry("Observation", "POST", observed("Patient/nobody"), TWO),
             json!({"request": {"method": "GET", "url": format!("Patient/{there}")}}),
             json!({"request": {"method": "GET", "url": "Patient/nobody"}}),
@@ -184,7 +197,14 @@ fn the_entries_of_a_batch_are_each_for_themselves() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|entry| entry["response"]["status"].as_str().unwrap().split(' ').next().unwrap())
+            .map(|entry| {
+                entry["response"]["status"]
+                    .as_str()
+                    .unwrap()
+                    .split(' ')
+                    .next()
+                    .unwrap()
+            })
             .collect();
         assert_eq!(statuses, ["201", "422", "200", "404", "200", "304", "404"]);
         let refused = &answer["entry"][1]["response"]["outcome"];
@@ -200,7 +220,9 @@ fn what_is_no_transaction_is_refused() {
             let call = by_clinician(house, Call::post("/fhir").fhir(&value));
             call.send(house).await
         };
-        send(json!({"resourceType": "Bundle", "type": "searchset"})).await.is(422);
+        send(json!({"resourceType": "Bundle", "type": "searchset"}))
+            .await
+            .is(422);
         send(json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": patient("None")}]})).await.is(422);
         send(patient("None")).await.is(422);
         let nameless = json!({"resource": patient("None")});

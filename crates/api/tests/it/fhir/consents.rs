@@ -26,7 +26,9 @@ async fn child(house: &House, name: &str) -> Child {
         .is(201);
     let patient = deposited.field("record");
     let observation = new_observation(house, &patient, "718-7", "1").await;
-    let parent = house.tokens(&[house.controller(&family.subject, 0)]).remove(0);
+    let parent = house
+        .tokens(&[house.controller(&family.subject, 0)])
+        .remove(0);
     Child {
         subject: family.subject,
         patient,
@@ -42,27 +44,46 @@ fn total(bundle: &Value) -> u64 {
 #[test]
 fn a_parent_sees_one_child() {
     run(async |house| {
-        let (own, other) = (child(house, "ParentOwn").await, child(house, "ParentOther").await);
+        let (own, other) = (
+            child(house, "ParentOwn").await,
+            child(house, "ParentOther").await,
+        );
         let ask = async |path: String| {
             let call = Call::get(format!("/fhir{path}")).bearer(&own.parent);
             call.header("host", "fhir.example").send(house).await
         };
         ask(format!("/Patient/{}", own.patient)).await.is(200);
-        ask(format!("/Observation/{}", own.observation)).await.is(200);
+        ask(format!("/Observation/{}", own.observation))
+            .await
+            .is(200);
         ask(format!("/Patient/{}", other.patient)).await.is(403);
-        ask(format!("/Observation/{}", other.observation)).await.is(403);
-        ask(format!("/Patient/{}/$everything", other.patient)).await.is(403);
-        ask(format!("/Observation?patient={}", other.patient)).await.is(403);
+        ask(format!("/Observation/{}", other.observation))
+            .await
+            .is(403);
+        ask(format!("/Patient/{}/$everything", other.patient))
+            .await
+            .is(403);
+        ask(format!("/Observation?patient={}", other.patient))
+            .await
+            .is(403);
         let everybody = ask("/Patient".to_owned()).await.is(200).value();
         assert_eq!(total(&everybody), 1);
-        let all = ask("/Observation?code=718-7".to_owned()).await.is(200).value();
+        let all = ask("/Observation?code=718-7".to_owned())
+            .await
+            .is(200)
+            .value();
         assert_eq!(total(&all), 1);
         let chained = ask("/Observation?patient.family=ParentOther".to_owned()).await;
         assert_eq!(total(&chained.is(200).value()), 0);
-        let included = format!("/Patient?_id={}&_revinclude=Observation:patient", other.patient);
+        let included = format!(
+            "/Patient?_id={}&_revinclude=Observation:patient",
+            other.patient
+        );
         ask(included).await.is(403);
         // Nor can a parent open a compartment, or write to another's.
-        let create = Call::post("/fhir/Patient").fhir(&patient("ParentNew")).bearer(&own.parent);
+        let create = Call::post("/fhir/Patient")
+            .fhir(&patient("ParentNew"))
+            .bearer(&own.parent);
         create.send(house).await.is(403);
         let of_other = super::observation(&other.patient, "718-7", "3");
         let write = Call::post("/fhir/Observation").bytes("application/fhir+json", of_other);
@@ -98,7 +119,9 @@ fn a_part_is_served_as_a_part() {
             let call = Call::get(format!("/fhir{path}")).bearer(&house.staff.nurse);
             call.send(house).await
         };
-        get(house, &format!("/MolecularSequence/{id}")).await.is(200);
+        get(house, &format!("/MolecularSequence/{id}"))
+            .await
+            .is(200);
         let seen = nurse(format!("/MolecularSequence/{id}")).await;
         assert!(!seen.text().contains("ACGT"), "{}", seen.text());
         if seen.status == 200 {
@@ -129,7 +152,9 @@ fn roles_that_read_nothing_are_refused_and_logged() {
             let everybody = Call::get("/fhir/Patient?family=Refused").bearer(token);
             let found = everybody.send(house).await.is(200);
             assert_eq!(total(&found.value()), 0, "{}", person.name);
-            let write = Call::post("/fhir/Patient").fhir(&patient("RefusedNew")).bearer(token);
+            let write = Call::post("/fhir/Patient")
+                .fhir(&patient("RefusedNew"))
+                .bearer(token);
             write.send(house).await.is(403);
         }
         let list = Call::get(format!("/v1/subjects/{}/disclosures", child.subject));
@@ -145,9 +170,17 @@ fn what_is_erased_is_gone_from_every_search() {
     run(async |house| {
         let child = child(house, "Erased").await;
         let path = format!("/v1/subjects/{}", child.subject);
-        Call::delete(path).bearer(&house.staff.approver).send(house).await.is(200);
-        get(house, &format!("/Patient/{}", child.patient)).await.is(404);
-        get(house, &format!("/Observation/{}", child.observation)).await.is(404);
+        Call::delete(path)
+            .bearer(&house.staff.approver)
+            .send(house)
+            .await
+            .is(200);
+        get(house, &format!("/Patient/{}", child.patient))
+            .await
+            .is(404);
+        get(house, &format!("/Observation/{}", child.observation))
+            .await
+            .is(404);
         let found = get(house, "/Patient?family=Erased").await.is(200).value();
         assert_eq!(total(&found), 0);
         let about = super::observation(&child.patient, "718-7", "3");

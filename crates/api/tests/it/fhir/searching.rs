@@ -61,7 +61,9 @@ fn values_are_sorted_by_what_they_say() {
         let found = ids(&get(house, &path).await.is(200).value());
         assert_eq!(found, [&made[1], &made[0], &made[2]].map(String::clone));
         let path = format!("/Observation?patient={patient}&value-quantity=gt9.5");
-        let found: BTreeSet<_> = ids(&get(house, &path).await.is(200).value()).into_iter().collect();
+        let found: BTreeSet<_> = ids(&get(house, &path).await.is(200).value())
+            .into_iter()
+            .collect();
         assert_eq!(found, BTreeSet::from([made[0].clone(), made[2].clone()]));
     });
 }
@@ -108,9 +110,17 @@ fn references_of_every_form_match() {
             let found = get(house, &path).await.is(200).value();
             assert_eq!(ids(&found), std::slice::from_ref(&id), "{reference}");
         }
-        let has = get(house, "/Patient?family=Forms&_has:Observation:patient:code=718-7").await;
+        let has = get(
+            house,
+            "/Patient?family=Forms&_has:Observation:patient:code=718-7",
+        )
+        .await;
         assert_eq!(ids(&has.is(200).value()), std::slice::from_ref(&patient));
-        let has = get(house, "/Patient?family=Forms&_has:Observation:patient:code=4548-4").await;
+        let has = get(
+            house,
+            "/Patient?family=Forms&_has:Observation:patient:code=4548-4",
+        )
+        .await;
         assert!(ids(&has.is(200).value()).is_empty());
         let within = get(house, &format!("/Patient/{patient}/Observation?code=718-7")).await;
         assert_eq!(ids(&within.is(200).value()), std::slice::from_ref(&id));
@@ -132,7 +142,9 @@ fn what_is_included_is_marked_and_not_counted() {
         with["managingOrganization"] = json!({"reference": format!("Organization/{organization}")});
         let patient = created(house, &with).await.field("id");
         new_observation(house, &patient, "718-7", "1").await;
-        let path = format!("/Observation?patient={patient}&_include=Observation:patient&_include:iterate=Patient:organization");
+        let path = format!(
+            "/Observation?patient={patient}&_include=Observation:patient&_include:iterate=Patient:organization"
+        );
         let found = get(house, &path).await.is(200).value();
         assert_eq!(found["total"], 1);
         let modes: Vec<(&str, &str)> = found["entry"]
@@ -144,7 +156,11 @@ fn what_is_included_is_marked_and_not_counted() {
                 (kind, entry["search"]["mode"].as_str().unwrap())
             })
             .collect();
-        let expected = [("Observation", "match"), ("Patient", "include"), ("Organization", "include")];
+        let expected = [
+            ("Observation", "match"),
+            ("Patient", "include"),
+            ("Organization", "include"),
+        ];
         assert_eq!(modes, expected);
         let path = format!("/Patient?_id={patient}&_revinclude=Observation:patient");
         let found = get(house, &path).await.is(200).value();
@@ -164,15 +180,24 @@ fn parts_are_marked_as_parts() {
         assert_eq!(resource["birthDate"], "2019-03-04");
         assert_eq!(resource["gender"], Value::Null);
         assert_eq!(resource["meta"]["tag"][0]["code"], "SUBSETTED");
-        let read = get(house, &format!("/Patient/{id}?_elements=gender")).await.is(200).value();
-        assert_eq!((&read["gender"], &read["birthDate"]), (&json!("female"), &Value::Null));
+        let read = get(house, &format!("/Patient/{id}?_elements=gender"))
+            .await
+            .is(200)
+            .value();
+        assert_eq!(
+            (&read["gender"], &read["birthDate"]),
+            (&json!("female"), &Value::Null)
+        );
     });
 }
 
 #[test]
 fn everything_of_a_patient() {
     run(async |house| {
-        let (one, other) = (new_patient(house, "AllA").await, new_patient(house, "AllB").await);
+        let (one, other) = (
+            new_patient(house, "AllA").await,
+            new_patient(house, "AllB").await,
+        );
         let mut made = BTreeSet::from([one.clone()]);
         for at in 0..4 {
             made.insert(new_observation(house, &one, "718-7", &at.to_string()).await);

@@ -251,6 +251,48 @@ pub(super) const CASES: &[Case] = &[
         call.json(&json!({"until": "2090-01-01T00:00:00Z", "reason_code": "litigation"}))
     }),
     plain("hold_clear", Any),
+    plain("fhir_metadata", NoSubject),
+    case("fhir_bundle", NoSubject, |call, _, _, _| {
+        call.fhir(&json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+            {"resource": {"resourceType": "Basic", "code": {"text": "x"}}, "request": {"method": "POST", "url": "Basic"}}
+        ]}))
+    }),
+    plain("fhir_search", NoSubject),
+    case("fhir_search_form", NoSubject, |call, _, _, _| {
+        call.bytes("application/x-www-form-urlencoded", "family=nobody-at-all")
+    }),
+    case("fhir_create", NoSubject, |call, _, _, _| {
+        call.fhir(&json!({"resourceType": "Patient"}))
+    }),
+    // Nobody is called so; those who may write a new Patient may write this one.
+    case("fhir_update_matching", NoSubject, |call, _, _, _| {
+        call.query("family=nobody-at-all")
+            .fhir(&json!({"resourceType": "Patient"}))
+    }),
+    case("fhir_patch_matching", NoSubject, |call, _, _, _| {
+        call.query("family=nobody-at-all")
+            .bytes("application/json-patch+json", "[]")
+    }),
+    case("fhir_delete_matching", NoSubject, |call, _, _, _| {
+        call.query("family=nobody-at-all")
+    }),
+    plain("fhir_history_type", NoSubject),
+    case("fhir_validate", NoSubject, |call, _, _, _| {
+        call.fhir(&json!({"resourceType": "Patient"}))
+    }),
+    plain("fhir_read", Any),
+    case("fhir_update", Own, |call, _, _, _| {
+        call.fhir(&json!({"resourceType": "Patient", "active": true}))
+    }),
+    case("fhir_patch", Any, |call, _, _, _| {
+        let patch = r#"[{"op": "add", "path": "/active", "value": false}]"#;
+        call.bytes("application/json-patch+json", patch)
+    }),
+    plain("fhir_delete", Own),
+    plain("fhir_history", Any),
+    plain("fhir_version", Any),
+    plain("fhir_everything", Any),
+    plain("fhir_compartment", Any),
     case("differential_read", Any, |call, asker, _, _| {
         call.query(&format!("purpose={}", asker.purpose))
     }),
@@ -305,6 +347,10 @@ impl Case {
                 "disclosure" => &family.disclosures[self.disclosure],
                 "proposal" => NO_PROPOSAL,
                 "service" => "ithaca-patient-view",
+                "kind" => "Patient",
+                "id" => &family.patient,
+                "other" => "Observation",
+                "version" => "1",
                 other => panic!("nothing to put in place of {{{other}}}"),
             };
             path.replace(&format!("{{{name}}}"), value)
