@@ -63,12 +63,3 @@ impl Default for Limits {
 pub fn parse<'a>(source: &'a [u8], limits: &Limits) -> Result<Document<'a>, Error> {
     parser::parse(source, limits)
 }
-
-/// stub
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct PatchError;
-/// stub
-pub fn patch(s: &[u8], _: &[u8], _: &Limits) -> Result<Vec<u8>, PatchError> {
-    Ok(s.to_vec())
-}
