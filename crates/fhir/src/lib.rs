@@ -9,12 +9,13 @@
 //! - [`Parsed::projections`] deals every leaf to exactly one category, under [`RULE_VERSION`]: the
 //!   category of the resource (`category.rs`), unless the element's rule (`rule.rs`) says identity
 //!   or documents. What the table of R4 elements (`r4.txt`) does not know is identity.
+//! - [`search`] says what a resource is found by, and reads queries (`search.txt`).
 //!
 //! Refused with an [`Error`] that names the place and never a value: JSON that `json` refuses, a
 //! `resourceType` that R4 does not have, ids and Bundles that break the rules they need.
 //!
 //! It does not validate resources against their definitions (an element of the wrong shape is kept,
-//! in the identity category), does not know terminologies, searches, storage or consent, and reads
+//! in the identity category), does not know terminologies, storage or consent, and reads
 //! no XML and no other version of FHIR.
 
 mod bundle;
@@ -27,7 +28,6 @@ mod rule;
 pub mod search;
 mod stored;
 mod table;
-mod terms;
 mod walk;
 
 pub use bundle::{
@@ -43,7 +43,6 @@ pub use json::Limits;
 pub use parsed::Parsed;
 pub use stored::Assigned;
 pub use table::{is_id, is_resource_type};
-pub use terms::Term;
 
 /// The version of the rule that deals leaves to categories. A change of the rule that moves a leaf
 /// of any resource is a new version, for commitments name it.
