@@ -66,7 +66,10 @@ fn dispatch(args: &[String]) -> Result<()> {
         "faults" => faults::run(&faults::Options::parse(rest)?),
         "torture" => torture::run(&torture::Options::parse(rest)?),
         "fhir-search" => match rest {
-            [package, out] => Ok(std::fs::write(out, fhir_search::table(Path::new(package))?)?),
+            [package, out] => Ok(std::fs::write(
+                out,
+                fhir_search::table(Path::new(package))?,
+            )?),
             _ => bail!("name the package folder and the file to write"),
         },
         "sim" => sim(rest),

@@ -257,15 +257,32 @@ fn subset_lines(definitions: &Definitions) -> Vec<String> {
 fn is_searchable(kind: &str, of: &str) -> bool {
     let listed: &[&str] = match kind {
         "token" => &[
-            "CodeableConcept", "Coding", "Identifier", "ContactPoint", "code", "boolean", "id",
-            "string", "uri", "exists",
+            "CodeableConcept",
+            "Coding",
+            "Identifier",
+            "ContactPoint",
+            "code",
+            "boolean",
+            "id",
+            "string",
+            "uri",
+            "exists",
         ],
         "string" => &[
-            "string", "markdown", "HumanName", "Address", "CodeableConcept", "code", "id", "uri",
+            "string",
+            "markdown",
+            "HumanName",
+            "Address",
+            "CodeableConcept",
+            "code",
+            "id",
+            "uri",
         ],
         "date" => &["date", "dateTime", "instant", "Period", "Timing"],
         "number" => &["decimal", "integer", "positiveInt", "unsignedInt", "Range"],
-        "quantity" => &["Quantity", "Age", "Count", "Distance", "Duration", "Money", "Range"],
+        "quantity" => &[
+            "Quantity", "Age", "Count", "Distance", "Duration", "Money", "Range",
+        ],
         "reference" => &["Reference", "canonical", "uri"],
         "uri" => &["uri", "url", "canonical", "oid", "uuid"],
         _ => &[],
@@ -344,7 +361,11 @@ fn compile(
         false => {
             let rest = bare.get(root.len()..).unwrap_or_default();
             let open = alternative.get(..alternative.len() - bare.len());
-            format!("{}{}", open.unwrap_or_default(), rest.trim_start_matches('.'))
+            format!(
+                "{}{}",
+                open.unwrap_or_default(),
+                rest.trim_start_matches('.')
+            )
         }
     };
     definitions
@@ -430,8 +451,7 @@ impl Definitions {
             };
             let min = element["min"].as_u64().unwrap_or(0);
             let element = Element {
-                system: bound_system(&element["binding"], package)?
-                    .filter(|_| types == ["code"]),
+                system: bound_system(&element["binding"], package)?.filter(|_| types == ["code"]),
                 types,
                 choice: path.ends_with("[x]"),
                 repeats: text(element, "max") == "*",
@@ -472,7 +492,9 @@ impl Definitions {
             let fits = |pattern: &Pattern| pattern.of.eq_ignore_ascii_case(of);
             return Ok(at.into_iter().filter(fits).collect());
         }
-        let condition = step.strip_prefix("where(").and_then(|s| s.strip_suffix(')'));
+        let condition = step
+            .strip_prefix("where(")
+            .and_then(|s| s.strip_suffix(')'));
         if let Some(condition) = condition {
             return restrict(at, condition);
         }
@@ -510,7 +532,9 @@ fn restrict(mut at: Vec<Pattern>, condition: &str) -> Result<Vec<Pattern>, Strin
     }
     let (member, value) = condition.split_once('=').ok_or_else(unknown)?;
     let quoted = value.trim().strip_prefix('\'');
-    let value = quoted.and_then(|v| v.strip_suffix('\'')).ok_or_else(unknown)?;
+    let value = quoted
+        .and_then(|v| v.strip_suffix('\''))
+        .ok_or_else(unknown)?;
     for pattern in &mut at {
         let (_, with) = pattern.steps.last_mut().ok_or_else(unknown)?;
         *with = Some((member.trim().to_owned(), value.to_owned()));
