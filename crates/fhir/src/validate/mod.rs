@@ -113,12 +113,12 @@ impl<'d, 'a> Validator<'d, 'a> {
         match contained {
             true => {
                 let outer = std::mem::replace(&mut self.frame.resource, (value, of));
-                self.object(value, of, true);
+                self.object(value, of, Role::Resource);
                 self.frame.resource = outer;
             }
             false => {
                 let outer = std::mem::replace(&mut self.frame, Frame::new(value, of));
-                self.object(value, of, true);
+                self.object(value, of, Role::Resource);
                 for position in self.frame.contained.unreferenced() {
                     self.way.push("contained");
                     self.way.at(position);
@@ -131,7 +131,7 @@ impl<'d, 'a> Validator<'d, 'a> {
     }
 
     /// An object of a type. Recursion is bounded by [`json::MAX_DEPTH`].
-    fn object(&mut self, value: Value<'d, 'a>, of: TypeId, is_resource: bool) {
+    fn object(&mut self, value: Value<'d, 'a>, of: TypeId, role: Role) {
         let Some(shape) = TABLE.get(of) else {
             return;
         };
@@ -145,18 +145,22 @@ impl<'d, 'a> Validator<'d, 'a> {
                 self.element(member, element, value);
                 self.way.pop();
             } else if let Some(element) = companioned(shape, &name) {
-                seen.filled |= bit(element);
+                let own = value.get(element.name);
                 self.way.push(element.name);
-                self.companion(member, element, value, shape);
+                if own.is_none() && seen.filled & bit(element) != 0 {
+                    self.error(IssueCode::Structure, CHOICE);
+                }
+                self.companion(member, element, own);
                 self.way.pop();
-            } else if !(is_resource && name == "resourceType") {
+                seen.filled |= bit(element);
+            } else if !(role == Role::Resource && name == "resourceType") {
                 self.unknown(&name, position);
             }
         }
         self.missing(shape, seen.filled);
         let hollow = match seen.members {
             0 => true,
-            1 => !is_resource && seen.filled == ID,
+            1 => role == Role::Element && seen.filled == ID,
             _ => false,
         };
         if hollow {
@@ -257,7 +261,7 @@ impl<'d, 'a> Validator<'d, 'a> {
         let is_object = value.kind() == Kind::Object;
         match element.target {
             Target::Object(of) if is_object => {
-                self.object(value, of, false);
+                self.object(value, of, Role::Element);
                 if of == TABLE.reference_type() {
                     self.reference(value, element);
                 }
@@ -308,13 +312,8 @@ impl<'d, 'a> Validator<'d, 'a> {
         &mut self,
         value: Value<'d, 'a>,
         element: &'static Element,
-        parent: Value<'d, 'a>,
-        shape: &Type,
+        own: Option<Value<'d, 'a>>,
     ) {
-        let own = parent.get(element.name);
-        if own.is_none() && chosen_twice(shape, element, parent) {
-            self.error(IssueCode::Structure, CHOICE);
-        }
         match (element.repeats, value.kind()) {
             (true, Kind::Array) => {
                 let count = value.children().count();
@@ -323,16 +322,20 @@ impl<'d, 'a> Validator<'d, 'a> {
                     let message = "the list of ids and extensions is as long as that of the values";
                     self.error(IssueCode::Structure, message);
                 }
+                let mut values = own.into_iter().flat_map(Value::children);
                 for (position, item) in value.children().enumerate() {
                     self.way.at(position);
+                    let beside = values.next();
                     match item.kind() {
-                        Kind::Object => self.object(item, TABLE.element_type(), false),
+                        Kind::Object => {
+                            self.object(item, TABLE.element_type(), Role::beside(beside))
+                        }
                         Kind::Null if own.is_some() => {}
                         _ => self.error(IssueCode::Structure, COMPANION),
                     }
                 }
             }
-            (false, Kind::Object) => self.object(value, TABLE.element_type(), false),
+            (false, Kind::Object) => self.object(value, TABLE.element_type(), Role::beside(own)),
             _ => self.error(IssueCode::Structure, COMPANION),
         }
     }
@@ -380,6 +383,24 @@ const UNREFERENCED: &str =
 
 /// The slot of `id` in an element: the first.
 const ID: u128 = 1;
+
+/// What an object is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Resource,
+    Element,
+    /// Id and extensions of a value that is there.
+    Beside,
+}
+
+impl Role {
+    fn beside(value: Option<Value<'_, '_>>) -> Self {
+        match value.is_some_and(|value| !value.is_null()) {
+            true => Self::Beside,
+            false => Self::Element,
+        }
+    }
+}
 
 /// Which slots of a type an object fills.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -133,7 +133,7 @@ fn the_official_examples_parse() {
 }
 
 /// The files of a tar archive; a name of more than 100 bytes comes cut.
-fn tar_files(archive: &[u8]) -> Vec<(String, &[u8])> {
+pub(crate) fn tar_files(archive: &[u8]) -> Vec<(String, &[u8])> {
     let text = |field: &[u8]| {
         let field = field.split(|&byte| byte == 0).next().unwrap_or_default();
         String::from_utf8_lossy(field).trim().to_owned()

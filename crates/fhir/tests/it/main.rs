@@ -9,9 +9,12 @@
 mod bundles;
 mod clinical;
 mod corpus;
+mod examples;
 mod extraction;
 mod leaves;
+mod mutants;
 mod partition;
 mod refusals;
 mod sample;
 mod stored;
+mod validation;
