@@ -22,7 +22,7 @@ use crate::table::{Element, TABLE, Target, Type, TypeId, is_element_name};
 use issue::Way;
 use json::{Kind, Limits, Value};
 
-/// The most issues that are told of one document.
+/// The most issues that are told of one document; errors before warnings.
 pub const MAX_ISSUES: usize = 50;
 
 /// What to do with elements that R4 does not have.
@@ -55,6 +55,7 @@ fn check(root: Value<'_, '_>, of: TypeId, strictness: Strictness) -> Vec<Issue> 
     let mut validator = Validator {
         strictness,
         issues: Vec::new(),
+        errors: 0,
         way: Way::new(TABLE.name(of)),
         frame: Frame::new(root, of),
         steps: invariants::budget(root.document().len()),
@@ -85,6 +86,8 @@ impl<'d, 'a> Frame<'d, 'a> {
 struct Validator<'d, 'a> {
     strictness: Strictness,
     issues: Vec<Issue>,
+    /// How many of them are errors.
+    errors: usize,
     way: Way,
     frame: Frame<'d, 'a>,
     /// Steps that invariants may still take.
@@ -94,13 +97,31 @@ struct Validator<'d, 'a> {
 
 impl<'d, 'a> Validator<'d, 'a> {
     fn add(&mut self, severity: Severity, code: IssueCode, below: Option<&str>, message: &str) {
-        if self.issues.len() < MAX_ISSUES {
-            self.issues.push(Issue {
-                severity,
-                code,
-                expression: self.way.to(below),
-                message: message.to_owned(),
-            });
+        if self.issues.len() == MAX_ISSUES {
+            // An error takes the place of a warning; what is an error is never left untold for less.
+            let last = self
+                .issues
+                .iter()
+                .rposition(|issue| issue.severity == Severity::Warning);
+            match last {
+                Some(last) if severity == Severity::Error => drop(self.issues.remove(last)),
+                _ => return,
+            }
+        }
+        self.errors += usize::from(severity == Severity::Error);
+        self.issues.push(Issue {
+            severity,
+            code,
+            expression: self.way.to(below),
+            message: message.to_owned(),
+        });
+    }
+
+    /// Whether an issue of this severity would still be told.
+    fn tells(&self, severity: Severity) -> bool {
+        match severity {
+            Severity::Error => self.errors < MAX_ISSUES,
+            Severity::Warning => self.issues.len() < MAX_ISSUES,
         }
     }
 
@@ -342,8 +363,11 @@ impl<'d, 'a> Validator<'d, 'a> {
 
     fn invariants(&mut self, value: Value<'d, 'a>, of: TypeId) {
         for invariant in INVARIANTS.of(of) {
-            if self.too_costly || self.issues.len() == MAX_ISSUES {
+            if self.too_costly {
                 return;
+            }
+            if !self.tells(invariant.severity) {
+                continue;
             }
             let scope = invariants::Scope {
                 resource: self.frame.resource,
