@@ -27,6 +27,10 @@ const REASONS: &[(&str, &str)] = &[
          definitions from",
     ),
     (
+        "bdl-7:",
+        "the bundle of data elements holds several under the same fullUrl, without versions",
+    ),
+    (
         "this element is required",
         "the files lack elements that their definitions require: the two copies of the core guide (name, status), \
          a questionnaire (linkId) and the search parameters of extensions (base)",
