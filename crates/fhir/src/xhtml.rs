@@ -66,6 +66,9 @@ const ELEMENTS: &[&str] = &[
     "center",
 ];
 
+/// Attributes that hold a link.
+const LINKS: &[&str] = &["href", "src", "cite", "longdesc", "background", "usemap"];
+
 /// How deep elements may be nested.
 const MAX_DEPTH: usize = 256;
 
@@ -85,6 +88,9 @@ pub(crate) fn check(text: &str) -> Result<(), &'static str> {
             return Err(NOT_ONE_DIV);
         }
         content |= !before.trim().is_empty();
+        if !entities_are_closed(before) {
+            return Err(MALFORMED);
+        }
         if let Some(comment) = tail.strip_prefix("<!--") {
             let end = comment.find("-->").ok_or(MALFORMED)?;
             rest = comment.get(end + 3..).unwrap_or_default();
@@ -152,18 +158,33 @@ fn check_attributes(text: &str) -> Result<(), &'static str> {
             return Err(MALFORMED);
         }
         let start = name.get(..2).unwrap_or_default();
-        if start.eq_ignore_ascii_case("on") || runs_script(value) {
+        if start.eq_ignore_ascii_case("on") || (LINKS.contains(&name) && runs_script(value)) {
             return Err(UNKNOWN);
+        }
+        if value.contains('<') || !entities_are_closed(value) {
+            return Err(MALFORMED);
         }
         rest = after.trim_start();
     }
     Ok(())
 }
 
-fn runs_script(value: &str) -> bool {
-    let plain = value
+/// Whether a link runs a script, or could hide that it does: an entity stands where its scheme is.
+fn runs_script(link: &str) -> bool {
+    let head = link.split(['/', '?']).next().unwrap_or_default();
+    let plain = head
         .chars()
         .filter(|c| !c.is_whitespace() && !c.is_control());
-    let scheme: String = plain.take(11).collect::<String>().to_ascii_lowercase();
-    scheme.starts_with("javascript:") || scheme.starts_with("vbscript:") || scheme.starts_with("&#")
+    let scheme = plain.collect::<String>().to_ascii_lowercase();
+    let bad = ["javascript:", "vbscript:", "data:text"];
+    head.contains('&') || bad.iter().any(|bad| scheme.starts_with(bad))
+}
+
+/// Whether each `&` starts an entity.
+fn entities_are_closed(text: &str) -> bool {
+    text.split('&').skip(1).all(|rest| {
+        let name = rest.split(';').next().unwrap_or_default();
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '#';
+        name.len() < rest.len() && !name.is_empty() && name.chars().all(fits)
+    })
 }

@@ -356,9 +356,9 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
         }
         let text = match (function, &item) {
             (F::ToText, Item::Bool(truth)) => Some(truth.to_string().into()),
-            (F::ToText, Item::Number(_)) => match single(input)? {
+            (F::ToText, Item::Number(amount)) => match single(input)? {
                 Some(Item::Node(node)) => node.raw().map(Into::into),
-                _ => None,
+                _ => Some(amount.text().into()),
             },
             (_, Item::Text(text)) => Some(text.clone()),
             _ => self.text_of(input)?,
@@ -388,12 +388,10 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
             (F::StartsWith, Some(needle)) => Item::Bool(text.starts_with(&needle)),
             (F::EndsWith, Some(needle)) => Item::Bool(text.ends_with(&needle)),
             (F::Contains, Some(needle)) => Item::Bool(text.contains(&needle)),
-            (F::Replace, Some(needle)) => {
-                let by = self
-                    .text_argument(arguments.get(1), this)?
-                    .unwrap_or_default();
-                Item::Text(text.replace(&needle, &by).into())
-            }
+            (F::Replace, Some(needle)) => match self.text_argument(arguments.get(1), this)? {
+                Some(by) => Item::Text(text.replace(&needle, &by).into()),
+                None => return Ok(Vec::new()),
+            },
             _ => return Ok(Vec::new()),
         };
         Ok(vec![result])

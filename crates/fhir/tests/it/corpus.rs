@@ -3,7 +3,7 @@
 
 use crate::leaves;
 use codec::time::Millis;
-use fhir::{Assigned, Bundle, Parsed, Received};
+use fhir::{Assigned, Bundle, Parsed, Received, Severity, Strictness};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,12 @@ fn check_bundle(name: &str, source: &[u8]) -> usize {
     for (position, entry) in bundle.entries().iter().enumerate() {
         let resource = entry.resource().unwrap();
         check_resource(name, resource);
+        let issues = fhir::validate(resource, Strictness::Strict);
+        let errors: Vec<_> = issues
+            .iter()
+            .filter(|i| i.severity == Severity::Error)
+            .collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
         let assigned = Assigned {
             id: &format!("{position:032x}"),
             version_id: "1",

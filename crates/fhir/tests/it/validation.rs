@@ -324,7 +324,8 @@ fn narratives_hold_text_only() {
         "<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>",
         "<div><p>a<br/>b</p><!-- c --></div>",
         "<div><img src='#a' alt=\"a > b\"/></div>",
-        "<div>&lt;script&gt;</div>",
+        "<div>&lt;script&gt;&#160;</div>",
+        "<div><a href=\"http://x/?a=1&amp;b=2\" title=\"a: &quot;\">x</a></div>",
         " <div>x</div> ",
     ] {
         check(&text(fits), &[]);
@@ -343,6 +344,9 @@ fn narratives_hold_text_only() {
         "<div><a href=\" java\nscript:x\">x</a></div>",
         "<div><iframe src='x'/>x</div>",
         "<div><p class=x>y</p></div>",
+        "<div><a href=\"j&#97;vascript:x\">x</a></div>",
+        "<div>a & b</div>",
+        "<div>a &amp b</div>",
     ] {
         check(&text(wrong), &[("value", "Patient.text.div")]);
     }
