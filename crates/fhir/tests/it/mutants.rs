@@ -3,8 +3,11 @@
 
 use crate::examples::{errors, shipped};
 use fhir::{Limits, Severity, Strictness};
+use proptest::prelude::*;
+use proptest::sample::Index;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 /// At most so many places of an example are made wrong in the same way.
 const PLACES: usize = 8;
@@ -362,5 +365,58 @@ fn unknown_elements_are_kept_under_lenient_handling() {
             issue.severity == Severity::Warning && issue.code == fhir::IssueCode::Structure
         });
         assert_eq!(told.count(), 1, "{of}");
+    }
+}
+
+/// The examples as values, read once.
+static EXAMPLES: LazyLock<Vec<Value>> = LazyLock::new(|| smallest().into_values().collect());
+
+/// The pointers of all values.
+fn pointers(value: &Value, at: &str, out: &mut Vec<String>) {
+    out.push(at.to_owned());
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                pointers(member, &format!("{at}/{name}"), out);
+            }
+        }
+        Value::Array(items) => {
+            for (position, item) in items.iter().enumerate() {
+                pointers(item, &format!("{at}/{position}"), out);
+            }
+        }
+        _ => {}
+    }
+}
+
+proptest! {
+    /// Pieces of examples put into others at random are judged, in bounded issues that start at the
+    /// resource, the same way each time; what is lenient has no more errors than what is strict.
+    #[test]
+    fn grafted_examples_are_judged(into: Index, from: Index, place: Index, piece: Index) {
+        let mut document = into.get(&EXAMPLES).clone();
+        let of = document["resourceType"].as_str().unwrap().to_owned();
+        let donor = from.get(&EXAMPLES);
+        let (mut places, mut pieces) = (Vec::new(), Vec::new());
+        pointers(&document, "", &mut places);
+        pointers(donor, "", &mut pieces);
+        let place = place.get(&places[1..]).as_str();
+        let graft = donor.pointer(piece.get(pieces.as_slice()).as_str()).unwrap().clone();
+        prop_assume!(place != "/resourceType");
+        *document.pointer_mut(place).unwrap() = graft;
+        let source = document.to_string();
+        let judge = |strictness| {
+            fhir::validate_bytes(source.as_bytes(), &Limits::default(), strictness).unwrap()
+        };
+        let strict = judge(Strictness::Strict);
+        prop_assert_eq!(&strict, &judge(Strictness::Strict));
+        prop_assert!(strict.len() <= fhir::MAX_ISSUES);
+        for issue in &strict {
+            prop_assert!(issue.expression.starts_with(&of));
+        }
+        let errors = |issues: &[fhir::Issue]| {
+            issues.iter().filter(|issue| issue.severity == Severity::Error).count()
+        };
+        prop_assert!(errors(&judge(Strictness::Lenient)) <= errors(&strict));
     }
 }
