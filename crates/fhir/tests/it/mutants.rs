@@ -136,17 +136,9 @@ fn mutate(
             continue;
         };
         let here = format!("{path}.{name}");
-        let first = if element.repeats {
-            format!("{here}[0]")
-        } else {
-            here.clone()
-        };
-        let listed = |value: Value| {
-            if element.repeats {
-                json!([value])
-            } else {
-                value
-            }
+        let (first, listed): (_, fn(Value) -> Value) = match element.repeats {
+            true => (format!("{here}[0]"), |value| json!([value])),
+            false => (here.clone(), |value| value),
         };
         let mut set = |kind, value, expect: &str| {
             add(kind, Change::Set(name.clone(), value), expect.to_owned());
@@ -183,19 +175,8 @@ fn mutate(
             };
             set("wrong type", listed(wrong), &first);
             set("object for a primitive", listed(json!({"id": "x"})), &first);
-            match element.of.as_str() {
-                "date" | "dateTime" | "instant" => {
-                    set("bad date", listed(json!("2021-02-29T10:00:00Z")), &first);
-                    set("bad month", listed(json!("2021-13-01")), &first);
-                }
-                "code" if element.bound => set("bad code", listed(json!("unheard-of")), &first),
-                "positiveInt" => set("bad number", listed(json!(0)), &first),
-                "integer" | "unsignedInt" => set("bad number", listed(json!(1.5)), &first),
-                "base64Binary" => set("bad base64", listed(json!("abc")), &first),
-                "uri" | "url" | "canonical" | "id" => set("bad uri", listed(json!("a b")), &first),
-                "string" | "markdown" => set("empty text", listed(json!("")), &first),
-                "xhtml" => set("script", json!("<div><script>x</script></div>"), &first),
-                _ => {}
+            for (kind, value) in wrong_contents(element) {
+                set(kind, listed(value), &first);
             }
         } else if !element.is_primitive() {
             set("primitive for an object", listed(json!("x")), &first);
@@ -226,6 +207,24 @@ fn mutate(
                 );
             }
         }
+    }
+}
+
+/// Contents that the type of a primitive does not allow.
+fn wrong_contents(element: &Element) -> Vec<(&'static str, Value)> {
+    match element.of.as_str() {
+        "date" | "dateTime" | "instant" => vec![
+            ("bad date", json!("2021-02-29T10:00:00Z")),
+            ("bad month", json!("2021-13-01")),
+        ],
+        "code" if element.bound => vec![("bad code", json!("unheard-of"))],
+        "positiveInt" => vec![("bad number", json!(0))],
+        "integer" | "unsignedInt" => vec![("bad number", json!(1.5))],
+        "base64Binary" => vec![("bad base64", json!("abc"))],
+        "uri" | "url" | "canonical" | "id" => vec![("bad uri", json!("a b"))],
+        "string" | "markdown" => vec![("empty text", json!(""))],
+        "xhtml" => vec![("script", json!("<div><script>x</script></div>"))],
+        _ => Vec::new(),
     }
 }
 
