@@ -1,4 +1,7 @@
 //! The invariants of the definitions, read once from `invariants.txt`.
+//!
+//! All are checked: by FHIRPath, or by the validator's own code ([`BY_HAND`]). Where a rule looks outside
+//! the document (`resolve()` in `ctm-1`) nothing is found, and it holds.
 
 use crate::fhirpath::{Evaluator, Expression, Node, Stop};
 use crate::table::{TABLE, TypeId};

@@ -1,7 +1,7 @@
 //! The narrative: XHTML of which only what formats a text is allowed.
 //!
-//! Source: R4, 2.4.0 (rules `txt-1` and `txt-2`): the elements of chapters 7-11 and 15 of HTML 4.0 (not of
-//! its section 4), `<a>`, `<img>` and style attributes; no scripts, forms, frames, objects or event handlers. It is
+//! Source: R4, 2.4.0 (rules `txt-1` and `txt-2`): the elements of chapters 7-11 (but section 9.4) and 15
+//! of HTML 4.0, `<a>`, `<img>` and style attributes; no scripts, forms, frames, objects or event handlers. It is
 //! one `<div>` with some content. Read once, without a stack deeper than [`MAX_DEPTH`].
 
 /// Elements that may stand in a narrative.
@@ -9,11 +9,15 @@ const ELEMENTS: &[&str] = &[
     "a",
     "abbr",
     "acronym",
+    "address",
+    "area",
     "b",
+    "bdo",
     "big",
     "blockquote",
     "br",
     "caption",
+    "center",
     "cite",
     "code",
     "col",
@@ -24,6 +28,7 @@ const ELEMENTS: &[&str] = &[
     "dl",
     "dt",
     "em",
+    "font",
     "h1",
     "h2",
     "h3",
@@ -33,14 +38,18 @@ const ELEMENTS: &[&str] = &[
     "hr",
     "i",
     "img",
+    "kbd",
     "li",
+    "map",
     "ol",
     "p",
     "pre",
     "q",
+    "s",
     "samp",
     "small",
     "span",
+    "strike",
     "strong",
     "sub",
     "sup",
@@ -52,18 +61,9 @@ const ELEMENTS: &[&str] = &[
     "thead",
     "tr",
     "tt",
+    "u",
     "ul",
     "var",
-    "map",
-    "area",
-    "kbd",
-    "del",
-    "ins",
-    "s",
-    "u",
-    "strike",
-    "font",
-    "center",
 ];
 
 /// Attributes that hold a link.
@@ -154,11 +154,13 @@ fn check_attributes(text: &str) -> Result<(), &'static str> {
             .get(1..)
             .and_then(|inner| inner.split_once(quote?))
             .ok_or(MALFORMED)?;
-        if name.is_empty() || name.contains(char::is_whitespace) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '.');
+        if name.is_empty() || !name.chars().all(fits) {
             return Err(MALFORMED);
         }
         let start = name.get(..2).unwrap_or_default();
-        if start.eq_ignore_ascii_case("on") || (LINKS.contains(&name) && runs_script(value)) {
+        let is_link = LINKS.iter().any(|link| name.eq_ignore_ascii_case(link));
+        if start.eq_ignore_ascii_case("on") || (is_link && runs_script(value)) {
             return Err(UNKNOWN);
         }
         if value.contains('<') || !entities_are_closed(value) {

@@ -345,6 +345,9 @@ fn narratives_hold_text_only() {
         "<div><iframe src='x'/>x</div>",
         "<div><p class=x>y</p></div>",
         "<div><a href=\"j&#97;vascript:x\">x</a></div>",
+        "<div><a HREF=\"javascript:x\">x</a></div>",
+        "<div><a id=\"y\"/href=\"javascript:x\">x</a></div>",
+        "<div><p id=\"y\"onclick=\"x\">x</p></div>",
         "<div>a & b</div>",
         "<div>a &amp b</div>",
     ] {
