@@ -10,9 +10,11 @@
 mod answers;
 mod consent_write;
 mod events;
+mod laws;
 #[path = "../../../ledger/tests/it/python.rs"]
 mod python;
 mod strangers;
+mod tree;
 
 use serde_json::Value;
 
