@@ -479,7 +479,10 @@ impl Reader<'_> {
             exceptions: rule.exceptions,
         };
         let grant = draft.clone().grant(GrantId::new([0; GrantId::LEN]));
-        if let Err(error) = grant.validate() {
+        // What could not be read is told already.
+        if self.issues.len() == 0
+            && let Err(error) = grant.validate()
+        {
             let place = match error {
                 InvalidGrant::NoPurpose
                 | InvalidGrant::Purpose(_)

@@ -8,6 +8,8 @@
 )]
 
 mod answers;
+mod consent_read;
+mod consent_refused;
 mod consent_write;
 mod events;
 mod laws;
