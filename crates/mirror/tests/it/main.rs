@@ -12,6 +12,7 @@ mod consent_read;
 mod consent_refused;
 mod consent_write;
 mod events;
+mod examples;
 mod laws;
 #[path = "../../../ledger/tests/it/python.rs"]
 mod python;
