@@ -45,7 +45,7 @@ impl Directory for Own {
 fn asks() -> Vec<Ask> {
     let mut asks = Vec::new();
     for institution in [HERE, THERE, THIRD] {
-        for (person, study) in [(0, false), (1, false), (2, true)] {
+        for (person, study) in [(0, false), (1, false), (0, true)] {
             for purpose in PURPOSES {
                 for category in Category::ALL {
                     for record in 0..3 {
