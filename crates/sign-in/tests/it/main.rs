@@ -5,4 +5,6 @@
 mod issuers;
 mod keyring;
 mod little_issuer;
+mod own;
+mod services;
 mod tokens;
