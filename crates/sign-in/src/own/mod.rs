@@ -22,6 +22,7 @@ pub mod client;
 mod errors;
 mod expiring;
 mod family;
+pub mod key;
 mod metadata;
 mod one_use;
 mod proof;
@@ -170,6 +171,11 @@ impl OwnIssuer {
     /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whose people sign in here.
+    pub fn institution(&self) -> InstitutionId {
+        self.institution
     }
 
     /// Whom one of its access tokens speaks for. `certificate` is the SHA-256 of the one that the connection was

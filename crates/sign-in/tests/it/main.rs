@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod issuers;
+mod keeping;
 mod keyring;
 mod little_issuer;
 mod own;

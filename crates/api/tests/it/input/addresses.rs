@@ -83,7 +83,8 @@ fn subjects_that_are_nobody() {
 #[test]
 fn queries() {
     run(async |house| {
-        for endpoint in ENDPOINTS {
+        // OAuth leaves what it does not know.
+        for endpoint in ENDPOINTS.iter().filter(|e| e.id != "auth_authorize") {
             let asked = required(endpoint);
             for query in [
                 format!("{asked}&{MARKER}={MARKER}"),
