@@ -80,6 +80,8 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator, problem: &Sch
     for also in endpoint.also {
         let response = match also {
             202 => json!({"description": "Not final yet; ask again after Retry-After seconds."}),
+            201 => json!({"description": "There was none before.",
+                "content": success.get("content").cloned().unwrap_or_default()}),
             _ => {
                 let mut again = success.clone();
                 again["description"] = "It was done before; the same answer.".into();
@@ -91,10 +93,16 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator, problem: &Sch
     responses.insert(status.to_string(), success);
     responses.insert(
         "default".to_owned(),
-        json!({
-            "description": "A problem (RFC 9457).",
-            "content": {"application/problem+json": {"schema": problem}},
-        }),
+        match endpoint.is_fhir() {
+            true => json!({
+                "description": "An OperationOutcome.",
+                "content": {"application/fhir+json": {}},
+            }),
+            false => json!({
+                "description": "A problem (RFC 9457).",
+                "content": {"application/problem+json": {"schema": problem}},
+            }),
+        },
     );
     Value::Object(responses)
 }
@@ -106,6 +114,9 @@ fn path_parameter(name: &str) -> Value {
         "level" => "^[0-9]{1,2}$".to_owned(),
         "subject" => "^[0-9a-f]{64}$".to_owned(),
         "service" => "^[a-z-]{1,64}$".to_owned(),
+        "kind" | "other" => "^[A-Z][A-Za-z]{1,63}$".to_owned(),
+        "id" => r"^[A-Za-z0-9\-.]{1,64}$".to_owned(),
+        "version" => "^[1-9][0-9]{0,9}$".to_owned(),
         _ => "^[0-9a-f]{32}$".to_owned(),
     };
     json!({"name": name, "in": "path", "required": true,

@@ -64,8 +64,23 @@ fn laws() {
         let done = status.starts_with('2') || case.variant == GENOMIC && status == "404";
         let reads = matches!(id, "record_list" | "record_fetch");
         let opens = matches!(case.variant, LEAF | STORED_LEAF);
+        // An app with the scope is who speaks through it.
+        let asker = if asker == "capp" { "clin" } else { asker };
         let lawful = match asker {
+            // These forms nobody has opened.
+            _ if matches!(id, "auth_sign_in" | "auth_agree") => status == "400",
+            // Software proves itself by other things than a bearer token.
+            "none" if id == "auth_token" => status == "400",
+            "none" if id == "auth_introspect" => status == "401",
+            _ if matches!(id, "auth_token" | "auth_introspect" | "auth_revoke")
+                && asker != "none" =>
+            {
+                status == "401"
+            }
             _ if open.contains(id) => done,
+            // Scopes for FHIR resources reach nothing else.
+            "fapp" if !case.head().contains(" /fhir") => status == "403",
+            _ if id == "auth_launch" => done == matches!(asker, "clin" | "gene" | "nurs" | "emer"),
             // Another's broken glass lets nobody in.
             _ if case.variant == BROKEN_GLASS => !done,
             // Of what may be read there nothing is told; anybody of this institution may ask.

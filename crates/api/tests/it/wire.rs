@@ -92,6 +92,13 @@ impl Call {
         self.bytes("application/fhir+json", value.to_string())
     }
 
+    pub(crate) fn form(self, text: &str) -> Self {
+        self.bytes(
+            "application/x-www-form-urlencoded",
+            text.as_bytes().to_vec(),
+        )
+    }
+
     pub(crate) fn cbor(self, bytes: &[u8]) -> Self {
         self.bytes("application/cbor", bytes.to_vec())
     }
@@ -163,6 +170,18 @@ impl Answer {
         if path == "/fhir" || path.starts_with("/fhir/") {
             self.check_outcome(&problem, to);
             return;
+    }
+
+        // People are told on a page, and software as OAuth asks.
+        if to.contains(" /auth/") {
+            match self.header("content-type") {
+                "text/html; charset=utf-8" => return,
+                "application/json" => {
+                    assert!(self.value()["error"].is_string(), "{to}");
+                    return;
+                }
+                _ => {}
+            }
         }
         assert_eq!(
             self.header("content-type"),
