@@ -442,6 +442,17 @@ fn composites() {
             ("code-value-quantity:missing=true", true),
         ],
     );
+    let document = json!({"resourceType": "DocumentReference", "id": "d", "relatesTo": [
+        {"code": "replaces", "target": {"reference": "DocumentReference/a"}},
+        {"code": "signs", "target": {"reference": "DocumentReference/b"}}]});
+    check(
+        &document,
+        &[
+            ("relationship=replaces$DocumentReference/a", true),
+            ("relationship=replaces$b", false),
+            ("relationship=signs$b", true),
+        ],
+    );
     let sequence = json!({"resourceType": "MolecularSequence", "id": "s", "coordinateSystem": 0,
         "referenceSeq": {"chromosome": {"coding": [{"code": "1"}]}, "windowStart": 100, "windowEnd": 200},
         "variant": [{"start": 150, "end": 151}]});
