@@ -11,6 +11,7 @@ mod clinical;
 mod corpus;
 mod examples;
 mod extraction;
+mod invariants;
 mod leaves;
 mod mutants;
 mod partition;
