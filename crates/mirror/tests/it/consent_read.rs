@@ -126,7 +126,11 @@ fn a_consent_as_a_record_system_sends_it_is_a_grant() {
     let custodian = json!({"role": role("CST"), "reference": {
         "reference": format!("Organization/{}", "aa".repeat(16)),
     }});
-    reads(&with("/provision/actor/0", custodian), |_| {});
+    reads(&with("/provision/actor/0", custodian.clone()), |_| {});
+    // Around a provision that names who receives, the custodian alone says nothing.
+    let mut around = consent();
+    around["provision"] = json!({"actor": [custodian], "provision": [consent()["provision"]]});
+    reads(&around, |_| {});
 }
 
 #[test]

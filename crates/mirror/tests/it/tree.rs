@@ -92,7 +92,9 @@ impl Node {
         let actors = self.actors.as_ref().is_none_or(|actors| {
             let (custodians, others): (Vec<_>, Vec<_>) =
                 actors.iter().partition(|(role, _)| *role == "CST");
-            let recipients = others.into_iter().any(actor);
+            // Who names nobody but the custodian says nothing of who receives.
+            let is_open = !denies && others.is_empty();
+            let recipients = is_open || others.into_iter().any(actor);
             match denies {
                 true => recipients || custodians.into_iter().any(actor),
                 false => recipients && custodians.into_iter().all(actor),
