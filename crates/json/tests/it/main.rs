@@ -5,6 +5,7 @@
 mod differential;
 mod edits;
 mod partition;
+mod patch;
 mod refusals;
 mod values;
 
