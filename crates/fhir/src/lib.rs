@@ -9,12 +9,12 @@
 //! - [`Parsed::projections`] deals every leaf to exactly one category, under [`RULE_VERSION`]: the
 //!   category of the resource (`category.rs`), unless the element's rule (`rule.rs`) says identity
 //!   or documents. What the table of R4 elements (`elements.txt`) does not know is identity.
+//! - [`search`] says what a resource is found by, and reads queries (`search.txt`).
 //!
 //! Refused with an [`Error`] that names the place and never a value: JSON that `json` refuses, a
 //! `resourceType` that R4 does not have, ids and Bundles that break the rules they need.
 //!
-//! It does not validate resources against their definitions (an element of the wrong shape is kept,
-//! in the identity category), does not know terminologies, searches, storage or consent, and reads
+//! It does not know terminologies, storage or consent, and reads
 //! no XML and no other version of FHIR.
 
 mod bindings;
@@ -31,7 +31,6 @@ mod rule;
 pub mod search;
 mod stored;
 mod table;
-mod terms;
 mod validate;
 mod walk;
 mod xhtml;
@@ -50,7 +49,6 @@ pub use json::Limits;
 pub use parsed::Parsed;
 pub use stored::Assigned;
 pub use table::{is_id, is_resource_type, resource_types};
-pub use terms::Term;
 pub use validate::{Issue, IssueCode, MAX_ISSUES, Severity, Strictness, validate, validate_bytes};
 
 /// The version of the rule that deals leaves to categories. A change of the rule that moves a leaf

@@ -3,7 +3,6 @@
 use crate::category::category_of;
 use crate::error::Error;
 use crate::table::{TABLE, TypeId, is_element_name, is_id};
-use crate::terms::{self, Term};
 use crate::walk::{At, Visit, walk};
 use codec::Category::{self, Identity};
 use json::{Assignment, Document, Kind, Limits, Partition, Parts, Value};
@@ -104,11 +103,6 @@ impl<'a> Parsed<'a> {
         let add = |parts: Parts, &category: &Category| parts.with(Parts::one(part(category)));
         let wanted = categories.iter().fold(Parts::NONE, add);
         self.partition.select(&self.document, wanted)
-    }
-
-    /// What the resource can be found by: sorted, each term once.
-    pub fn terms(&self) -> Vec<Term> {
-        terms::of(self)
     }
 
     pub(crate) fn document(&self) -> &Document<'a> {

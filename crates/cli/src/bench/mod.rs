@@ -2,11 +2,13 @@
 
 mod deposit;
 mod diagnosis;
+mod fhir;
 mod ledger;
 mod process;
 mod proofs;
 mod reanalysis;
 mod rounds;
+mod served;
 mod share;
 mod table;
 
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     /// Every subject's differential made again when a node comes back with newer knowledge, while clinicians
     /// read. About two minutes.
     Reanalysis(ReanalysisOptions),
+    /// The FHIR front door over HTTP: transactions, writes, reads, searches, each with its disclosure.
+    Fhir(FhirOptions),
     /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
     Proofs(ProofsOptions),
 }
@@ -119,6 +123,31 @@ pub(crate) struct ProofsOptions {
 }
 
 #[derive(Args)]
+pub(crate) struct FhirOptions {
+    /// Resources before the searches.
+    #[arg(long, default_value_t = 40_000)]
+    resources: usize,
+    /// Then so many, and the searches once more; 0: not.
+    #[arg(long, default_value_t = 0)]
+    more: usize,
+    /// Requests of each kind.
+    #[arg(long, default_value_t = 8_000)]
+    count: usize,
+    /// Clients at once.
+    #[arg(long, default_value_t = 8)]
+    at_once: usize,
+    /// A folder of Synthea's R4 transaction bundles to load; without it they are made up in their likeness.
+    #[arg(long, value_name = "DIR")]
+    bundles: Option<PathBuf>,
+    /// Work in this folder's disk instead of the temporary one.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct DiagnosisOptions {
     /// Published cases, one JSON object a line, plain or compressed (.zst); docs/diagnosis.md says which fields.
     #[arg(long, value_name = "FILE")]
@@ -151,6 +180,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Deposit(options) => deposit::run(options),
         Command::Ledger(options) => ledger::run(options),
         Command::Share(options) => share::run(options),
+        Command::Fhir(options) => fhir::run(options),
         Command::Proofs(options) => proofs::run(options),
     }
 }

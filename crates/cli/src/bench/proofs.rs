@@ -3,13 +3,13 @@
 use super::{
     ProofsOptions, Scratch, deposit,
     rounds::{Round, at_once},
+    served::Served,
     table::{Demand, Table},
 };
 use crate::{config::Config, folder, running::Running};
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use api::{Bounds, Edge, Limits, Tokens};
+use anyhow::{Context as _, Result, bail, ensure};
 use consent::Role;
-use futures::{channel::oneshot, executor::block_on};
+use futures::executor::block_on;
 use node::{
     Handle, RecordId, SubjectId,
     publication::LogTile,
@@ -17,9 +17,6 @@ use node::{
     subject::{SubjectOpen, Wait},
 };
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::Path,
     sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -59,7 +56,9 @@ pub(super) fn run(options: &ProofsOptions) -> Result<()> {
             client.get("/health").map(drop)
         })?);
         fetched.add(at_once(&clients, each, |client, number| {
-            let bytes = client.get(&format!("/tlog/tile/0/{:03}", number as u64 % tiles))?;
+            let bytes = client
+                .get(&format!("/tlog/tile/0/{:03}", number as u64 % tiles))?
+                .len();
             ensure!(bytes == TILE_BYTES, "a full tile of {bytes} bytes");
             Ok(())
         })?);
@@ -189,92 +188,5 @@ fn receipt(running: &Running, node: &Handle, record: &Record) -> Result<()> {
     match answer {
         ReceiptAnswer::Ready(_) => Ok(()),
         ReceiptAnswer::Pending => bail!("a final record has no receipt"),
-    }
-}
-
-/// The node's own edge, as `ithaca up` serves it.
-struct Served {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    thread: thread::JoinHandle<Result<()>>,
-}
-
-impl Served {
-    fn start(running: &Running, data: &Path) -> Result<Self> {
-        let edge = Edge::new(
-            running.handle(),
-            running.ambient(),
-            Tokens::at(folder::tokens(data)),
-            Limits::default(),
-        );
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
-        let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
-        let address = listener.local_addr()?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = thread::spawn(move || {
-            let bounds = Bounds {
-                connections: 256,
-                header: Duration::from_secs(10),
-                answer: Duration::from_secs(60),
-                grace: Duration::from_secs(10),
-            };
-            let stopped = async {
-                stopped.await.ok();
-            };
-            Ok(runtime.block_on(api::serve(listener, api::router(edge), &bounds, stopped))?)
-        });
-        Ok(Self {
-            address,
-            stop,
-            thread,
-        })
-    }
-
-    fn client(&self) -> Result<Client> {
-        let stream = TcpStream::connect(self.address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Client(Mutex::new(BufReader::new(stream))))
-    }
-
-    fn stop(self) -> Result<()> {
-        drop(self.stop);
-        self.thread
-            .join()
-            .map_err(|_| anyhow!("the edge panicked"))?
-    }
-}
-
-/// A connection that asks one thing after the other. As little as can be: it shares the machine with what
-/// is measured.
-struct Client(Mutex<BufReader<TcpStream>>);
-
-impl Client {
-    /// Bytes of the body.
-    fn get(&self, path: &str) -> Result<usize> {
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        stream.get_mut().write_all(request.as_bytes())?;
-        let mut line = String::new();
-        stream.read_line(&mut line)?;
-        ensure!(line.starts_with("HTTP/1.1 200 "), "{path}: {}", line.trim());
-        let mut bytes = None;
-        loop {
-            line.clear();
-            ensure!(stream.read_line(&mut line)? > 0, "{path}: cut short");
-            let Some((name, value)) = line.trim().split_once(':') else {
-                break;
-            };
-            if name.eq_ignore_ascii_case("content-length") {
-                bytes = Some(value.trim().parse()?);
-            }
-        }
-        let bytes: usize = bytes.context("an answer without a length")?;
-        let mut body = vec![0; bytes];
-        stream.read_exact(&mut body)?;
-        Ok(bytes)
     }
 }

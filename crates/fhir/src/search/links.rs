@@ -2,7 +2,7 @@
 
 use crate::parsed::Parsed;
 use crate::search::reference::Target;
-use crate::search::table::{Kind, table};
+use crate::search::table::{Kind, Parameter, table};
 use crate::search::value::{IndexValue, Reference};
 use crate::search::walk::collect;
 
@@ -61,8 +61,7 @@ fn read<'a>(resource: &Parsed<'a>, names: &[&str], found: &mut dyn FnMut(Referen
     let Some(of) = table().searched(resource.resource_type()) else {
         return;
     };
-    let wanted =
-        |p: &crate::search::table::Parameter| p.kind == Kind::Reference && names.contains(&p.name);
+    let wanted = |p: &Parameter| p.kind == Kind::Reference && names.contains(&p.name);
     collect(of, resource, &wanted, &mut |_, value| {
         if let IndexValue::Reference(reference) = value {
             found(reference);

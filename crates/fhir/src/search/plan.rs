@@ -2,8 +2,8 @@
 
 use crate::search::date::{self, Span};
 use crate::search::query::{Clause, Query, Test};
-use crate::search::table::{Kind, Lookup};
-use crate::search::terms::{date_term, id_term, overflow_term};
+use crate::search::table::{Kind, Lookup, Part, Step};
+use crate::search::terms::{date_term, id_term, overflow_term, reference_term};
 use crate::search::wanted::Wanted;
 
 /// See [`Query::plan`].
@@ -35,11 +35,18 @@ pub(super) fn plan(query: &Query) -> Vec<Vec<Vec<u8>>> {
 }
 
 fn list(query: &Query, clause: &Clause) -> Option<Vec<Vec<u8>>> {
-    let Test::Any(wanted) = &clause.test else {
-        return None;
-    };
     let of = query.of.name;
     let mut list = Vec::new();
+    let wanted = match &clause.test {
+        Test::Any(wanted) => wanted,
+        Test::Names(names) => {
+            for Lookup { owner, .. } in &clause.parameter.lookups {
+                list.extend(names.ids().map(|id| reference_term(of, owner, id)));
+            }
+            return Some(list);
+        }
+        Test::Missing(_) | Test::None(_) => return None,
+    };
     for wanted in wanted {
         list.extend(terms(query, clause, wanted, of)?);
     }
@@ -71,13 +78,9 @@ fn terms(query: &Query, clause: &Clause, wanted: &Wanted, of: &str) -> Option<Ve
 
 /// Where the values of a part of a composite are posted, when its defining parameter reads all of
 /// them.
-fn covering(
-    query: &Query,
-    bases: &[Vec<crate::search::table::Step>],
-    part: &crate::search::table::Part,
-) -> Option<Vec<Lookup>> {
+fn covering(query: &Query, bases: &[Vec<Step>], part: &Part) -> Option<Vec<Lookup>> {
     let definition = query.of.parameter(part.name)?;
-    let known = |steps: &[crate::search::table::Step], shape| {
+    let known = |steps: &[Step], shape| {
         let patterns = definition.patterns.iter();
         patterns
             .clone()

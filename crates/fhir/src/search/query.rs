@@ -8,9 +8,10 @@ use crate::search::reference::Target;
 use crate::search::results::Results;
 use crate::search::sort::{Sort, SortKey};
 use crate::search::table::{Parameter, Searched};
-use crate::search::value::IndexValue;
+use crate::search::value::{IndexValue, Reference};
 use crate::search::walk::collect;
 use crate::search::wanted::Wanted;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What to do with parameters that are not known.
@@ -72,6 +73,42 @@ pub(super) enum Test {
     Any(Vec<Wanted>),
     /// No value is one of these: `:not`.
     None(Vec<Wanted>),
+    /// A reference names one of these: what a chain led to.
+    Names(Names),
+}
+
+/// Resources of this server: type and id. There can be many.
+#[derive(Default)]
+pub(super) struct Names {
+    of_type: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Names {
+    /// All ids, whatever their types.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &String> {
+        self.of_type.values().flatten()
+    }
+
+    /// Whether a reference names one of them.
+    fn contains(&self, reference: &Reference<'_>, base: &str) -> bool {
+        let Some(target) = &reference.target else {
+            return false;
+        };
+        let target = target.clone().relative_to(base);
+        let Target::Local { resource_type, id } = &target else {
+            return false;
+        };
+        let stated = resource_type
+            .as_deref()
+            .or(reference.stated_type.as_deref());
+        match stated {
+            Some(of) => {
+                let ids = self.of_type.get(of);
+                ids.is_some_and(|ids| ids.contains(&**id))
+            }
+            None => self.of_type.values().any(|ids| ids.contains(&**id)),
+        }
+    }
 }
 
 /// A chained parameter, `subject:Patient.name=...`: the resources that it points at have to match
@@ -93,7 +130,7 @@ pub struct Has {
     pub parameter: &'static str,
     /// What its resources are asked.
     pub query: Query,
-    pub(super) resolved: Option<Vec<String>>,
+    pub(super) resolved: Option<BTreeSet<String>>,
 }
 
 impl Query {
@@ -174,12 +211,17 @@ impl Query {
     }
 
     fn patients_of(&self, clause: &Clause) -> Option<Vec<String>> {
-        let Test::Any(wanted) = &clause.test else {
-            return None;
-        };
         if !is_of_compartment(self.of, clause.parameter) {
             return None;
         }
+        let wanted = match &clause.test {
+            Test::Any(wanted) => wanted,
+            Test::Names(names) => {
+                let only = names.of_type.keys().all(|of| of == "Patient");
+                return only.then(|| names.ids().cloned().collect());
+            }
+            Test::Missing(_) | Test::None(_) => return None,
+        };
         let only_patients = {
             let patterns = &clause.parameter.patterns;
             let targets = clause.parameter.targets.as_slice();
@@ -242,7 +284,7 @@ impl Query {
         clauses.iter().all(|clause| self.holds(clause, &values))
             && self.has.iter().all(|has| {
                 let ids = has.resolved.as_ref();
-                ids.is_some_and(|ids| ids.iter().any(|known| *known == id))
+                ids.is_some_and(|ids| ids.contains(&*id))
             })
     }
 
@@ -258,6 +300,10 @@ impl Query {
             Test::Missing(missing) => values.next().is_none() == *missing,
             Test::Any(wanted) => values.any(|value| any(wanted, value)),
             Test::None(wanted) => !values.any(|value| any(wanted, value)),
+            Test::Names(names) => values.any(|value| match value {
+                IndexValue::Reference(reference) => names.contains(reference, &self.base),
+                _ => false,
+            }),
         }
     }
 
@@ -300,17 +346,14 @@ impl Query {
         let Some(parameter) = of.parameter(chain.parameter) else {
             return;
         };
-        let wanted = targets.iter().map(|(of, id)| Wanted::Reference {
-            target: Target::Local {
-                resource_type: Some(of.clone().into()),
-                id: id.clone().into(),
-            },
-            of: Some(of.clone()),
-            version: None,
-        });
+        let mut names = Names::default();
+        for (of, id) in targets {
+            let ids = names.of_type.entry(of.clone()).or_default();
+            ids.insert(id.clone());
+        }
         chain.resolved = Some(Clause {
             parameter,
-            test: Test::Any(wanted.collect()),
+            test: Test::Names(names),
         });
     }
 
@@ -318,7 +361,7 @@ impl Query {
     /// none the query matches nothing.
     pub fn resolve_has(&mut self, at: usize, ids: &[String]) {
         if let Some(has) = self.has.get_mut(at) {
-            has.resolved = Some(ids.to_vec());
+            has.resolved = Some(ids.iter().cloned().collect());
         }
     }
 }

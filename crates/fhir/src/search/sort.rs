@@ -228,7 +228,7 @@ fn push_hex(byte: u8, out: &mut String) {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.len() > 2 * MAX_TEXT || text.len() % 2 != 0 {
+    if text.len() > 2 * MAX_TEXT || !text.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: &u8| char::from(*byte).to_digit(16);

@@ -208,7 +208,7 @@ proptest! {
             let mut found: Vec<_> = parsed.projections().iter().flat_map(|(_, b)| leaves_in(b)).collect();
             found.sort();
             prop_assert_eq!(found, leaves_in(&source));
-            let _ = (parsed.terms(), parsed.dates(), parsed.references(), parsed.subject());
+            let _ = (fhir::search::terms(&parsed), parsed.dates(), parsed.references(), parsed.subject());
             let assigned = fhir::Assigned {
                 id: "1",
                 version_id: "1",

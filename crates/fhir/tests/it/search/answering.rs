@@ -251,6 +251,8 @@ fn chains_are_resolved() {
         query.resolve_chain(0, &[("Patient".to_owned(), "a".to_owned())]);
         assert!(query.matches(resource, 0) && super::is_candidate(resource, &query));
         assert_eq!(query.patients(), Some(vec!["a".to_owned()]));
+        query.resolve_chain(0, &[("Group".to_owned(), "a".to_owned())]);
+        assert!(!query.matches(resource, 0) && query.patients().is_none());
         query.resolve_chain(0, &[("Patient".to_owned(), "b".to_owned())]);
         assert!(!query.matches(resource, 0) && !super::is_candidate(resource, &query));
         query.resolve_chain(0, &[]);

@@ -4,14 +4,15 @@ use super::{BASE, is_candidate, query};
 use crate::{corpus, sample};
 use fhir::Parsed;
 use fhir::search::{
-    Handling, IndexValue, MAX_TERM_BYTES, MAX_TERMS, Query, index, overflow_term, terms, type_term,
+    Handling, IndexValue, Indexed, MAX_TERM_BYTES, MAX_TERMS, Query, Target, index, overflow_term,
+    terms, type_term,
 };
 use serde_json::json;
 
 /// Queries made of the values of a resource, each of which it has to match.
-fn questions(resource: &Parsed<'_>) -> Vec<(String, String)> {
+fn questions(values: &[Indexed<'_>]) -> Vec<(String, String)> {
     let mut asked = Vec::new();
-    for found in index(resource) {
+    for found in values {
         let name = found.parameter.to_owned();
         let mut ask = |suffix: &str, value: String| {
             if !value.is_empty() {
@@ -86,14 +87,13 @@ fn date_questions(resource: &Parsed<'_>) -> Vec<Vec<(String, String)>> {
     asked
 }
 
-fn is_own(resource: &Parsed<'_>, name: &str, value: &str) -> bool {
-    // The only values that are not found by themselves: references of another server, whose id
-    // alone does not name them.
+/// Whether a resource has to match a question made of one of its values. The only ones that do not
+/// find it are the ids alone of resources of another server.
+fn is_own(values: &[Indexed<'_>], name: &str, value: &str) -> bool {
     let plain = name.split(':').next().unwrap_or_default();
-    let elsewhere = |target: &fhir::search::Target<'_>| {
-        !matches!(target, fhir::search::Target::Local { .. }) && target.key() == value
-    };
-    !index(resource).iter().any(|found| match &found.value {
+    let elsewhere =
+        |target: &Target<'_>| !matches!(target, Target::Local { .. }) && target.key() == value;
+    !values.iter().any(|found| match &found.value {
         IndexValue::Reference(reference) => {
             found.parameter == plain && reference.target.as_ref().is_some_and(elsewhere)
         }
@@ -105,7 +105,12 @@ fn is_own(resource: &Parsed<'_>, name: &str, value: &str) -> bool {
 fn what_matches_is_a_candidate() {
     let (mut asked, mut resources) = (0, 0);
     corpus::each(&mut |name, resource| {
+        // The time of this grows with the square of the size.
+        if resource.received().len() > 40_000 {
+            return;
+        }
         resources += 1;
+        let values = index(resource);
         let terms = terms(resource);
         assert!(terms.len() <= MAX_TERMS, "{name}");
         assert!(
@@ -118,14 +123,14 @@ fn what_matches_is_a_candidate() {
             plan.iter()
                 .all(|list| list.iter().any(|term| terms.contains(term)))
         };
-        for (parameter, value) in questions(resource) {
+        for (parameter, value) in questions(&values) {
             let pair = [(parameter.clone(), value.clone())];
             let Ok(query) = Query::parse(resource.resource_type(), &pair, Handling::Strict, BASE)
             else {
                 panic!("{name}: {parameter}={value}");
             };
             let matches = query.matches(resource, 0);
-            if is_own(resource, &parameter, &value) {
+            if is_own(&values, &parameter, &value) {
                 assert!(matches, "{name}: {parameter}={value} does not match");
             }
             assert!(

@@ -90,6 +90,23 @@ fn lenient_handling_leaves_out_what_is_unknown() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn noise_is_read_or_refused(
+        name in "(_has:|Observation|patient|subject|code|date|value-quantity|_sort|_include|:|[.]|[a-z_*\\PC]){0,6}",
+        value in "(ge|lt|[0-9]|-|T|:|[|]|,|[$]|\\\\|Patient/|http://|e|[.]|\\PC){0,12}",
+    ) {
+        let asked = [(name, value)];
+        for handling in [Handling::Strict, Handling::Lenient] {
+            if let Ok(query) = Query::parse("Observation", &asked, handling, BASE) {
+                let known = query.canonical().len() + query.ignored().len();
+                proptest::prop_assert_eq!(known, 1);
+                let _ = (query.plan(), query.ids(), query.patients());
+            }
+        }
+    }
+}
+
 #[test]
 fn names_of_parameters_are_shown_harmless() {
     let name = format!("<b>{}", "x".repeat(200));
