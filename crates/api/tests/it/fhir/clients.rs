@@ -36,7 +36,8 @@ fn a_creation_with_parameters_is_refused() {
             refused.text()
         );
         let url = format!("Patient?{query}");
-        let entry = json!({"resource": patient("Query"), "request": {"method": "POST", "url": url}});
+        let entry =
+            json!({"resource": patient("Query"), "request": {"method": "POST", "url": url}});
         let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [entry]});
         let call = by_clinician(house, Call::post("/fhir").fhir(&bundle));
         call.send(house).await.is(400);
