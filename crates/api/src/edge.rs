@@ -170,6 +170,11 @@ pub fn router(edge: Edge) -> Router {
     let mut router = Router::new();
     for endpoint in ENDPOINTS {
         router = router.route(endpoint.path, (endpoint.route)());
+        if endpoint.is_fhir() {
+            // Clients join a base that ends with a slash and an empty path.
+            let with_slash = format!("{}/", endpoint.path);
+            router = router.route(&with_slash, (endpoint.route)());
+        }
     }
     router
         .fallback(async || {

@@ -96,6 +96,8 @@ fn urn(random: [u8; 16]) -> String {
 
 fn endpoint_of(request: &Request) -> Option<&'static Endpoint> {
     let path = request.extensions().get::<MatchedPath>()?.as_str();
+    // Every FHIR path is there with a slash at its end too.
+    let path = path.strip_suffix('/').unwrap_or(path);
     // The router answers HEAD by GET's handler.
     let method = match request.method() {
         &Method::HEAD => &Method::GET,

@@ -103,6 +103,12 @@ impl Ask {
                 kind: (*kind).to_owned(),
                 pairs,
             },
+            [_] if post && !pairs.is_empty() => {
+                // Older clients put the condition of a creation there; without it, patients come twice.
+                return Err(Problem::bad_request(
+                    "a creation takes no parameters; a condition is sent as If-None-Exist (ifNoneExist in a Bundle)",
+                ));
+            }
             [kind] if post => Self::Create {
                 kind: (*kind).to_owned(),
             },

@@ -9,6 +9,7 @@ use crate::{
 use serde_json::{Value, json};
 
 mod bundles;
+mod clients;
 mod consents;
 mod searching;
 

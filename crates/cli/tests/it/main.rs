@@ -6,6 +6,7 @@
 )]
 
 mod binary;
+mod clients;
 mod cosigning;
 mod damage;
 mod demo;
@@ -16,6 +17,9 @@ mod institution;
 mod knowledge;
 mod mistakes;
 mod network;
+mod npm;
 mod proofs;
+#[path = "../../../ledger/tests/it/python.rs"]
+mod python;
 mod sharing;
 mod stopping;

@@ -110,7 +110,7 @@ fn shipped_patients_parse() {
             count += 1;
         }
     }
-    assert_eq!(count, 3);
+    assert_eq!(count, 4);
 }
 
 /// The sample lies beside the repository, or in the folder that `ITHACA_DATA` names.
