@@ -72,6 +72,11 @@ impl<S: Store> Custodian<S> {
     }
 }
 
+/// Types that may name several people, and so are the institution's own.
+pub(crate) fn is_of_directory(kind: &str) -> bool {
+    matches!(kind, "Group" | "List" | "AuditEvent" | "Provenance")
+}
+
 /// The id in a reference to a Patient of this server: `Patient/x`, with or without a version, under the base
 /// or relative. None for anything else.
 pub(crate) fn patient_id<'r>(reference: &'r str, base: &str) -> Option<&'r str> {
