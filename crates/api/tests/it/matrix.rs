@@ -117,9 +117,11 @@ fn laws() {
                 "fhir_search" | "fhir_search_form" | "fhir_history_type" | "fhir_validate"
             ) =>
             {
-                let at_home = matches!(asker, "spec" | "stra" | "fdes" | "fpri" | "faud" | "fope");
-                done == !(matches!(asker, "none" | "syst" | "ctrl" | "free")
-                    || at_home && id == "fhir_validate")
+                let elsewhere =
+                    matches!(asker, "spec" | "stra" | "fdes" | "fpri" | "faud" | "fope");
+                let nobody = matches!(asker, "none" | "syst" | "ctrl" | "free");
+                let stranger = elsewhere && id == "fhir_validate";
+                done != (nobody || stranger)
             }
             // Who puts records in by one door may by the other; families and devices for their own alone.
             _ if matches!(

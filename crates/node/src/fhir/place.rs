@@ -94,10 +94,9 @@ pub(crate) fn local<'r>(reference: &'r str, base: &str) -> Option<(&'r str, &'r 
     };
     let mut parts = relative.split('/');
     let (kind, id) = (parts.next()?, parts.next()?);
-    let versioned = match (parts.next(), parts.next(), parts.next()) {
-        (None, ..) => true,
-        (Some("_history"), Some(_), None) => true,
-        _ => false,
-    };
-    (versioned && ::fhir::is_resource_type(kind) && ::fhir::is_id(id)).then_some((kind, id))
+    let ends = matches!(
+        (parts.next(), parts.next(), parts.next()),
+        (None, ..) | (Some("_history"), Some(_), None)
+    );
+    (ends && ::fhir::is_resource_type(kind) && ::fhir::is_id(id)).then_some((kind, id))
 }

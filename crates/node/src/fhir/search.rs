@@ -270,7 +270,7 @@ impl<S: Store> Custodian<S> {
         query: &Query,
         seen: Unsorted,
         count: usize,
-    ) -> Result<(Vec<Opened>, Option<String>, Option<usize>), Error> {
+    ) -> Result<Matched, Error> {
         let mut page = Vec::new();
         for posting in &seen.left {
             if page.len() == count {
@@ -499,6 +499,9 @@ impl<S: Store> Custodian<S> {
     }
 }
 
+/// Matches of a page, where the next begins, and how many there are in all, if that is known.
+type Matched = (Vec<Opened>, Option<String>, Option<usize>);
+
 /// Candidates in the order of their records.
 struct Unsorted {
     left: Vec<Posting>,
@@ -525,7 +528,7 @@ fn sorted(
     all: Vec<Opened>,
     count: usize,
     after: Option<&str>,
-) -> Result<(Vec<Opened>, Option<String>, Option<usize>), Error> {
+) -> Result<Matched, Error> {
     let total = all.len();
     let mut keyed: Vec<(SortKey, Opened)> = Vec::with_capacity(total);
     for opened in all {
