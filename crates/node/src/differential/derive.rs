@@ -139,6 +139,13 @@ impl<S: Store> Custodian<S> {
     /// Whether it was done; false if somebody else wrote the profile meanwhile.
     async fn derive_once(&self, insight: &Insight, subject: &SubjectId) -> Result<bool, Error> {
         let mark = self.vault.derive_mark(subject).await?;
+        // The directory is about nobody.
+        if self.directory_known().await?.as_ref() == Some(subject) {
+            if let Some(mark) = mark {
+                self.vault.derive_done(subject, mark).await?;
+            }
+            return Ok(true);
+        }
         let standing = self.standing(subject).await?;
         // Before all that may fail: who agrees no longer is counted no longer.
         if insight.counts(subject) && !self.agrees(subject).await? {
