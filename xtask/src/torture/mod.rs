@@ -8,6 +8,7 @@
 //! - a deposit sent again under its key gives the same record;
 //! - a revocation that was acknowledged still refuses;
 //! - a subject whose erasure was acknowledged opens for nobody;
+//! - of a FHIR transaction over two patients all is there, or nothing;
 //! - every acknowledged record gets a receipt, and `ithaca verify` accepts it.
 //!
 //! The seed drives the workers' choices and the moments of the kills; what the machine does in between
@@ -15,6 +16,7 @@
 
 pub(crate) mod model;
 pub(crate) mod server;
+mod transactions;
 
 use crate::{flag, shell};
 use anyhow::{Context, Result, bail};
@@ -30,6 +32,7 @@ use std::{
     thread,
     time::Duration,
 };
+use transactions::Transactions;
 
 /// Families under test at a time; each belongs to one worker.
 const WORKERS: u64 = 4;
@@ -110,6 +113,7 @@ fn kill_and_check(
     let institution = Institution::create(ithaca, folder)?;
     let mut rng = Rng::new(options.seed);
     let mut workers: Vec<Vec<Subject>> = (0..WORKERS).map(|_| Vec::new()).collect();
+    let mut transactions = Transactions::default();
     for kill in 0..options.kills {
         let mut server = Server::start(&institution)?;
         let count = workers.iter().map(Vec::len).sum::<usize>() as u64;
@@ -118,8 +122,19 @@ fn kill_and_check(
                 subject.check(&institution, server.base())?;
             }
         }
+        transactions.check(&institution, server.base())?;
         let life_ms = 50 + rng.next() % MAX_LIFE_MS;
         let stop = Arc::new(AtomicBool::new(false));
+        let transacting = {
+            let (stop, institution, base) =
+                (stop.clone(), institution.clone(), server.base().to_owned());
+            let mut rng = Rng::new(rng.next());
+            let mut transactions = std::mem::take(&mut transactions);
+            thread::spawn(move || -> (Transactions, Result<()>) {
+                let outcome = transactions.work(&institution, &base, &mut rng, &stop);
+                (transactions, outcome)
+            })
+        };
         let hands: Vec<_> = workers
             .drain(..)
             .map(|mut subjects| {
@@ -144,7 +159,13 @@ fn kill_and_check(
             outcome?;
             workers.push(subjects);
         }
+        let Ok((sent, outcome)) = transacting.join() else {
+            bail!("the worker of the transactions panicked");
+        };
+        outcome?;
+        transactions = sent;
         let acknowledged: usize = workers.iter().flatten().map(Subject::acknowledged).sum();
+        let acknowledged = acknowledged + transactions.acknowledged();
         println!(
             "torture: kill {} of {}, {acknowledged} writes acknowledged so far",
             kill + 1,
@@ -157,9 +178,11 @@ fn kill_and_check(
         subject.check(&institution, server.base())?;
         subject.check_receipts(&institution, server.base(), 1, &mut totals)?;
     }
+    transactions.check(&institution, server.base())?;
     server.stop()?;
     Ok(format!(
-        "{} kills; {totals}; nothing acknowledged lost, nothing doubled, no narrowing undone",
-        options.kills
+        "{} kills; {totals}; {} FHIR transactions whole; nothing acknowledged lost, nothing doubled, no narrowing undone",
+        options.kills,
+        transactions.acknowledged()
     ))
 }
