@@ -20,6 +20,7 @@ const PURE: &[&str] = &[
     "diagnosis",
     "fhir",
     "findings",
+    "institution-policy",
     "json",
     "keys",
     "ledger",
@@ -103,6 +104,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("json", &["codec"]),
     ("diagnosis", &["ontology"]),
     ("ontology", &[]),
+    ("institution-policy", &["codec", "consent"]),
     ("sign-in", &["codec", "consent", "keys", "smart"]),
     ("smart", &[]),
     ("ledger", &["codec", "keys"]),
@@ -118,6 +120,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hpke", &["keys"]),
     ("argon2", &["keys"]),
     ("jsonwebtoken", &["sign-in"]),
+    ("cedar-policy", &["institution-policy"]),
     (
         "commonware-cryptography",
         &["consensus", "sim", "sim-world"],
