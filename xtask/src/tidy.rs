@@ -128,8 +128,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("commonware-consensus", &["consensus"]),
     ("commonware-p2p", &["consensus", "sim", "sim-world"]),
     ("tokio", &["api", "cli", "peers"]),
-    ("rustls", &["peers", "sign-in"]),
-    ("tokio-rustls", &["peers"]),
+    ("rustls", &["api", "peers", "sign-in"]),
+    ("tokio-rustls", &["api", "peers"]),
     ("axum", &["api"]),
     ("fjall", &["store-fjall"]),
 ];

@@ -7,6 +7,7 @@ mod differentials;
 mod families;
 mod house;
 mod input;
+mod machines;
 mod matrix;
 mod openapi;
 mod races;
