@@ -5,6 +5,7 @@
 //! slower is cut off. How long a request's body and its handler may take is bounded where requests are
 //! (`guard`). Beyond [`Bounds::connections`] a client waits in the listener's backlog until another leaves.
 
+use crate::machines::{Machines, pin};
 use axum::{Extension, Router, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::Service as _};
 use hyper_util::{
@@ -15,17 +16,18 @@ use std::{
     future::Future,
     io,
     net::IpAddr,
-    pin::{Pin, pin},
+    pin::{Pin, pin as pinned},
     task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
     time::{Sleep, sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Tells that serving is to stop.
 #[derive(Debug, Clone)]
@@ -87,7 +89,31 @@ pub async fn serve(
     bounds: &Bounds,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let mut shutdown = pin!(shutdown);
+    accept(listener, None, router, bounds, shutdown).await
+}
+
+/// The same for machines, which prove a certificate.
+///
+/// # Errors
+/// When the listener is of no use any more.
+pub async fn serve_machines(
+    listener: TcpListener,
+    machines: &Machines,
+    router: Router,
+    bounds: &Bounds,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    accept(listener, Some(machines), router, bounds, shutdown).await
+}
+
+async fn accept(
+    listener: TcpListener,
+    machines: Option<&Machines>,
+    router: Router,
+    bounds: &Bounds,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut shutdown = pinned!(shutdown);
     let (stop, stopping) = watch::channel(());
     // Answers that go on until they are told to end.
     let router = router.layer(Extension(Stopping(stopping.clone())));
@@ -100,7 +126,14 @@ pub async fn serve(
             accepted = listener.accept(), if open.len() < bounds.connections.max(1) => match accepted {
                 Ok((stream, from)) => {
                     let peer = Peer { address: from.ip(), certificate: None };
-                    open.spawn(connection(stream, peer, router.clone(), bounds.clone(), stopping.clone()));
+                    let (router, bounds, stopping) = (router.clone(), bounds.clone(), stopping.clone());
+                    match machines {
+                        None => open.spawn(connection(stream, peer, router, bounds, stopping)),
+                        Some(machines) => {
+                            let acceptor = machines.acceptor().clone();
+                            open.spawn(machine(stream, acceptor, peer, router, bounds, stopping))
+                        }
+                    };
                 }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
@@ -133,6 +166,30 @@ fn is_of_the_client(error: &io::Error) -> bool {
     )
 }
 
+/// One connection of a machine: first it proves its certificate, in the time that a request's head has.
+async fn machine(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    peer: Peer,
+    router: Router,
+    bounds: Bounds,
+    stopping: watch::Receiver<()>,
+) {
+    // Who proves nothing is let go; it was told why by TLS.
+    let Ok(Ok(stream)) = timeout(bounds.header, acceptor.accept(stream)).await else {
+        return;
+    };
+    let shown = stream.get_ref().1.peer_certificates();
+    let Some(certificate) = shown.and_then(|chain| chain.first()) else {
+        return;
+    };
+    let peer = Peer {
+        certificate: Some(pin(certificate)),
+        ..peer
+    };
+    connection(stream, peer, router, bounds, stopping).await;
+}
+
 /// One connection to its end.
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
@@ -156,7 +213,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .header_read_timeout(bounds.header)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    let mut served = pin!(served);
+    let mut served = pinned!(served);
     // What went wrong on the wire is the client's affair and was answered where it could be.
     let over = tokio::select! {
         _ = &mut served => true,

@@ -10,13 +10,11 @@ use codec::time::Millis;
 use consent::{Actor, PractitionerId, Role};
 use node::{BOUND, Caller};
 use serde::{Deserialize, Serialize};
+use sign_in::file::{self, FileError, Watched};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    sync::Arc,
 };
 
 /// Tokens that one file may hold.
@@ -54,22 +52,9 @@ struct File {
 /// Why a token file cannot be used or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// It cannot be read or written.
-    #[error("cannot use {path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is not what it should be.
-    #[error("{path} is damaged ({why}); restore it or delete it and make new tokens")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Why, without its contents.
-        why: String,
-    },
+    /// It cannot be used, or is not what it should be.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It is full.
     #[error("there are {MAX_TOKENS} tokens already; remove expired ones first")]
     Full,
@@ -120,24 +105,23 @@ pub fn issue(
     if lacks_subject(&new.roles, new.subject.as_ref()) {
         return Err(TokenError::NoSubject);
     }
-    // Held until the file is replaced: two at once must not lose a token.
-    let _lock = lock(path)?;
-    let mut file = load(path)?;
-    file.tokens.retain(|t| t.expires > now);
-    if file.tokens.len() >= MAX_TOKENS {
-        return Err(TokenError::Full);
-    }
     let text = format!("{PREFIX}{}", codec::Digest::new(*secret));
-    file.tokens.push(Token {
-        sha256: fingerprint(&text),
-        institution: new.institution,
-        practitioner: new.practitioner,
-        roles: new.roles,
-        subject: new.subject,
-        slot: new.slot,
-        expires: new.expires,
-    });
-    replace(path, &file)?;
+    file::change(path, |file: &mut File| {
+        file.tokens.retain(|t| t.expires > now);
+        if file.tokens.len() >= MAX_TOKENS {
+            return Err(TokenError::Full);
+        }
+        file.tokens.push(Token {
+            sha256: fingerprint(&text),
+            institution: new.institution,
+            practitioner: new.practitioner,
+            roles: new.roles,
+            subject: new.subject,
+            slot: new.slot,
+            expires: new.expires,
+        });
+        Ok(())
+    })?;
     Ok(text)
 }
 
@@ -146,93 +130,30 @@ fn lacks_subject(roles: &BTreeSet<Role>, subject: Option<&SubjectId>) -> bool {
     subject.is_none() && BOUND.iter().any(|role| roles.contains(role))
 }
 
-fn load(path: &Path) -> Result<File, TokenError> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| TokenError::Damaged {
-            path: path.to_owned(),
-            why: format!("line {} column {}", e.line(), e.column()),
-        }),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(File::default()),
-        Err(source) => Err(failed(path, source)),
-    }
-}
-
-fn lock(path: &Path) -> Result<fs::File, TokenError> {
-    let held = private(&path.with_extension("json.lock")).and_then(|file| {
-        file.lock()?;
-        Ok(file)
-    });
-    held.map_err(|source| failed(path, source))
-}
-
-fn replace(path: &Path, file: &File) -> Result<(), TokenError> {
-    let written = || {
-        let bytes = serde_json::to_vec_pretty(file)?;
-        let fresh = path.with_extension("json.new");
-        let mut draft = private(&fresh)?;
-        draft.set_len(0)?;
-        draft.write_all(&bytes)?;
-        draft.sync_all()?;
-        fs::rename(&fresh, path)?;
-        match path.parent() {
-            Some(folder) if folder != Path::new("") => fs::File::open(folder)?.sync_all(),
-            _ => Ok(()),
-        }
-    };
-    written().map_err(|source| failed(path, source))
-}
-
-/// A file that only its owner may read: it names people.
-fn private(path: &Path) -> io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-fn failed(path: &Path, source: io::Error) -> TokenError {
-    TokenError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
-
 fn fingerprint(token: &str) -> String {
     keys::sha256(&[token.as_bytes()]).to_string()
 }
 
 /// The tokens of a running node: the file, read again when it changes.
 #[derive(Clone)]
-pub struct Tokens {
-    path: PathBuf,
-    seen: Arc<Mutex<Seen>>,
-}
+pub struct Tokens(Arc<Watched<Believed>>);
 
-/// When the file was written, its size and its inode: replacing it gives another one.
-type Stamp = (SystemTime, u64, u64);
-
-#[derive(Default)]
-struct Seen {
-    stamp: Option<Stamp>,
-    by_fingerprint: BTreeMap<String, Token>,
-}
+/// The tokens that may be used, by fingerprint.
+#[derive(Default, Deserialize)]
+#[serde(from = "File")]
+struct Believed(BTreeMap<String, Token>);
 
 impl Tokens {
     /// The tokens in this file; it may come later.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            seen: Arc::default(),
-        }
+        Self(Arc::new(Watched::at(path)))
     }
 
     /// Who the bearer of `token` is, if it is good at `now`.
     pub fn caller(&self, token: &str, now: Millis) -> Option<Caller> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        self.refresh(&mut seen);
+        let believed = self.0.now();
         // Looked up by digest: the time it takes tells nothing about the tokens.
-        let found = seen.by_fingerprint.get(&fingerprint(token))?;
+        let found = believed.0.get(&fingerprint(token))?;
         if found.expires <= now {
             return None;
         }
@@ -247,55 +168,30 @@ impl Tokens {
             None => Caller::staff(actor),
         })
     }
+}
 
-    fn refresh(&self, seen: &mut Seen) {
-        let stamp = fs::metadata(&self.path)
-            .and_then(|m| Ok((m.modified()?, m.len(), inode(&m))))
-            .ok();
-        if stamp == seen.stamp {
-            return;
+impl From<File> for Believed {
+    fn from(file: File) -> Self {
+        let all = file.tokens.len();
+        let good: BTreeMap<_, _> = file
+            .tokens
+            .into_iter()
+            .filter(|t| !t.roles.contains(&Role::System))
+            .filter(|t| !lacks_subject(&t.roles, t.subject.as_ref()))
+            .map(|t| (t.sha256.clone(), t))
+            .collect();
+        if good.len() < all {
+            tracing::error!(
+                refused = all - good.len(),
+                "tokens with the role system, of a controller or device without a subject, or there twice: refused"
+            );
         }
-        seen.stamp = stamp;
-        seen.by_fingerprint = match load(&self.path) {
-            Ok(file) => believed(file.tokens),
-            Err(error) => {
-                tracing::error!("{error}");
-                BTreeMap::new()
-            }
-        };
+        Self(good)
     }
-}
-
-/// The tokens that may be used, by fingerprint.
-fn believed(tokens: Vec<Token>) -> BTreeMap<String, Token> {
-    let all = tokens.len();
-    let good: BTreeMap<_, _> = tokens
-        .into_iter()
-        .filter(|t| !t.roles.contains(&Role::System))
-        .filter(|t| !lacks_subject(&t.roles, t.subject.as_ref()))
-        .map(|t| (t.sha256.clone(), t))
-        .collect();
-    if good.len() < all {
-        tracing::error!(
-            refused = all - good.len(),
-            "tokens with the role system, of a controller or device without a subject, or there twice: refused"
-        );
-    }
-    good
-}
-
-#[cfg(unix)]
-fn inode(metadata: &fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn inode(_: &fs::Metadata) -> u64 {
-    0
 }
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tokens({})", self.path.display())
+        write!(f, "Tokens({:?})", self.0)
     }
 }

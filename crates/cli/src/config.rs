@@ -4,9 +4,10 @@
 
 use crate::ontologies;
 use anyhow::{Context, Result, anyhow, bail};
+use api::Machines;
 use consensus::network::PeerList;
 use consent::Policy;
-use keys::PublicKey;
+use keys::{PublicKey, Zeroizing};
 use node::{InstitutionId, differential::Knowledge};
 use serde::{
     Deserialize, Deserializer,
@@ -34,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     pub(crate) diagnosis: Diagnosis,
     pub(crate) sign_in: SignIn,
+    pub(crate) machines: Option<MachinesAt>,
     /// Who may see what for the institution's own care, how long records are kept, who breaks glass; what is
     /// left out is as built in.
     pub(crate) policy: Option<Policy>,
@@ -109,6 +111,32 @@ fn peer_key<'de, D: Deserializer<'de>>(from: D) -> Result<PublicKey, D::Error> {
     let key: Option<PublicKey> = text.parse().ok();
     key.filter(PublicKey::is_point)
         .ok_or_else(|| D::Error::custom("a key is 64 hexadecimal digits of a node's public key"))
+}
+
+/// A second listener, on which machines prove a certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MachinesAt {
+    /// Where it listens; others may reach it, for it speaks TLS.
+    pub(crate) listen: SocketAddr,
+    /// The node's own certificate chain (PEM).
+    certificate: PathBuf,
+    /// Its key (PEM).
+    key: PathBuf,
+    /// Whose clients are let in (PEM); left out: whoever holds a key, for only pinned certificates open anything.
+    authorities: Option<PathBuf>,
+}
+
+impl MachinesAt {
+    /// How it listens.
+    pub(crate) fn open(&self) -> Result<Machines> {
+        let read =
+            |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let authorities = self.authorities.as_deref().map(read).transpose()?;
+        let key = Zeroizing::new(read(&self.key)?);
+        Machines::new(&read(&self.certificate)?, &key, authorities.as_deref())
+            .context("machines cannot connect")
+    }
 }
 
 /// Who is believed about who asks, beside the tokens of `ithaca token`.

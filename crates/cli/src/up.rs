@@ -2,12 +2,12 @@
 
 use crate::{
     accounts,
-    config::Config,
+    config::{Config, MachinesAt},
     exchange, folder, passphrase,
     running::{self, Running},
 };
 use anyhow::{Context, Result};
-use api::{Bounds, Edge, Limits, Tokens};
+use api::{Bounds, Edge, Limits, Router, Tokens};
 use clap::Args;
 use futures::{
     FutureExt as _,
@@ -140,8 +140,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 }
             };
             let stop = stop.shared();
+            let router = api::router(edge);
+            let machines = machines(config.machines.as_ref(), &router, &bounds, stop.clone());
             let http = async {
-                let served = api::serve(listener, api::router(edge), &bounds, stop.clone());
+                let served = api::serve(listener, router.clone(), &bounds, stop.clone());
                 served.await.context("HTTP cannot go on")
             };
             let shared = exchange::answer(running.handle(), &config.share, stop.clone());
@@ -151,8 +153,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 &config.share,
                 stop.clone(),
             );
-            let (http, shared, ()) = tokio::join!(http, shared, witnessed);
-            http.and(shared)
+            let (http, machines, shared, ()) = tokio::join!(http, machines, shared, witnessed);
+            http.and(machines).and(shared)
         });
     progress.end();
     let stopped = running.stop();
@@ -162,6 +164,30 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         running::disk_check(&data, &config)?;
     }
     stopped
+}
+
+/// Serves machines, if the configuration says where.
+#[expect(clippy::print_stderr, reason = "what an operator watches")]
+async fn machines(
+    at: Option<&MachinesAt>,
+    router: &Router,
+    bounds: &Bounds,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let Some(at) = at else {
+        return Ok(());
+    };
+    let machines = at.open()?;
+    let listen = at.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen for machines on {listen}"))?;
+    eprintln!(
+        "ithaca: machines connect to https://{}",
+        listener.local_addr()?
+    );
+    let served = api::serve_machines(listener, &machines, router.clone(), bounds, stop);
+    served.await.context("machines cannot be served any more")
 }
 
 /// The key that signs tokens, sealed under the node's passphrase.

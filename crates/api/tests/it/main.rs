@@ -8,6 +8,7 @@ mod families;
 mod fhir;
 mod house;
 mod input;
+mod machines;
 mod matrix;
 mod openapi;
 mod races;

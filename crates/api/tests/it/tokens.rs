@@ -10,6 +10,7 @@ use axum::Router;
 use codec::{InstitutionId, Millis};
 use consent::{PractitionerId, Role};
 use serde_json::json;
+use sign_in::file::FileError;
 use std::{fs, path::Path, thread};
 
 const DAY_MS: u64 = 86_400_000;
@@ -71,7 +72,7 @@ fn tokens_that_are_not_made() {
     let damaged = format!("{{\"tokens\": [{{\"{MARKER}\": 1}}]}}");
     fs::write(&path, &damaged).unwrap();
     let error = make(&[Role::Desk]).unwrap_err();
-    assert!(matches!(error, TokenError::Damaged { .. }));
+    assert!(matches!(error, TokenError::File(FileError::Damaged { .. })));
     assert!(!error.to_string().contains(MARKER));
     assert_eq!(fs::read_to_string(&path).unwrap(), damaged);
 }
