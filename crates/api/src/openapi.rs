@@ -46,7 +46,7 @@ pub fn document() -> Value {
 fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator, problem: &Schema) -> Value {
     let parameters: Vec<Value> = endpoint
         .in_path()
-        .map(path_parameter)
+        .map(|name| path_parameter(endpoint, name))
         .chain(endpoint.parameters.iter().map(parameter))
         .collect();
     let mut operation = json!({
@@ -91,24 +91,30 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator, problem: &Sch
         responses.insert(also.to_string(), response);
     }
     responses.insert(status.to_string(), success);
-    responses.insert(
-        "default".to_owned(),
-        match endpoint.is_fhir() {
-            true => json!({
-                "description": "An OperationOutcome.",
-                "content": {"application/fhir+json": {}},
-            }),
-            false => json!({
-                "description": "A problem (RFC 9457).",
-                "content": {"application/problem+json": {"schema": problem}},
-            }),
-        },
-    );
+    responses.insert("default".to_owned(), refusal(endpoint, problem));
     Value::Object(responses)
 }
 
-fn path_parameter(name: &str) -> Value {
+/// What is answered where nothing was done.
+fn refusal(endpoint: &Endpoint, problem: &Schema) -> Value {
+    if endpoint.is_fhir() {
+        return json!({
+            "description": "An OperationOutcome.",
+            "content": {"application/fhir+json": {}},
+        });
+    }
+    json!({
+        "description": "A problem (RFC 9457).",
+        "content": {"application/problem+json": {"schema": problem}},
+    })
+}
+
+fn path_parameter(endpoint: &Endpoint, name: &str) -> Value {
     let pattern = match name {
+        // Ids, types and versions as FHIR has them.
+        "kind" | "other" => "^[A-Z][A-Za-z]{1,63}$".to_owned(),
+        "id" if endpoint.is_fhir() => "^[A-Za-z0-9.-]{1,64}$".to_owned(),
+        "version" => "^[1-9][0-9]{0,8}$".to_owned(),
         // It may have slashes, which OpenAPI cannot say of a parameter.
         "index" => r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$".to_owned(),
         "level" => "^[0-9]{1,2}$".to_owned(),

@@ -32,6 +32,7 @@ pub struct Document {
     pub instance: Option<String>,
     /// For a refusal by consent: what was missing, for machines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub missing: Vec<Value>,
     /// For a refusal by consent: the log row of the refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +42,7 @@ pub struct Document {
     pub until: Option<String>,
     /// For bad input: paths and the rules they break, never values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub errors: Vec<Fault>,
     /// The `WWW-Authenticate` of a 401, and of a 403 by scope (RFC 6750 section 3).
     #[serde(skip)]

@@ -179,10 +179,12 @@ pub(crate) fn base(headers: &HeaderMap) -> String {
 
 /// `Ithaca-Purpose`: what the request is for.
 pub(crate) fn purpose(headers: &HeaderMap) -> Result<Option<Purpose>, Problem> {
-    let given = text(headers, "ithaca-purpose")?;
-    given
-        .map(|code| crate::read::one(code, "purpose"))
-        .transpose()
+    let Some(code) = text(headers, "ithaca-purpose")? else {
+        return Ok(None);
+    };
+    code.trim().parse().map(Some).map_err(|_| {
+        Problem::bad_request("Ithaca-Purpose takes an HL7 v3 PurposeOfUse code, such as TREAT")
+    })
 }
 
 pub(crate) fn is_form(headers: &HeaderMap) -> bool {

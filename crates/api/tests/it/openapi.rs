@@ -37,7 +37,17 @@ fn every_endpoint_and_nothing_else() {
         assert_eq!(parameters(operation, "query"), query, "{}", endpoint.id);
         let responses = operation["responses"].as_object().unwrap();
         assert!(responses.contains_key(&endpoint.response.0.to_string()));
-        assert!(responses.contains_key("default"));
+        let refusal = match endpoint.is_fhir() {
+            true => "application/fhir+json",
+            false => "application/problem+json",
+        };
+        assert!(
+            operation["responses"]["default"]["content"]
+                .get(refusal)
+                .is_some(),
+            "{}",
+            endpoint.id
+        );
         let takes_body = !matches!(endpoint.request, Shape::Nothing);
         assert_eq!(
             operation.get("requestBody").is_some(),
@@ -48,6 +58,17 @@ fn every_endpoint_and_nothing_else() {
         let open = operation["security"].as_array().unwrap().is_empty();
         assert_eq!(open, endpoint.access == Access::Open, "{}", endpoint.id);
     }
+}
+
+/// What a problem leaves out where there is none is not required.
+#[test]
+fn a_problem_needs_no_more_than_it_says() {
+    let document = api::openapi::document();
+    let required = &document["components"]["schemas"]["Problem"]["required"];
+    assert_eq!(
+        *required,
+        serde_json::json!(["type", "title", "status", "detail"])
+    );
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! npm, once; after that the tests need no network. Without a way there they say so and are skipped.
 
 mod examples;
+mod openapi;
 mod synthea;
+mod walk_through;
 
 use crate::{
     institution::{Institution, Server},

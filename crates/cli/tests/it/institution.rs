@@ -90,17 +90,15 @@ impl Institution {
     }
 
     pub(crate) fn token(&self, role: &str) -> String {
+        self.token_of(&[role])
+    }
+
+    /// A token of somebody who is all of these.
+    pub(crate) fn token_of(&self, roles: &[&str]) -> String {
         let data = self.data().display().to_string();
-        let made = run([
-            "token",
-            "--data",
-            &data,
-            "--role",
-            role,
-            "--practitioner",
-            role,
-        ]);
-        made.succeeded().out.trim().to_owned()
+        let mut line = vec!["token", "--data", &data, "--practitioner", roles[0]];
+        line.extend(roles.iter().flat_map(|role| ["--role", *role]));
+        run(line).succeeded().out.trim().to_owned()
     }
 
     pub(crate) fn data(&self) -> PathBuf {

@@ -48,3 +48,19 @@ fn a_creation_with_parameters_is_refused() {
         by_clinician(house, call).send(house).await.is(201);
     });
 }
+
+/// A header's fault is not told as the query's.
+#[test]
+fn an_unknown_purpose_is_told_by_its_header() {
+    run(async |house| {
+        let id = new_patient(house, "Purpose").await;
+        let call = Call::get(format!("/fhir/Patient/{id}")).header("ithaca-purpose", "CURIOSITY");
+        let refused = by_clinician(house, call).send(house).await.is(400);
+        assert!(
+            refused.text().contains("Ithaca-Purpose"),
+            "{}",
+            refused.text()
+        );
+        assert_eq!(refused.class(), "value");
+    });
+}
