@@ -216,6 +216,23 @@ const LAUNCHERS: [Role; 4] = [
     Role::EmergencyClinician,
 ];
 
+/// Who may be given much at once; what of it is for consent to say.
+const EXPORTERS: [Role; 10] = [
+    Role::Clinician,
+    Role::Geneticist,
+    Role::Nurse,
+    Role::EmergencyClinician,
+    Role::Laboratory,
+    Role::Desk,
+    Role::PrivacyOfficer,
+    Role::Researcher,
+    // Of the one subject that they are bound to.
+    Role::Controller,
+    Role::Device,
+];
+const FHIR_ASYNC: Parameter = head("Prefer", true, "`respond-async`; `handling=strict` or `lenient`");
+const FHIR_NDJSON: &[&str] = &[fhir::export::NDJSON];
+
 macro_rules! endpoints {
     ($($id:literal: $verb:ident $path:literal => $route:expr, $access:expr, $summary:literal,
        [$($parameter:expr),*], $request:expr, $status:literal $(/ $also:literal)? $response:expr;)*) => {
@@ -426,6 +443,29 @@ endpoints! {
         "Everything of a Patient that may be seen.", [FHIR_PURPOSE], Nothing, 200 Bytes(FHIR_JSON);
     "fhir_compartment": Get "/fhir/{kind}/{id}/{other}" => get(fhir::serve), Bearer,
         "Searches resources of a type within a Patient's compartment.", [FHIR_PURPOSE, FHIR_PREFER], Nothing, 200 Bytes(FHIR_JSON);
+
+    "fhir_export": Get "/fhir/$export" => get(fhir::export::begin), Only(&EXPORTERS),
+        "Begins an export of everything that the asker may see (FHIR Bulk Data Access 2.0).",
+        [FHIR_PURPOSE, FHIR_ASYNC], Nothing, 202 Bytes(FHIR_JSON);
+    "fhir_export_post": Post "/fhir/$export" => post(fhir::export::begin), Only(&EXPORTERS),
+        "The same, with Parameters.", [FHIR_PURPOSE, FHIR_ASYNC], Bytes(FHIR), 202 Bytes(FHIR_JSON);
+    "fhir_export_patients": Get "/fhir/{kind}/$export" => get(fhir::export::begin), Only(&EXPORTERS),
+        "Begins an export of what the asker may see of every Patient.",
+        [FHIR_PURPOSE, FHIR_ASYNC], Nothing, 202 Bytes(FHIR_JSON);
+    "fhir_export_patients_post": Post "/fhir/{kind}/$export" => post(fhir::export::begin), Only(&EXPORTERS),
+        "The same, with Parameters.", [FHIR_PURPOSE, FHIR_ASYNC], Bytes(FHIR), 202 Bytes(FHIR_JSON);
+    "fhir_export_group": Get "/fhir/{kind}/{id}/$export" => get(fhir::export::begin), Only(&EXPORTERS),
+        "Begins an export of what the asker may see of a Group's members.",
+        [FHIR_PURPOSE, FHIR_ASYNC], Nothing, 202 Bytes(FHIR_JSON);
+    "fhir_export_group_post": Post "/fhir/{kind}/{id}/$export" => post(fhir::export::begin), Only(&EXPORTERS),
+        "The same, with Parameters.", [FHIR_PURPOSE, FHIR_ASYNC], Bytes(FHIR), 202 Bytes(FHIR_JSON);
+    "fhir_export_state": Get "/fhir/$export-status/{job}" => get(fhir::export::state), Bearer,
+        "Lists the files of the asker's own export; 202 while they are planned.", [], Nothing, 200 / 202 Bytes(JSON);
+    "fhir_export_end": Delete "/fhir/$export-status/{job}" => delete(fhir::export::end), Bearer,
+        "Ends the asker's own export.", [], Nothing, 202 Nothing;
+    "fhir_export_file": Get "/fhir/$export-file/{job}/{file}" => get(fhir::export::file), Bearer,
+        "Streams a file of the asker's own export; of each subject it is decided now, and logged before it leaves.",
+        [FHIR_PURPOSE], Nothing, 200 Bytes(FHIR_NDJSON);
 
     "consent_show": Get "/v1/subjects/{subject}/consent" => get(consents::show), Bearer,
         "The consent state, finalised and pending, with its opening.", [], Nothing, 200 Json(json::<consents::Shown>);

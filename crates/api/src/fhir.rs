@@ -10,6 +10,7 @@ mod ask;
 mod batch;
 mod capability;
 mod done;
+pub(crate) mod export;
 mod headers;
 mod outcome;
 mod perform;
@@ -85,16 +86,7 @@ async fn answered(
     body: Body,
 ) -> Result<Response, Problem> {
     let wanted = Wanted::of(headers, &mut pairs)?;
-    let asked = Asked {
-        base: headers::base(headers),
-        prefer: Prefer::of(headers),
-        purpose: headers::purpose(headers)?,
-        source: crate::read::text(headers, "ithaca-source")?
-            .unwrap_or("fhir")
-            .to_owned(),
-        session,
-        edge,
-    };
+    let asked = Asked::of(edge, session, headers)?;
     let path = path.strip_prefix(ROOT).unwrap_or_default();
     let conditions = headers::conditions(headers)?;
     let content = if matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
@@ -117,6 +109,19 @@ async fn answered(
 }
 
 impl Asked {
+    fn of(edge: Edge, session: Option<Session>, headers: &HeaderMap) -> Result<Self, Problem> {
+        Ok(Self {
+            base: headers::base(headers),
+            prefer: Prefer::of(headers),
+            purpose: headers::purpose(headers)?,
+            source: crate::read::text(headers, "ithaca-source")?
+                .unwrap_or("fhir")
+                .to_owned(),
+            session,
+            edge,
+        })
+    }
+
     /// Who asks, as far as the scopes reach.
     fn asker(&self, interaction: Interaction, kind: &str) -> Result<FhirAsker, Problem> {
         let session = self.session.as_ref().ok_or_else(Problem::unauthenticated)?;

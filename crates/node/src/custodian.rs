@@ -68,6 +68,8 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) directory: OnceLock<SubjectId>,
     /// Held from looking for a FHIR resource by what its client chose until the write that relies on it.
     pub(crate) fhir_turn: futures::lock::Mutex<()>,
+    /// Held from counting the exports that are kept until there is one more.
+    pub(crate) exports_turn: futures::lock::Mutex<()>,
     /// Commitments of batches that are on their way, for events; lost with the process.
     pub(crate) batched: Mutex<BTreeMap<EntryId, Vec<QueuedCommitment>>>,
 }

@@ -8,6 +8,8 @@
 //!   form, one atomic batch over all subjects.
 //! - Reads ([`FhirRead`], [`FhirHistory`], [`FhirSearch`]) decide for each subject, log one disclosure for each,
 //!   durable before anything leaves, and serve the stored form, or the permitted part of it marked `SUBSETTED`.
+//! - Exports ([`FhirExport`]) are reads of many: what is kept of one is its plan, and each page of a file is read as
+//!   it is downloaded.
 //!
 //! Scopes and consent must both permit: an [`FhirAsker`] brings what its scopes confine it to.
 
@@ -19,6 +21,7 @@ use consent::Purpose;
 
 mod check;
 mod directory;
+mod export;
 mod open;
 mod place;
 mod plan;
@@ -26,6 +29,10 @@ mod read;
 mod search;
 mod write;
 
+pub use export::{
+    FhirExport, FhirExportMark, FhirExportOf, FhirExportPage, FhirExportPlan, FhirExportQuery,
+    FhirExportRead, FhirExportState,
+};
 pub use search::MAX_PAGE;
 
 /// Who asks over FHIR, and how far the scopes reach.

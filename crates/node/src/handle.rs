@@ -22,8 +22,9 @@ use crate::erase::{Erase, Erased};
 use crate::error::{Error, Problem};
 use crate::event::{Broadcast, Events};
 use crate::fhir::{
-    FhirEverything, FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone,
-    FhirSearch, FhirTransact, FhirValidate, FhirWritten,
+    FhirEverything, FhirExport, FhirExportPage, FhirExportQuery, FhirExportRead, FhirExportState,
+    FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone, FhirSearch,
+    FhirTransact, FhirValidate, FhirWritten,
 };
 use crate::governance::{NetworkEntry, NetworkPropose, NetworkView, NetworkVote};
 use crate::hold::{Hold, HoldClear, HoldSet};
@@ -147,6 +148,14 @@ use_cases! {
     fhir_search(FhirSearch) -> FhirPage;
     /// Everything of a Patient that is permitted.
     fhir_everything(FhirEverything) -> FhirPage;
+    /// Begins an export of what the asker may see of many; gives its id.
+    fhir_export(FhirExport) -> String;
+    /// How far an export is.
+    fhir_export_state(FhirExportQuery) -> FhirExportState;
+    /// A page of an export's file, as far as it is permitted now; the disclosures are durable before it leaves.
+    fhir_export_read(FhirExportRead) -> FhirExportPage;
+    /// Ends an export.
+    fhir_export_end(FhirExportQuery) -> ();
     /// What is wrong with a FHIR resource; nothing is kept.
     fhir_validate(FhirValidate) -> Vec<Problem> [heavy];
     /// In which compartment a FHIR resource is, for use cases that name subjects.

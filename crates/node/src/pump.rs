@@ -5,6 +5,7 @@
 
 mod courier;
 mod differentials;
+mod exports;
 mod finality;
 mod periods;
 mod records;
@@ -35,6 +36,10 @@ pub(crate) fn start<E: Spawner, S: Store>(context: &E, custodian: &Arc<Custodian
     context
         .child("periods")
         .spawn(move |_| async move { periods::run(&own).await });
+    let own = custodian.clone();
+    context
+        .child("exports")
+        .spawn(move |_| async move { exports::run(&own).await });
     if let Some(insight) = custodian.insight.clone() {
         let own = custodian.clone();
         // On a thread of its own: ranking keeps a processor busy.

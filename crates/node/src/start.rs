@@ -258,6 +258,7 @@ where
         submitted: Mutex::default(),
         directory: std::sync::OnceLock::new(),
         fhir_turn: futures::lock::Mutex::default(),
+        exports_turn: futures::lock::Mutex::default(),
         batched: Mutex::default(),
     });
     // Until the first block comes, how old the ledger is can only be told by the clock.

@@ -67,6 +67,8 @@ pub(crate) struct Wakes {
     pub(crate) courier: Wake,
     /// There are differentials to make again.
     pub(crate) differentials: Wake,
+    /// There are exports to plan.
+    pub(crate) exports: Wake,
 }
 
 impl Wake {

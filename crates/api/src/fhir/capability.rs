@@ -26,10 +26,23 @@ pub(crate) fn statement(asked: &Asked) -> Vec<u8> {
     let authorize = format!("{issuer}/auth/authorize");
     let token = format!("{issuer}/auth/token");
     let endpoints = [("authorize", authorize.as_str()), ("token", token.as_str())];
-    let everything = [Operation {
-        name: "everything",
-        definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-    }];
+    let export = |definition| Operation {
+        name: "export",
+        definition,
+    };
+    let of_system = [export(
+        "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
+    )];
+    let of_patient = [
+        Operation {
+            name: "everything",
+            definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        },
+        export("http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export"),
+    ];
+    let of_group = [export(
+        "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
+    )];
     let kinds: Vec<&'static str> = fhir::resource_types().collect();
     let described: Vec<Described> = kinds.iter().map(|kind| Described::of(kind)).collect();
     let searches: Vec<Vec<SearchParam<'_>>> = described.iter().map(Described::search).collect();
@@ -40,7 +53,14 @@ pub(crate) fn statement(asked: &Asked) -> Vec<u8> {
     let types: Vec<ServedType<'_>> = described
         .iter()
         .zip(searches.iter().zip(&includes))
-        .map(|(described, (search, includes))| served(described, search, includes, &everything))
+        .map(|(described, (search, includes))| {
+            let operations: &[Operation<'_>] = match described.kind {
+                "Patient" => &of_patient,
+                "Group" => &of_group,
+                _ => &[],
+            };
+            served(described, search, includes, operations)
+        })
         .collect();
     capability(&Served {
         base: &asked.base,
@@ -56,7 +76,7 @@ pub(crate) fn statement(asked: &Asked) -> Vec<u8> {
         types: &types,
         interactions: SYSTEM,
         search: &[],
-        operations: &[],
+        operations: &of_system,
         compartments: &["http://hl7.org/fhir/CompartmentDefinition/patient"],
     })
 }
@@ -100,7 +120,7 @@ fn served<'s>(
     described: &'s Described,
     search: &'s [SearchParam<'s>],
     includes: &'s [&'s str],
-    everything: &'s [Operation<'s>],
+    operations: &'s [Operation<'s>],
 ) -> ServedType<'s> {
     ServedType {
         of: described.kind,
@@ -115,10 +135,7 @@ fn served<'s>(
         includes,
         rev_includes: &[],
         search,
-        operations: match described.kind {
-            "Patient" => everything,
-            _ => &[],
-        },
+        operations,
         profiles: &[],
     }
 }

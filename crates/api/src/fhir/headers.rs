@@ -79,7 +79,7 @@ impl Wanted {
     }
 }
 
-fn is_json(media: &str) -> bool {
+pub(crate) fn is_json(media: &str) -> bool {
     // A `+` in a query that was not escaped is a space by now.
     let media = media
         .split(';')

@@ -341,7 +341,7 @@ fn searchset(
 }
 
 /// What is said of parameters that were not understood.
-fn ignored(names: &[String]) -> Option<Vec<u8>> {
+pub(crate) fn ignored(names: &[String]) -> Option<Vec<u8>> {
     if names.is_empty() {
         return None;
     }
