@@ -66,8 +66,10 @@ pub enum Ended<'a> {
 /// A disclosure as the node logged it.
 #[derive(Clone, Copy)]
 pub struct Disclosed<'a> {
-    /// Its id, also that of the event.
+    /// Its id.
     pub id: DisclosureId,
+    /// The event's id; none for the disclosure's own, in hexadecimal.
+    pub event: Option<&'a str>,
     /// When.
     pub at: Millis,
     /// What.
@@ -120,7 +122,8 @@ const SOURCE: Code<'static> = (DCM, "110153");
 pub fn audit_event(of: &Disclosed<'_>) -> Vec<u8> {
     let (kind, subtypes, action) = of.act.words();
     resource("AuditEvent", |event| {
-        event.text("id", &of.id.to_string());
+        let id = of.id.to_string();
+        event.text("id", of.event.unwrap_or(&id));
         event.object("meta", |meta| {
             meta.texts("profile", of.profile().map(|name| format!("{BALP}{name}")));
         });

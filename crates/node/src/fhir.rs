@@ -27,6 +27,7 @@ mod place;
 mod plan;
 mod read;
 mod search;
+mod views;
 mod write;
 
 pub use export::{
@@ -179,8 +180,8 @@ pub struct FhirRead {
 /// A resource with the log row of its reading.
 #[derive(Debug, Clone)]
 pub struct FhirReadDone {
-    /// The log row.
-    pub disclosure: DisclosureId,
+    /// The log row; none for a family that reads what it decided, or who read its records.
+    pub disclosure: Option<DisclosureId>,
     /// The resource.
     pub resource: FhirResource,
 }

@@ -190,7 +190,7 @@ impl<S: Store> Custodian<S> {
 pub(crate) struct Placed {
     entry: EntryId,
     height: u64,
-    time_ms: u64,
+    pub(crate) time_ms: u64,
 }
 
 fn leaf_opening(meta: &RecordMeta, part: &OpenedPart) -> Result<LeafOpening, Error> {

@@ -229,7 +229,7 @@ async fn read(
         resource: Some(resource),
         body,
         is_written: false,
-        disclosure: Some(read.disclosure.to_string()),
+        disclosure: read.disclosure.map(|disclosure| disclosure.to_string()),
     })
 }
 

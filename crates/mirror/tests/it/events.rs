@@ -33,6 +33,7 @@ pub(crate) fn actor() -> Actor {
 pub(crate) fn disclosed<'a>(act: Act<'a>, ended: Ended<'a>, actor: &'a Actor) -> Disclosed<'a> {
     Disclosed {
         id: DisclosureId::new([0xdd; 16]),
+        event: None,
         at: Millis::new(1_767_225_600_000),
         act,
         ended,

@@ -40,6 +40,22 @@ pub(crate) struct Trace {
     pub(crate) asked: Option<Vec<u8>>,
 }
 
+/// A subject's trail, as far as somebody may look at it now.
+pub(crate) struct Trail {
+    viewer: Option<ControllerRole>,
+    delays: Vec<(DisclosureId, DelayState)>,
+    at: Millis,
+    /// The log row of looking at it by office.
+    pub(crate) logged: Option<DisclosureId>,
+}
+
+impl Trail {
+    /// Whether a disclosure is shown.
+    pub(crate) fn shows(&self, id: &DisclosureId) -> bool {
+        is_visible(&self.delays, id, self.viewer, self.at)
+    }
+}
+
 /// The rule by which those whose office it is act.
 pub(crate) fn office() -> Result<RuleName, Error> {
     RuleName::new("office").map_err(|_| Error::Internal("a rule's name is malformed"))
@@ -156,28 +172,39 @@ impl<S: Store> Custodian<S> {
         &self,
         input: DisclosureQuery,
     ) -> Result<DisclosureList, Error> {
-        let viewer = self.viewer(&input.caller, &input.subject).await?;
-        if viewer.is_none() {
-            self.act_log(
-                &input.caller,
-                &input.subject,
-                Purpose::Hcompl,
-                "disclosure-list",
-            )
-            .await?;
-        }
+        let trail = self.trail(&input.caller, &input.subject).await?;
         let (logged, truncated) = self
             .vault
             .disclosure_list(&input.subject, input.from, input.until, LIST_MAX)
             .await?;
-        let delays = self.vault.delays(&input.subject).await?;
-        let at = self.facts().at();
         let visible = logged
             .into_iter()
-            .filter(|logged| is_visible(&delays, &logged.disclosure.id, viewer, at));
+            .filter(|logged| trail.shows(&logged.disclosure.id));
         Ok(DisclosureList {
-            disclosures: visible.map(|logged| view(&logged, &delays)).collect(),
+            disclosures: visible.map(|logged| view(&logged, &trail.delays)).collect(),
             truncated,
+        })
+    }
+
+    /// Lets a caller look at a subject's trail; who looks by office is logged before anything is shown.
+    pub(crate) async fn trail(
+        &self,
+        caller: &Caller,
+        subject: &SubjectId,
+    ) -> Result<Trail, Error> {
+        let viewer = self.viewer(caller, subject).await?;
+        let logged = match viewer {
+            Some(_) => None,
+            None => {
+                let act = self.act_log(caller, subject, Purpose::Hcompl, "disclosure-list");
+                Some(act.await?)
+            }
+        };
+        Ok(Trail {
+            viewer,
+            delays: self.vault.delays(subject).await?,
+            at: self.facts().at(),
+            logged,
         })
     }
 

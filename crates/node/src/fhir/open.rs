@@ -175,15 +175,7 @@ impl<'c, S: Store> Reading<'c, S> {
         if self.asker.filters.is_empty() || opened.is_deleted {
             return Ok(true);
         }
-        let parsed = opened.parsed()?;
-        for filter in &self.asker.filters {
-            let query = Query::parse(&opened.kind, filter, Handling::Strict, &self.asker.base);
-            // What cannot be understood of a scope reaches nothing.
-            if query.is_ok_and(|query| query.matches(&parsed, opened.updated_ms)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(self.asker.scopes_reach(&opened.parsed()?, opened.updated_ms))
     }
 
     /// Decides about a subject, once for a request.
@@ -326,6 +318,19 @@ macro_rules! settled {
     }};
 }
 pub(crate) use settled;
+
+impl FhirAsker {
+    /// Whether the scopes reach a resource.
+    pub(crate) fn scopes_reach(&self, resource: &Parsed<'_>, updated_ms: u64) -> bool {
+        let reaches = |filter: &Vec<(String, String)>| {
+            let kind = resource.resource_type();
+            let query = Query::parse(kind, filter, Handling::Strict, &self.base);
+            // What cannot be understood of a scope reaches nothing.
+            query.is_ok_and(|query| query.matches(resource, updated_ms))
+        };
+        self.filters.is_empty() || self.filters.iter().any(reaches)
+    }
+}
 
 impl Opened {
     /// The content, parsed.

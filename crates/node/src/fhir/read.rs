@@ -2,6 +2,7 @@
 
 use super::open::{Opened, Reading, settled};
 use super::place::Place;
+use super::views::{AUDIT_EVENT, PROVENANCE, is_made};
 use super::{
     FhirFound, FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone,
     FhirResource, MAX_PAGE,
@@ -21,6 +22,14 @@ const HISTORY_VERSIONS: usize = 10_000;
 
 impl<S: Store> Custodian<S> {
     pub(crate) async fn fhir_read(&self, input: FhirRead) -> Result<FhirReadDone, Error> {
+        let made = match input.kind.as_str() {
+            PROVENANCE => self.provenance_read(&input).await?,
+            AUDIT_EVENT => self.audit_event_read(&input).await?,
+            _ => None,
+        };
+        if let Some(made) = made {
+            return Ok(made);
+        }
         let place = self.fhir_placed(&input.kind, &input.id).await?;
         let posting = Posting {
             subject: place.subject,
@@ -40,7 +49,7 @@ impl<S: Store> Custodian<S> {
         }
         let disclosure = disclosures.first().copied();
         Ok(FhirReadDone {
-            disclosure: disclosure.ok_or(Error::Internal("a reading that was not logged"))?,
+            disclosure: Some(disclosure.ok_or(Error::Internal("a reading that was not logged"))?),
             resource,
         })
     }
@@ -51,6 +60,11 @@ impl<S: Store> Custodian<S> {
     }
 
     pub(crate) async fn fhir_history(&self, input: FhirHistory) -> Result<FhirPage, Error> {
+        if input.id.as_deref().is_some_and(|id| is_made(&input.kind, id)) {
+            return Err(Error::Unknown(
+                "history: what the node itself tells has none; read it without",
+            ));
+        }
         let after = match input.after.as_deref() {
             Some(text) => Some(Mark::parse(text)?),
             None => None,

@@ -7,6 +7,7 @@
 use super::open::{Opened, Reading, settled};
 use super::place::{is_of_directory, local};
 use super::read::unknown;
+use super::views::{AUDIT_EVENT, PROVENANCE};
 use super::{FhirEverything, FhirFound, FhirPage, FhirSearch};
 use crate::custodian::Custodian;
 use crate::error::Error;
@@ -43,15 +44,10 @@ impl<S: Store> Custodian<S> {
         let understood = query.canonical();
         let ignored = query.ignored().to_vec();
         let (page, _) = settled!(self, &input.asker, "fhir-search", |reading| {
-            // Resolving chains changes a query, and this may run twice.
-            let mut query =
-                Query::parse(&input.kind, &input.query, handling, base).map_err(refused)?;
-            self.chains_resolve(reading, &mut query).await?;
-            if let Some(patients) = query.patients() {
-                self.asked_about(reading, &patients).await?;
+            match input.kind.as_str() {
+                PROVENANCE | AUDIT_EVENT => self.page_of_made(reading, &input, handling).await,
+                _ => self.page_of_stored(reading, &input, handling).await,
             }
-            self.page(reading, &input.kind, &query, input.after.as_deref())
-                .await
         })?;
         self.counters.fetches.up();
         Ok(FhirPage {
@@ -59,6 +55,23 @@ impl<S: Store> Custodian<S> {
             ignored,
             ..page
         })
+    }
+
+    async fn page_of_stored(
+        &self,
+        reading: &mut Reading<'_, S>,
+        input: &FhirSearch,
+        handling: Handling,
+    ) -> Result<FhirPage, Error> {
+        let base = &input.asker.base;
+        // Resolving chains changes a query, and this may run twice.
+        let mut query = Query::parse(&input.kind, &input.query, handling, base).map_err(refused)?;
+        self.chains_resolve(reading, &mut query).await?;
+        if let Some(patients) = query.patients() {
+            self.asked_about(reading, &patients).await?;
+        }
+        self.page(reading, &input.kind, &query, input.after.as_deref())
+            .await
     }
 
     /// Who asks about one patient by name is told why, if nothing of that patient is permitted.
@@ -75,7 +88,7 @@ impl<S: Store> Custodian<S> {
         Ok(())
     }
 
-    async fn page(
+    pub(crate) async fn page(
         &self,
         reading: &mut Reading<'_, S>,
         kind: &str,
@@ -83,9 +96,7 @@ impl<S: Store> Custodian<S> {
         after: Option<&str>,
     ) -> Result<FhirPage, Error> {
         let results = query.results();
-        let count = results.count.map_or(USUAL_PAGE, |count| {
-            usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)
-        });
+        let count = page_size(query);
         let candidates = self.candidates(reading, kind, query).await?;
         let (matched, next, total) = if results.summary == Summary::Count || count == 0 {
             let all = self.all_matching(reading, query, candidates).await?;
@@ -288,7 +299,7 @@ impl<S: Store> Custodian<S> {
     }
 
     /// Follows the chains of a query: from then on it names the resources that they lead to.
-    async fn chains_resolve(
+    pub(crate) async fn chains_resolve(
         &self,
         reading: &mut Reading<'_, S>,
         query: &mut Query,
@@ -502,6 +513,13 @@ impl<S: Store> Custodian<S> {
 /// Matches of a page, where the next begins, and how many there are in all, if that is known.
 type Matched = (Vec<Opened>, Option<String>, Option<usize>);
 
+/// How many resources a page has.
+pub(crate) fn page_size(query: &Query) -> usize {
+    query.results().count.map_or(USUAL_PAGE, |count| {
+        usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)
+    })
+}
+
 /// Candidates in the order of their records.
 struct Unsorted {
     left: Vec<Posting>,
@@ -558,7 +576,7 @@ fn sorted(
     Ok((page, next, Some(total)))
 }
 
-fn stale_link() -> Error {
+pub(crate) fn stale_link() -> Error {
     Error::Query {
         parameter: "_after".to_owned(),
         message: "it is not from a link of this server; begin at the first page".to_owned(),

@@ -40,6 +40,9 @@ impl<S: Store> Custodian<S> {
         }
         self.own_staff(&input.asker.caller)?;
         self.in_service()?;
+        for write in &input.writes {
+            super::views::writable(write)?;
+        }
         let limit = self.limits.bundle_entries;
         if input.writes.len() > limit {
             return Err(Error::invalid(

@@ -33,6 +33,11 @@ pub(crate) fn deleted_term(kind: &str) -> Vec<u8> {
     [b"deleted ", kind.as_bytes()].concat()
 }
 
+/// What the FHIR resource that is in a record can be found by, whatever its id.
+pub(crate) fn record_term(record: &RecordId) -> Vec<u8> {
+    [b"record ", record.as_bytes().as_slice()].concat()
+}
+
 /// A record in the making.
 pub(crate) struct Draft {
     pub(crate) record: RecordId,
@@ -194,7 +199,8 @@ impl Draft {
                 let stored_form = parsed.stored_form(&assigned, &resolve).map_err(refused)?;
                 let parsed = fhir::Parsed::parse(&stored_form).map_err(refused)?;
                 let projections = projected(parsed.projections(), fhir::RULE_VERSION);
-                let tokens = fhir::search::terms(&parsed);
+                let mut tokens = fhir::search::terms(&parsed);
+                tokens.insert(record_term(&self.record));
                 Ok(Formed {
                     media_type: FHIR_MEDIA.to_owned(),
                     projections,
@@ -219,6 +225,7 @@ impl Draft {
                     tokens: [
                         fhir::search::id_term(&self.kind, id),
                         deleted_term(&self.kind),
+                        record_term(&self.record),
                     ]
                     .into(),
                 })
