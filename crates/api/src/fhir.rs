@@ -132,7 +132,7 @@ impl Asked {
         let patient = match reach.patient_only {
             false => None,
             // A token that is bound to a subject is confined by that.
-            true if session.caller.subject.is_some() => session.patient.clone(),
+            true if session.caller.subject.is_some() => None,
             true => Some(session.patient.clone().ok_or_else(|| insufficient(kind))?),
         };
         Ok(FhirAsker {

@@ -120,10 +120,6 @@ fn path_parameter(endpoint: &Endpoint, name: &str) -> Value {
         "level" => "^[0-9]{1,2}$".to_owned(),
         "subject" => "^[0-9a-f]{64}$".to_owned(),
         "service" => "^[a-z-]{1,64}$".to_owned(),
-        "kind" | "other" => "^[A-Z][A-Za-z]{1,63}$".to_owned(),
-        "id" => r"^[A-Za-z0-9\-.]{1,64}$".to_owned(),
-        "version" => "^[1-9][0-9]{0,9}$".to_owned(),
-        "file" => r"^[A-Z][A-Za-z]{1,63}\.[0-9]{1,9}\.ndjson$".to_owned(),
         _ => "^[0-9a-f]{32}$".to_owned(),
     };
     json!({"name": name, "in": "path", "required": true,

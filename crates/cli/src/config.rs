@@ -39,9 +39,37 @@ pub(crate) struct Config {
     /// Who may see what for the institution's own care, how long records are kept, who breaks glass; what is
     /// left out is as built in.
     pub(crate) policy: Option<Policy>,
+    /// What it lets its people do, beside consent: a Cedar policy.
+    pub(crate) institution_policy: Option<InstitutionPolicy>,
     /// The file that it was read from.
     #[serde(skip)]
     pub(crate) path: Option<PathBuf>,
+}
+
+/// Where the Cedar policy is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InstitutionPolicy {
+    /// The file, from the data folder.
+    pub(crate) file: PathBuf,
+}
+
+impl Config {
+    /// The institution's policy, checked.
+    pub(crate) fn institution_policy(
+        &self,
+        data: &Path,
+    ) -> Result<Option<Arc<institution_policy::Policy>>> {
+        let Some(at) = &self.institution_policy else {
+            return Ok(None);
+        };
+        let path = data.join(&at.file);
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read the policy {}", path.display()))?;
+        let policy = institution_policy::Policy::parse(&text)
+            .with_context(|| format!("the policy {} is refused", path.display()))?;
+        Ok(Some(Arc::new(policy)))
+    }
 }
 
 /// The HTTP edge.

@@ -58,6 +58,7 @@ impl Running {
             .with_context(|| format!("cannot open the institution in {}", data.display()))?;
         disk_check(data, config)?;
         door_check(config)?;
+        let institution_policy = config.institution_policy(data)?;
         let store = store_open(data, config)?;
         let institution = opened.institution;
         let (started, start) = oneshot::channel();
@@ -74,6 +75,7 @@ impl Running {
                     let ambient = Ambient::of(&context);
                     let mut settings = settings_of(&opened, &config);
                     settings.knowledge = knowledge;
+                    settings.institution_policy = institution_policy;
                     let whole = context.child("whole");
                     match Node::start(context, settings, store, opened.keychain).await {
                         Ok(node) => {

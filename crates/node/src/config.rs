@@ -29,6 +29,8 @@ pub struct Config {
     pub leader_timeout_ms: u64,
     /// The institution's own rules for care and law.
     pub policy: Policy,
+    /// What it lets its people do, beside consent; without one, what their roles allow.
+    pub institution_policy: Option<Arc<institution_policy::Policy>>,
     /// Limits.
     pub limits: Limits,
     /// What is known of diseases; without it the node makes no differentials.
@@ -87,6 +89,7 @@ impl Config {
             idle_block_ms: 10_000,
             leader_timeout_ms: 1_000,
             policy: Policy::default(),
+            institution_policy: None,
             limits: Limits::default(),
             knowledge: None,
         }

@@ -39,6 +39,8 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) vault: Vault<S>,
     pub(crate) ledger: consensus::Handle<S>,
     pub(crate) policy: Policy,
+    /// What the institution lets its people do, beside consent, if it says.
+    pub(crate) institution_policy: Option<Arc<institution_policy::Policy>>,
     pub(crate) limits: Limits,
     pub(crate) ambient: Ambient,
     /// The keys that sign for the institution; a vote can replace them.

@@ -79,6 +79,17 @@ pub enum Error {
         "the caller no longer controls this subject: the guardianship ended or the slot is vacant"
     )]
     ControlEnded,
+    /// The institution's own policy does not let this caller do that.
+    #[error(
+        "the institution's policy does not let this caller {action} this{}",
+        if by.is_empty() { String::new() } else { format!(" ({by})") }
+    )]
+    PolicyForbids {
+        /// What.
+        action: &'static str,
+        /// The policies that forbid it; none: no policy permits it.
+        by: String,
+    },
     /// Consent refused; the refusal is logged.
     #[error("refused: {} (logged as disclosure {disclosure})", sentences(denial))]
     Denied {
@@ -247,7 +258,9 @@ impl Error {
             Self::SubjectErased | Self::SubjectClosed | Self::Deleted => Kind::Gone,
             Self::SeveralMatch { .. } => Kind::PreconditionFailed,
             Self::Query { .. } => Kind::Query,
-            Self::Forbidden { .. } | Self::OutOfScope | Self::Elsewhere | Self::ControlEnded => {
+            Self::Forbidden { .. }
+            | Self::PolicyForbids { .. }
+            | Self::OutOfScope | Self::Elsewhere | Self::ControlEnded => {
                 Kind::Forbidden
             }
             Self::Denied { .. } => Kind::Denied,

@@ -41,6 +41,7 @@ pub mod verify;
 pub mod witness;
 
 mod custodian;
+mod house;
 mod pump;
 mod start;
 mod wait;

@@ -241,6 +241,7 @@ where
         vault,
         ledger,
         policy: config.policy,
+        institution_policy: config.institution_policy,
         limits: config.limits,
         ambient,
         signers: Mutex::new(Arc::new(signers)),

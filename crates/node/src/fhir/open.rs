@@ -16,6 +16,7 @@ use ::fhir::search::{Handling, Query};
 use codec::Category;
 use codec::id::{DisclosureId, RecordId, SubjectId};
 use consent::{Basis, Because, Purpose, Request, Role, RuleName, Selection};
+use institution_policy::Action;
 use json::{Edits, quote};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
@@ -195,7 +196,10 @@ impl<'c, S: Store> Reading<'c, S> {
             Verdict::Directory(request)
         } else {
             match self.custodian.judge(request, &[]).await? {
-                Judged::Permitted(decided) => Verdict::Decided(Box::new(decided)),
+                Judged::Permitted(mut decided) => {
+                    decided.house.action = action_of(self.channel);
+                    Verdict::Decided(Box::new(decided))
+                }
                 refused @ Judged::Refused { .. } => Verdict::Refused(refused),
             }
         };
@@ -358,6 +362,16 @@ impl Opened {
             content: (!self.is_deleted).then_some(self.content),
             is_subset: self.is_subset,
         }
+    }
+}
+
+/// What a channel does, for the institution's policy.
+fn action_of(channel: &str) -> Action {
+    match channel {
+        "fhir-search" | "fhir-match" => Action::Search,
+        "fhir-history" => Action::History,
+        "fhir-export" => Action::Export,
+        _ => Action::Read,
     }
 }
 

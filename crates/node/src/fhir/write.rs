@@ -13,6 +13,7 @@ use crate::record::deposit::{REBASES, SOURCES, origin};
 use crate::record::{Content, Provenance};
 use codec::id::SubjectId;
 use consent::{Purpose, Role};
+use institution_policy::Action;
 use keys::Zeroizing;
 use std::collections::BTreeMap;
 use store::Store;
@@ -42,6 +43,9 @@ impl<S: Store> Custodian<S> {
         self.in_service()?;
         for write in &input.writes {
             super::views::writable(write)?;
+        }
+        for write in &input.writes {
+            self.house_lets(&input.asker.caller, write.act.action(), &write.kind)?;
         }
         let limit = self.limits.bundle_entries;
         if input.writes.len() > limit {
@@ -238,6 +242,15 @@ impl<S: Store> Custodian<S> {
 }
 
 impl FhirAct {
+    /// As the institution's policy calls it.
+    fn action(&self) -> Action {
+        match self {
+            Self::Create { .. } => Action::Create,
+            Self::Update { .. } | Self::Patch { .. } => Action::Update,
+            Self::Delete { .. } => Action::Delete,
+        }
+    }
+
     pub(crate) fn size_bytes(&self) -> usize {
         match self {
             Self::Create { content, .. } | Self::Update { content, .. } => content.len(),

@@ -11,6 +11,7 @@ use codec::id::RecordId;
 use codec::record;
 use codec::time::Millis;
 use consent::{Actor, RecordKind, Role};
+use institution_policy::Action;
 use keys::Zeroizing;
 use std::collections::BTreeSet;
 use store::Store;
@@ -85,6 +86,13 @@ impl<S: Store> Custodian<S> {
                 "",
                 "it writes a record twice",
             ));
+        }
+        for draft in &drafts {
+            let action = match draft.expect_version {
+                Some(0) => Action::Create,
+                _ => Action::Update,
+            };
+            self.house_lets(&input.caller, action, &draft.kind)?;
         }
         let put = self
             .put(&input.subject, client, &mut drafts, &provenance)

@@ -6,6 +6,7 @@ use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::disclosure::log::{Logging, Trace, erased};
 use crate::error::Error;
+use crate::house::House;
 use crate::receipt::{LeafAsked, ReceiptLeaf, ReceiptQuery};
 use codec::Category;
 use codec::id::{DisclosureId, RecordId, SubjectId};
@@ -41,6 +42,8 @@ pub(crate) struct Decided {
     request: Request,
     /// Sequence of the latest state that was heard.
     pub(crate) sequence: u64,
+    /// What the institution lets its people do, beside consent.
+    pub(crate) house: House,
 }
 
 /// A request as it was decided: permitted, or refused and not logged yet.
@@ -329,6 +332,7 @@ impl<S: Store> Custodian<S> {
                     permit,
                     at,
                     session: session.map(|(id, _)| id),
+                    house: self.house(&request),
                     request,
                     sequence: standing.latest().sequence,
                 }),
@@ -542,6 +546,7 @@ impl Decided {
         let covered = |category: &Category| {
             self.permit
                 .covers(*category, &meta.record, Some(&kind), self.at)
+                && self.house.permits(&self.request, &meta.kind, *category)
         };
         Ok(meta.categories().into_iter().filter(covered).collect())
     }
