@@ -267,3 +267,82 @@ pub(crate) fn random() -> Result<impl Fn(&mut [u8]) + Send + Sync + 'static> {
         assert!(filled.is_ok(), "the operating system gives no randomness");
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Which,
+    }
+
+    #[derive(Subcommand)]
+    enum Which {
+        Account {
+            #[command(subcommand)]
+            command: AccountCommand,
+        },
+        Client {
+            #[command(subcommand)]
+            command: ClientCommand,
+        },
+    }
+
+    fn run(line: &str) -> Result<(), String> {
+        let words = std::iter::once("ithaca").chain(line.split(' '));
+        let parsed = Line::try_parse_from(words).map_err(|error| error.to_string())?;
+        let done = match parsed.command {
+            Which::Account { command } => account(command),
+            Which::Client { command } => client(command),
+        };
+        done.map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn accounts_and_clients_are_added_and_removed() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().join("node");
+        crate::folder::create_demo(&folder, "Hospital", "not a secret").unwrap();
+        let data = folder.display();
+        let password = temporary.path().join("password");
+        fs::write(&password, "correct horse battery\n").unwrap();
+        let who = format!("--password-file {} --practitioner p-1", password.display());
+        let add = |more: &str| run(&format!("account add a --data {data} {who} {more}"));
+        let refused = |done: Result<(), String>, word: &str| {
+            let why = done.unwrap_err();
+            assert!(why.contains(word), "{why}");
+        };
+        refused(add("--role controller"), "subject");
+        refused(add("--role system"), "node's own");
+        add("--role nurse").unwrap();
+        refused(add("--role nurse"), "already");
+        let path = accounts_file(&folder);
+        assert_eq!(account::list(&path).unwrap().len(), 1);
+        run(&format!("account remove --data {data} a")).unwrap();
+        assert!(account::list(&path).unwrap().is_empty());
+
+        let add = |more: &str| run(&format!("client add c --data {data} --name C {more}"));
+        let back = "--redirect https://app.example/back --scopes openid";
+        refused(add(&format!("--kind keys {back}")), "--jwks");
+        refused(
+            add(&format!(
+                "--kind public {back} --jwks-url https://x.example"
+            )),
+            "for --kind keys",
+        );
+        refused(add("--kind public --scopes openid"), "redirect URI");
+        refused(add("--kind confidential --scopes system/*.rs"), "services");
+        add(&format!("--kind public {back}")).unwrap();
+        assert_eq!(client::list(&clients_file(&folder)).unwrap().len(), 1);
+        run(&format!("client remove --data {data} c")).unwrap();
+        refused(run(&format!("client remove --data {data} c")), "no client");
+        let elsewhere = temporary.path().display();
+        let nowhere = run(&format!(
+            "account add a --data {elsewhere} {who} --role nurse"
+        ));
+        refused(nowhere, "no data folder");
+    }
+}

@@ -57,6 +57,9 @@ pub struct Issuer {
     /// The claim with the subject id of a person who is bound to one (families).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_claim: Option<String>,
+    /// The claim with the slot of a person who controls that subject's consent (a whole number).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot_claim: Option<String>,
 }
 
 const fn skew() -> u64 {
@@ -275,6 +278,13 @@ impl Issuer {
                 ),
             },
         };
+        let slot = match self.slot_claim.as_deref().and_then(|path| at(others, path)) {
+            None => None,
+            Some(value) => {
+                let number = value.as_u64().and_then(|slot| u8::try_from(slot).ok());
+                Some(number.ok_or(Refused::Malformed)?)
+            }
+        };
         let scope = texts(others.get("scope").or_else(|| others.get("scp")))
             .chain(self.scopes.split(' '))
             .collect::<Vec<_>>()
@@ -285,7 +295,7 @@ impl Issuer {
             practitioner,
             roles,
             subject,
-            slot: None,
+            slot,
             scopes: Scopes::parse(&scope).map_err(|_| Refused::Malformed)?,
             client: text("client_id").or_else(|| text("azp")),
             patient: text("patient"),

@@ -68,6 +68,7 @@ fn edge(house: &House, signer: &Signer) -> (Router, Arc<There>) {
         practitioner_claim: "sub".to_owned(),
         scopes: String::new(),
         subject_claim: None,
+        slot_claim: None,
     };
     let issuers = Issuers::new(vec![issuer], house.institution, there.clone());
     let edge = Edge::new(

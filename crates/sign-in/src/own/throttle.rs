@@ -52,10 +52,12 @@ impl Throttle {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= MAX_KEYS && !failures.contains_key(key) {
             failures.retain(|_, f| now_ms < f.last_ms.saturating_add(FORGET_MS));
-            if failures.len() >= MAX_KEYS {
-                // Somebody fills the memory: whoever is new waits until others are forgotten.
-                let wait_ms = self.most_ms;
-                return Err(TooEarly { wait_ms });
+            // Whoever fills the memory locks nobody out by it. Each place costs a try, so that the oldest is given up
+            // no faster than passwords can be checked.
+            let oldest = failures.iter().min_by_key(|(_, f)| f.last_ms);
+            let oldest = oldest.map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest.filter(|_| failures.len() >= MAX_KEYS) {
+                failures.remove(&oldest);
             }
         }
         let entry = failures.entry(key.to_owned()).or_insert(Failures {
@@ -142,10 +144,16 @@ mod tests {
     fn memory_is_bounded() {
         let throttle = Throttle::new(8_000);
         for n in 0..MAX_KEYS {
-            throttle.attempt(&n.to_string(), 7).unwrap();
+            throttle.attempt(&n.to_string(), n as u64).unwrap();
         }
-        assert!(throttle.attempt("new", 7).is_err());
-        assert!(throttle.attempt("0", 7).is_ok());
-        assert!(throttle.attempt("new", 7 + FORGET_MS).is_ok());
+        let held = |throttle: &Throttle| throttle.failures.lock().unwrap().len();
+        assert_eq!(held(&throttle), MAX_KEYS);
+        let now_ms = MAX_KEYS as u64;
+        throttle.attempt("new", now_ms).unwrap();
+        assert_eq!(held(&throttle), MAX_KEYS);
+        let known = |key: &str| throttle.failures.lock().unwrap().contains_key(key);
+        assert!(known("new") && known("1") && !known("0"), "the oldest went");
+        throttle.attempt("later", now_ms + FORGET_MS).unwrap();
+        assert_eq!(held(&throttle), 1, "all others are forgotten");
     }
 }

@@ -33,6 +33,7 @@ fn issuer(url: &str) -> Issuer {
         scopes: "ithaca".to_owned(),
         practitioner_claim: "preferred_username".to_owned(),
         subject_claim: Some("ithaca_subject".to_owned()),
+        slot_claim: Some("ithaca_slot".to_owned()),
     }
 }
 
@@ -89,6 +90,19 @@ fn a_good_token_says_who_and_what_for() {
 }
 
 #[test]
+fn a_family_is_bound_by_its_claims() {
+    let key = Key::es256("k");
+    let there = LittleIssuer::with_keys(set(&[&key]));
+    let issuers = issuers(&there.url);
+    let mut claims = claims(&there.url);
+    claims["ithaca_subject"] = json!("ab".repeat(32));
+    claims["ithaca_slot"] = json!(1);
+    let identity = check(&issuers, &key.sign(&claims), NOW_MS).unwrap();
+    assert_eq!(identity.subject.unwrap().to_string(), "ab".repeat(32));
+    assert_eq!(identity.slot, Some(1));
+}
+
+#[test]
 fn wrong_claims_are_refused() {
     let key = Key::es256("k");
     let there = LittleIssuer::with_keys(set(&[&key]));
@@ -115,6 +129,8 @@ fn wrong_claims_are_refused() {
         Refused::Malformed
     );
     assert_eq!(refused("ithaca_subject", json!("zz")), Refused::Malformed);
+    assert_eq!(refused("ithaca_slot", json!(256)), Refused::Malformed);
+    assert_eq!(refused("ithaca_slot", json!("1")), Refused::Malformed);
     assert_eq!(refused("preferred_username", json!("")), Refused::Malformed);
     // A token for logging out, signed with the same key.
     let mut head = key.head();
