@@ -25,7 +25,10 @@ pub fn document() -> Value {
             );
         }
     }
-    let schemas = generator.take_definitions(true);
+    let mut schemas = generator.take_definitions(true);
+    let types: Vec<&str> = ::fhir::resource_types().collect();
+    let types = json!({"type": "string", "enum": types, "description": "A resource type of FHIR R4."});
+    schemas.insert("ResourceType".to_owned(), types);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -111,8 +114,11 @@ fn refusal(endpoint: &Endpoint, problem: &Schema) -> Value {
 
 fn path_parameter(endpoint: &Endpoint, name: &str) -> Value {
     let pattern = match name {
-        // Ids, types and versions as FHIR has them.
-        "kind" | "other" => "^[A-Z][A-Za-z]{1,63}$".to_owned(),
+        "kind" | "other" => {
+            return json!({"name": name, "in": "path", "required": true,
+                "schema": {"$ref": "#/components/schemas/ResourceType"}});
+        }
+        // Ids and versions as FHIR has them.
         "id" if endpoint.is_fhir() => "^[A-Za-z0-9.-]{1,64}$".to_owned(),
         "version" => "^[1-9][0-9]{0,8}$".to_owned(),
         // It may have slashes, which OpenAPI cannot say of a parameter.
