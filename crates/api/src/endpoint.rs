@@ -1,8 +1,8 @@
 //! The table of endpoints: the one truth for router, OpenAPI document and authorisation matrix.
 
 use crate::{
-    auth, consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks, network,
-    operations, publication, records, shares, subjects,
+    auth, consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks,
+    network, operations, publication, records, shares, subjects,
 };
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use node::{Role, differential::CLINICIANS};

@@ -28,6 +28,7 @@ mod views;
 mod write;
 
 pub use search::MAX_PAGE;
+pub(crate) use views::CONSENT;
 
 /// Who asks over FHIR, and how far the scopes reach.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 
 use super::open::settled;
 use super::plan::{Plan, Planned};
+use super::views::{CONSENT, not_atomic, writable};
 use super::{FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten};
 use crate::custodian::Custodian;
 use crate::error::Error;
@@ -33,6 +34,13 @@ impl<S: Store> Custodian<S> {
         &self,
         input: FhirTransact,
     ) -> Result<Vec<FhirWritten>, Error> {
+        let consent = |write: &FhirWrite| write.kind == CONSENT;
+        if let Some(at) = input.writes.iter().position(consent) {
+            return match input.writes.as_slice() {
+                [write] if !input.bundle => Ok(vec![self.consent_written(&input, write).await?]),
+                _ => Err(not_atomic(at)),
+            };
+        }
         input.asker.caller.needs("writing a resource", &SOURCES)?;
         let deletes = |write: &FhirWrite| matches!(write.act, FhirAct::Delete { .. });
         if input.writes.iter().any(deletes) {
@@ -41,7 +49,7 @@ impl<S: Store> Custodian<S> {
         self.own_staff(&input.asker.caller)?;
         self.in_service()?;
         for write in &input.writes {
-            super::views::writable(write)?;
+            writable(write)?;
         }
         let limit = self.limits.bundle_entries;
         if input.writes.len() > limit {
@@ -238,6 +246,10 @@ impl<S: Store> Custodian<S> {
 }
 
 impl FhirAct {
+    pub(crate) fn is_deletion(&self) -> bool {
+        matches!(self, Self::Delete { .. })
+    }
+
     pub(crate) fn size_bytes(&self) -> usize {
         match self {
             Self::Create { content, .. } | Self::Update { content, .. } => content.len(),
