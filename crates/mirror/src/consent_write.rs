@@ -5,8 +5,8 @@
 
 use crate::names::{
     ACT_CODE, CATEGORY, CONSENT_ACTION, Code, GRANT, KIND, PARTICIPATION, POLICY_GRANT,
-    POLICY_OPT_OUT, POLICY_RESTRICTION, RECORD, RESOURCE_TYPES, SCOPE, coding, concept, grantee,
-    institution, logical, practitioner, purpose,
+    POLICY_OPT_OUT, POLICY_RESTRICTION, RECEIPT_STATE, RECORD, RESOURCE_TYPES, SCOPE, coding,
+    concept, grantee, institution, logical, practitioner, purpose,
 };
 use crate::write::{Object, resource};
 use codec::{InstitutionId, Millis, RecordId};
@@ -29,6 +29,8 @@ pub struct Frame<'a> {
     pub custodian: InstitutionId,
     /// It is no longer in force.
     pub is_over: bool,
+    /// It is accepted, and on its way to the ledger: a tag says so.
+    pub is_pending: bool,
 }
 
 /// A grant as `Consent`. `kinds` are those of the records that it leaves out, as far as they are known: such a
@@ -93,6 +95,8 @@ impl Frame<'_> {
             consent.object("meta", |meta| {
                 meta.text("versionId", version);
                 meta.instant("lastUpdated", at);
+                let pending = self.is_pending.then_some((RECEIPT_STATE, "pending"));
+                meta.list("tag", pending, coding);
             });
         }
         consent.list("identifier", grant, |identifier, id| {

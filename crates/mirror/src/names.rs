@@ -38,7 +38,7 @@ pub const POLICY_GRANT: &str = "urn:ithaca:consent:grant";
 pub const POLICY_OPT_OUT: &str = "urn:ithaca:consent:opt-out";
 /// `Consent.policy.uri`: processing is restricted (GDPR article 18).
 pub const POLICY_RESTRICTION: &str = "urn:ithaca:consent:restriction";
-/// Extension of a Provenance: how far the write is on its way to the ledger.
+/// Extension of a Provenance, and system of a Consent's tag: how far it is on its way to the ledger.
 pub const RECEIPT_STATE: &str = "urn:ithaca:receipt-state";
 
 pub(crate) const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";

@@ -35,6 +35,7 @@ pub use export::{
     FhirExportRead, FhirExportState,
 };
 pub use search::MAX_PAGE;
+pub(crate) use views::CONSENT;
 
 /// Who asks over FHIR, and how far the scopes reach.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ mod bundles;
 mod clients;
 mod consents;
 mod searching;
+mod views;
 
 /// A patient whom nobody else searches for.
 fn patient(family: &str) -> Value {

@@ -18,6 +18,7 @@ pub(crate) fn frame() -> Frame<'static> {
         at: Some(Millis::new(1_767_225_600_000)),
         custodian: HERE,
         is_over: false,
+        is_pending: false,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Conflict, Error};
 use crate::subject::Wait;
 use crate::subject::open::SLOT_LAST_VALID;
 use crate::verify::OpeningBundle;
-use codec::id::{GrantId, InstitutionId, StudyId, SubjectId};
+use codec::id::{DisclosureId, GrantId, InstitutionId, StudyId, SubjectId};
 use consent::listing::{self, Names};
 use consent::{ChangeBy, ConsentState, Opening, PractitionerAt, Purpose, Role};
 use keys::{PublicKey, SigningKey};
@@ -26,26 +26,7 @@ const REBASES: usize = 4;
 
 impl<S: Store> Custodian<S> {
     pub(crate) async fn consent_show(&self, input: ConsentQuery) -> Result<ConsentShown, Error> {
-        let roles = [
-            Role::Desk,
-            Role::PrivacyOfficer,
-            Role::Auditor,
-            Role::Controller,
-        ];
-        input.caller.needs("reading a consent state", &roles)?;
-        self.own_staff(&input.caller)?;
-        input.caller.reaches(&input.subject)?;
-        self.still_controls(&input.caller, &input.subject).await?;
-        let standing = self.standing(&input.subject).await?;
-        if !input.caller.has(Role::Controller) {
-            self.act_log(
-                &input.caller,
-                &input.subject,
-                Purpose::Patadmin,
-                "consent-show",
-            )
-            .await?;
-        }
+        let (standing, _) = self.consent_seen(&input).await?;
         let names = LedgerNames(self.ledger.state_view());
         let effective = standing.effective();
         let grants = listing::grants(&effective, &standing.facts, &names);
@@ -64,6 +45,33 @@ impl<S: Store> Custodian<S> {
                 .map(|_| standing.view.finalised.state.clone()),
             pending: standing.pending,
         })
+    }
+
+    /// Lets a caller see a subject's consent; who is no controller is logged before anything is shown.
+    pub(crate) async fn consent_seen(
+        &self,
+        input: &ConsentQuery,
+    ) -> Result<(Standing, Option<DisclosureId>), Error> {
+        let roles = [
+            Role::Desk,
+            Role::PrivacyOfficer,
+            Role::Auditor,
+            Role::Controller,
+        ];
+        input.caller.needs("reading a consent state", &roles)?;
+        self.own_staff(&input.caller)?;
+        input.caller.reaches(&input.subject)?;
+        self.still_controls(&input.caller, &input.subject).await?;
+        let standing = self.standing(&input.subject).await?;
+        let logged = match input.caller.has(Role::Controller) {
+            true => None,
+            false => {
+                let (caller, subject) = (&input.caller, &input.subject);
+                let act = self.act_log(caller, subject, Purpose::Patadmin, "consent-show");
+                Some(act.await?)
+            }
+        };
+        Ok((standing, logged))
     }
 
     /// Proof that the state kept here is the complete one on the ledger; none while it is not there.

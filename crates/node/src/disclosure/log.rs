@@ -187,11 +187,7 @@ impl<S: Store> Custodian<S> {
     }
 
     /// Lets a caller look at a subject's trail; who looks by office is logged before anything is shown.
-    pub(crate) async fn trail(
-        &self,
-        caller: &Caller,
-        subject: &SubjectId,
-    ) -> Result<Trail, Error> {
+    pub(crate) async fn trail(&self, caller: &Caller, subject: &SubjectId) -> Result<Trail, Error> {
         let viewer = self.viewer(caller, subject).await?;
         let logged = match viewer {
             Some(_) => None,

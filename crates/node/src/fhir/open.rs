@@ -176,7 +176,9 @@ impl<'c, S: Store> Reading<'c, S> {
         if self.asker.filters.is_empty() || opened.is_deleted {
             return Ok(true);
         }
-        Ok(self.asker.scopes_reach(&opened.parsed()?, opened.updated_ms))
+        Ok(self
+            .asker
+            .scopes_reach(&opened.parsed()?, opened.updated_ms))
     }
 
     /// Decides about a subject, once for a request.

@@ -2,7 +2,7 @@
 
 use super::open::{Opened, Reading, settled};
 use super::place::Place;
-use super::views::{AUDIT_EVENT, PROVENANCE, is_made};
+use super::views::{AUDIT_EVENT, CONSENT, PROVENANCE, is_made};
 use super::{
     FhirFound, FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone,
     FhirResource, MAX_PAGE,
@@ -25,6 +25,7 @@ impl<S: Store> Custodian<S> {
         let made = match input.kind.as_str() {
             PROVENANCE => self.provenance_read(&input).await?,
             AUDIT_EVENT => self.audit_event_read(&input).await?,
+            CONSENT => self.consent_made_read(&input).await?,
             _ => None,
         };
         if let Some(made) = made {
@@ -60,9 +61,18 @@ impl<S: Store> Custodian<S> {
     }
 
     pub(crate) async fn fhir_history(&self, input: FhirHistory) -> Result<FhirPage, Error> {
-        if input.id.as_deref().is_some_and(|id| is_made(&input.kind, id)) {
+        if input
+            .id
+            .as_deref()
+            .is_some_and(|id| is_made(&input.kind, id))
+        {
             return Err(Error::Unknown(
                 "history: what the node itself tells has none; read it without",
+            ));
+        }
+        if input.kind == CONSENT && input.id.is_none() {
+            return Err(Error::Unknown(
+                "history of all consents; ask for those of one patient",
             ));
         }
         let after = match input.after.as_deref() {

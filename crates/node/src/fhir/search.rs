@@ -7,7 +7,7 @@
 use super::open::{Opened, Reading, settled};
 use super::place::{is_of_directory, local};
 use super::read::unknown;
-use super::views::{AUDIT_EVENT, PROVENANCE};
+use super::views::{AUDIT_EVENT, CONSENT, PROVENANCE};
 use super::{FhirEverything, FhirFound, FhirPage, FhirSearch};
 use crate::custodian::Custodian;
 use crate::error::Error;
@@ -46,6 +46,7 @@ impl<S: Store> Custodian<S> {
         let (page, _) = settled!(self, &input.asker, "fhir-search", |reading| {
             match input.kind.as_str() {
                 PROVENANCE | AUDIT_EVENT => self.page_of_made(reading, &input, handling).await,
+                CONSENT => self.consent_page(&input, handling).await,
                 _ => self.page_of_stored(reading, &input, handling).await,
             }
         })?;
@@ -421,7 +422,8 @@ impl<S: Store> Custodian<S> {
                     });
                 }
                 let opened = reading.open(&posting).await?;
-                included.extend(opened.filter(|opened| !opened.is_deleted));
+                let opened = opened.filter(|opened| !opened.is_deleted && opened.kind != CONSENT);
+                included.extend(opened);
             }
             if from == included.len() {
                 break;
@@ -459,6 +461,7 @@ impl<S: Store> Custodian<S> {
         for meta in latest {
             let wanted = ::fhir::is_resource_type(&meta.kind)
                 && meta.media_type != DELETED_MEDIA
+                && meta.kind != CONSENT
                 && after.is_none_or(|after| meta.record > after)
                 && (input.kinds.is_empty() || input.kinds.contains(&meta.kind))
                 && input

@@ -6,6 +6,7 @@
 
 use super::open::settled;
 use super::plan::{Plan, Planned};
+use super::views::{CONSENT, not_atomic, writable};
 use super::{FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten};
 use crate::custodian::Custodian;
 use crate::error::Error;
@@ -34,6 +35,13 @@ impl<S: Store> Custodian<S> {
         &self,
         input: FhirTransact,
     ) -> Result<Vec<FhirWritten>, Error> {
+        let consent = |write: &FhirWrite| write.kind == CONSENT;
+        if let Some(at) = input.writes.iter().position(consent) {
+            return match input.writes.as_slice() {
+                [write] if !input.bundle => Ok(vec![self.consent_written(&input, write).await?]),
+                _ => Err(not_atomic(at)),
+            };
+        }
         input.asker.caller.needs("writing a resource", &SOURCES)?;
         let deletes = |write: &FhirWrite| matches!(write.act, FhirAct::Delete { .. });
         if input.writes.iter().any(deletes) {
@@ -42,9 +50,7 @@ impl<S: Store> Custodian<S> {
         self.own_staff(&input.asker.caller)?;
         self.in_service()?;
         for write in &input.writes {
-            super::views::writable(write)?;
-        }
-        for write in &input.writes {
+            writable(write)?;
             self.house_lets(&input.asker.caller, write.act.action(), &write.kind)?;
         }
         let limit = self.limits.bundle_entries;
@@ -249,6 +255,10 @@ impl FhirAct {
             Self::Update { .. } | Self::Patch { .. } => Action::Update,
             Self::Delete { .. } => Action::Delete,
         }
+    }
+
+    pub(crate) fn is_deletion(&self) -> bool {
+        matches!(self, Self::Delete { .. })
     }
 
     pub(crate) fn size_bytes(&self) -> usize {

@@ -5,6 +5,7 @@ use super::{Deposited, DepositedRecord, Provenance, Submission};
 use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::error::{Conflict, Error};
+use crate::fhir::CONSENT;
 use crate::subject::open::client_key;
 use crate::subject::{Finality, Wait};
 use codec::id::RecordId;
@@ -79,6 +80,13 @@ impl<S: Store> Custodian<S> {
         let mut drafts = drafts(input.payload, &target, || {
             self.vault.record_id(&input.subject, &mut entropy)
         })?;
+        if drafts.iter().any(|draft| draft.kind == CONSENT) {
+            return Err(Error::invalid(
+                "FHIR Consent",
+                "Consent",
+                "consent is not deposited as a document: send it to /fhir/Consent, or change it at /v1",
+            ));
+        }
         let distinct: BTreeSet<RecordId> = drafts.iter().map(|draft| draft.record).collect();
         if distinct.len() < drafts.len() {
             return Err(Error::invalid(

@@ -1,12 +1,11 @@
 //! `AuditEvent` of every disclosure, refusal and act, for those who may list a subject's disclosures: what they
 //! are shown in a list they are shown here, by the same rules.
 
-use super::{AUDIT_EVENT, Made, compound};
+use super::{AUDIT_EVENT, Made, Named, compound, one_patient, parted};
 use crate::custodian::Custodian;
 use crate::disclosure::log::Trail;
 use crate::error::Error;
 use crate::fhir::open::Reading;
-use crate::fhir::place::patient_id;
 use crate::fhir::read::unknown;
 use crate::fhir::{FhirAsker, FhirRead, FhirReadDone, FhirResource, FhirSearch};
 use crate::record::Content;
@@ -37,14 +36,14 @@ struct Subject {
 }
 
 impl<S: Store> Custodian<S> {
-    /// The event of a disclosure, if the id is one's: its own followed by the subject's, or its own alone for who
-    /// is confined to one subject.
+    /// The event of a disclosure, if the id is one's: an event's, or the disclosure's own for who is confined to
+    /// one subject.
     pub(crate) async fn audit_event_read(
         &self,
         input: &FhirRead,
     ) -> Result<Option<FhirReadDone>, Error> {
         let confined = self.fhir_confined(&input.asker).await?;
-        let (id, subject) = match compound::<DisclosureId>(&input.id) {
+        let (id, subject) = match parted::<DisclosureId>(&input.id) {
             Some(named) => named,
             None => {
                 let stored = self.fhir_place(AUDIT_EVENT, &input.id).await?;
@@ -157,34 +156,11 @@ impl<S: Store> Custodian<S> {
         query: &Query,
         input: &FhirSearch,
     ) -> Result<Option<(SubjectId, Option<String>)>, Error> {
-        let mut named: BTreeSet<String> = query.patients().into_iter().flatten().collect();
-        for (name, value) in &input.query {
-            let typed = match name.as_str() {
-                "entity" | "patient" => value.clone(),
-                "entity:Patient" => format!("Patient/{value}"),
-                _ => continue,
-            };
-            named.extend(patient_id(&typed, &input.asker.base).map(str::to_owned));
-        }
-        let mut named = named.into_iter();
-        if let Some(patient) = named.next() {
-            if named.next().is_some() {
-                return Err(one_patient());
-            }
-            let Some(subject) = self.fhir_patient(&patient).await? else {
-                return Ok(None);
-            };
-            if !reading.reaches(&subject) {
-                return Err(Error::OutOfScope);
-            }
-            return Ok(Some((subject, Some(patient))));
-        }
-        let ids = query.ids().unwrap_or_default();
-        if let Some((_, subject)) = ids.iter().find_map(|id| compound::<DisclosureId>(id)) {
-            if !reading.reaches(&subject) {
-                return Err(Error::OutOfScope);
-            }
-            return Ok(Some((subject, None)));
+        let of_id = |id: &str| parted::<DisclosureId>(id).map(|(_, subject)| subject);
+        match self.named(reading.confined(), query, input, of_id).await? {
+            Named::Subject(subject, patient) => return Ok(Some((subject, patient))),
+            Named::Unknown => return Ok(None),
+            Named::Nobody => {}
         }
         let caller = &input.asker.caller;
         let by_office = caller.has(Role::PrivacyOfficer) || caller.has(Role::Auditor);
@@ -290,7 +266,7 @@ impl<S: Store> Custodian<S> {
             }
         };
         let categories: Vec<Category> = categories.into_iter().collect();
-        let id = format!("{}{}", disclosure.id, of.id);
+        let id = compound(&disclosure.id, &of.id);
         let content = audit_event(&Disclosed {
             id: disclosure.id,
             event: Some(&id),
@@ -395,12 +371,5 @@ fn newest_first(pairs: &[(String, String)]) -> Result<(), Error> {
             parameter: "_sort".to_owned(),
             message: "events come the newest first (-date)".to_owned(),
         }),
-    }
-}
-
-fn one_patient() -> Error {
-    Error::Query {
-        parameter: "patient".to_owned(),
-        message: "name one patient, whose events they are".to_owned(),
     }
 }
