@@ -81,6 +81,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "json",
             "keys",
             "ledger",
+            "mirror",
             "ontology",
             "phenopacket",
             "store",
