@@ -170,7 +170,7 @@ impl Answer {
         if path == "/fhir" || path.starts_with("/fhir/") {
             self.check_outcome(&problem, to);
             return;
-        }
+    }
 
         // People are told on a page, and software as OAuth asks.
         if to.contains(" /auth/") {
