@@ -507,13 +507,6 @@ impl<S: Store> Custodian<S> {
     }
 }
 
-/// How many resources a page has.
-pub(crate) fn page_size(query: &Query) -> usize {
-    query.results().count.map_or(USUAL_PAGE, |count| {
-        usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)
-    })
-}
-
 /// Candidates in the order of their records.
 struct Unsorted {
     left: Vec<Posting>,
@@ -566,6 +559,13 @@ pub(crate) fn stale_link() -> Error {
         parameter: "_after".to_owned(),
         message: "it is not from a link of this server; begin at the first page".to_owned(),
     }
+}
+
+/// How many resources a page has.
+pub(crate) fn page_size(query: &Query) -> usize {
+    query.results().count.map_or(USUAL_PAGE, |count| {
+        usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)
+    })
 }
 
 pub(crate) fn refused(error: QueryError) -> Error {
