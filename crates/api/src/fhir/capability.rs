@@ -19,6 +19,14 @@ const INTERACTIONS: &[TypeInteraction] = &[
     TypeInteraction::Create,
     TypeInteraction::SearchType,
 ];
+/// Of what a family agreed to: no versions are kept as resources, and nothing is done on condition.
+const OF_CONSENT: &[TypeInteraction] = &[
+    TypeInteraction::Read,
+    TypeInteraction::Update,
+    TypeInteraction::Delete,
+    TypeInteraction::Create,
+    TypeInteraction::SearchType,
+];
 const SYSTEM: &[SystemInteraction] = &[SystemInteraction::Transaction, SystemInteraction::Batch];
 
 pub(crate) fn statement(asked: &Asked) -> Vec<u8> {
@@ -122,17 +130,22 @@ fn served<'s>(
     includes: &'s [&'s str],
     operations: &'s [Operation<'s>],
 ) -> ServedType<'s> {
+    let is_stored = described.kind != "Consent";
+    let (interactions, conditional_delete) = match is_stored {
+        true => (INTERACTIONS, ConditionalDelete::Single),
+        false => (OF_CONSENT, ConditionalDelete::NotSupported),
+    };
     ServedType {
         of: described.kind,
-        interactions: INTERACTIONS,
+        interactions,
         versioning: Versioning::VersionedUpdate,
-        read_history: true,
-        update_create: true,
-        conditional_create: true,
+        read_history: is_stored,
+        update_create: is_stored,
+        conditional_create: is_stored,
         conditional_read: ConditionalRead::FullSupport,
-        conditional_update: true,
-        conditional_delete: ConditionalDelete::Single,
-        includes,
+        conditional_update: is_stored,
+        conditional_delete,
+        includes: if is_stored { includes } else { &[] },
         rev_includes: &[],
         search,
         operations,

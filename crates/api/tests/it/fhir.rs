@@ -384,6 +384,13 @@ fn the_capability_statement_is_for_everyone() {
             parameters.iter().any(|parameter| parameter["name"] == name)
         };
         assert!(named("code") && named("date") && named("patient"));
+        // Consent is no document: it is made, revoked and read, and no more is claimed.
+        let of = |kind: &str| {
+            let interactions = resources.iter().find(|r| r["type"] == kind).unwrap();
+            interactions["interaction"].to_string()
+        };
+        assert!(of("Observation").contains("patch") && !of("Consent").contains("patch"));
+        assert!(of("Consent").contains("create") && !of("Consent").contains("history"));
         let xml = Call::get("/fhir/metadata").header("accept", "application/fhir+xml");
         xml.send(house).await.is(406);
     });

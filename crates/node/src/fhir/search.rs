@@ -516,13 +516,6 @@ impl<S: Store> Custodian<S> {
 /// Matches of a page, where the next begins, and how many there are in all, if that is known.
 type Matched = (Vec<Opened>, Option<String>, Option<usize>);
 
-/// How many resources a page has.
-pub(crate) fn page_size(query: &Query) -> usize {
-    query.results().count.map_or(USUAL_PAGE, |count| {
-        usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)
-    })
-}
-
 /// Candidates in the order of their records.
 struct Unsorted {
     left: Vec<Posting>,
@@ -584,6 +577,13 @@ pub(crate) fn stale_link() -> Error {
         parameter: "_after".to_owned(),
         message: "it is not from a link of this server; begin at the first page".to_owned(),
     }
+}
+
+/// How many resources a page has.
+pub(crate) fn page_size(query: &Query) -> usize {
+    query.results().count.map_or(USUAL_PAGE, |count| {
+        usize::try_from(count).unwrap_or(MAX_PAGE).min(MAX_PAGE)
+    })
 }
 
 pub(crate) fn refused(error: QueryError) -> Error {

@@ -394,6 +394,10 @@ fn a_consent_is_a_grant() {
         // Sent again it is the same.
         let again = send_consent(house, &sent).await.is(200);
         assert_eq!(again.field("id"), id);
+        let after = Call::get(format!("/v1/subjects/{}/consent", child.subject));
+        let after = after.bearer(&house.staff.desk).send(house).await.is(200);
+        assert_eq!(after.value()["latest"], state.value()["latest"]);
+        assert_ne!(after.value()["latest"], Value::Null);
         let back = by_desk(house, Call::put(format!("/fhir{path}")).fhir(&made.value()));
         back.send(house).await.is(200);
 
@@ -551,6 +555,7 @@ fn opt_outs_and_restriction_are_consents() {
         });
         let sent = under("urn:ithaca:consent:restriction", "action", json!(actions));
         let restricted = send_consent(house, &sent).await.is(201);
+        send_consent(house, &sent).await.is(200);
         let id = restricted.field("id");
         assert_eq!(id, format!("restriction-{}", spelled("00", &child.subject)));
         let all = ask(house, &child.parent, "/Consent").await.is(200).value();

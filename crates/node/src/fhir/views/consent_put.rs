@@ -6,7 +6,7 @@
 use super::CONSENT;
 use super::consent::ConsentId;
 use super::consent_names::Known;
-use crate::consent_change::{ConsentChange, ConsentDesk, GrantDraft};
+use crate::consent_change::{ConsentChange, ConsentDesk, ConsentQuery, GrantDraft};
 use crate::custodian::{Custodian, Standing};
 use crate::error::{Conflict, Error, Problem};
 use crate::fhir::read::unknown;
@@ -16,7 +16,7 @@ use crate::fhir::{
 use crate::record::Content;
 use ::fhir::Parsed;
 use codec::id::{RecordId, SubjectId};
-use consent::{Purpose, Role};
+use consent::{ConsentState, Grant, Purpose, Role};
 use json::{Edits, quote};
 use mirror::Stated;
 use std::collections::BTreeSet;
@@ -27,8 +27,8 @@ const LOOKUPS: usize = 4;
 
 /// What a write comes to.
 enum Meant {
-    /// It is so already.
-    Already,
+    /// This says so already.
+    Already(ConsentId),
     Change(Vec<ConsentChange>),
 }
 
@@ -100,16 +100,21 @@ impl<S: Store> Custodian<S> {
             return Err(at_home());
         }
         self.consent_current(&standing, write, named).await?;
+        let is_known = match named {
+            None => false,
+            Some(id) => self.consent_of(&standing, &id).await?.is_some(),
+        };
         let meant = match &stated {
-            Some(stated) => meant(&standing, stated, named)?,
+            Some(stated) => meant(&standing, stated, named, is_known)?,
             None => self.revoked(&standing, named).await?,
         };
-        let is_new = match named {
-            None => true,
-            Some(id) => self.consent_of(&standing, &id).await?.is_none(),
-        };
         let (changed, id) = match meant {
-            Meant::Already => (false, named.ok_or_else(unknown)?),
+            Meant::Already(id) => {
+                // Nothing is changed; it is shown, and so logged as that.
+                let caller = caller.clone();
+                self.consent_seen(&ConsentQuery { caller, subject }).await?;
+                (false, id)
+            }
             Meant::Change(changes) => {
                 let accepted = self
                     .consent_desk(ConsentDesk {
@@ -137,14 +142,11 @@ impl<S: Store> Custodian<S> {
         let after = self.standing(&subject).await?;
         let resource = self.consent_of(&after, &id).await?;
         let is_revocation = matches!(stated, None | Some(Stated::Revocation { .. }));
-        let stood =
-            matches!(id, ConsentId::Grant(grant, _) if standing.latest().grant(&grant).is_some());
         let outcome = match (write.act.is_deletion(), changed) {
             (true, _) => FhirOutcome::Deleted,
             (false, false) => FhirOutcome::Unchanged,
             (false, true) if is_revocation => FhirOutcome::Updated,
-            (false, true) if stood => FhirOutcome::Unchanged,
-            (false, true) if is_new => FhirOutcome::Created,
+            (false, true) if !is_known => FhirOutcome::Created,
             (false, true) => FhirOutcome::Updated,
         };
         let resource = match outcome {
@@ -218,13 +220,13 @@ impl<S: Store> Custodian<S> {
             ConsentId::Grant(..) => {
                 // Over already, or never there.
                 self.consent_of(standing, &id).await?.ok_or_else(unknown)?;
-                Meant::Already
+                Meant::Already(id)
             }
-            ConsentId::OptOuts(_) => opted(&latest.opted_out, &BTreeSet::new(), true),
+            ConsentId::OptOuts(_) => opted(latest, &BTreeSet::new(), true),
             ConsentId::Restriction(_) if latest.restricted => {
                 Meant::Change(vec![ConsentChange::Restrict(false)])
             }
-            ConsentId::Restriction(_) => Meant::Already,
+            ConsentId::Restriction(_) => Meant::Already(id),
         })
     }
 
@@ -296,18 +298,30 @@ fn addressed(content: &Content, named: Option<ConsentId>) -> Result<Vec<u8>, Err
         .map_err(|_| Error::Internal("an id that could not be put in"))
 }
 
-/// What a Consent comes to.
-fn meant(standing: &Standing, stated: &Stated, named: Option<ConsentId>) -> Result<Meant, Error> {
+/// What a Consent comes to. `is_known`: there is one under the id that it was sent to.
+fn meant(
+    standing: &Standing,
+    stated: &Stated,
+    named: Option<ConsentId>,
+    is_known: bool,
+) -> Result<Meant, Error> {
     let latest = standing.latest();
+    let subject = latest.subject;
     Ok(match (stated, named) {
-        (Stated::Grant(draft), None) => Meant::Change(vec![ConsentChange::GrantAdd(GrantDraft {
-            grantee: draft.grantee.clone(),
-            purposes: draft.purposes.clone(),
-            categories: draft.categories.clone(),
-            from: draft.from,
-            until: draft.until,
-            exceptions: draft.exceptions.clone(),
-        })]),
+        (Stated::Grant(draft), None) => {
+            let is = |grant: &&Grant| draft.clone().grant(grant.id) == **grant;
+            match latest.grants.iter().find(is) {
+                Some(stands) => Meant::Already(ConsentId::Grant(stands.id, subject)),
+                None => Meant::Change(vec![ConsentChange::GrantAdd(GrantDraft {
+                    grantee: draft.grantee.clone(),
+                    purposes: draft.purposes.clone(),
+                    categories: draft.categories.clone(),
+                    from: draft.from,
+                    until: draft.until,
+                    exceptions: draft.exceptions.clone(),
+                })]),
+            }
+        }
         (Stated::Grant(draft), Some(ConsentId::Grant(id, _))) => {
             let stands = latest.grant(&id).ok_or_else(|| {
                 invalid(
@@ -322,20 +336,20 @@ fn meant(standing: &Standing, stated: &Stated, named: Option<ConsentId>) -> Resu
                     "a grant is not changed: send the new one with POST, then revoke this one",
                 ));
             }
-            Meant::Already
+            Meant::Already(ConsentId::Grant(id, subject))
         }
-        (Stated::OptOuts { purposes, .. }, None) => opted(&latest.opted_out, purposes, false),
+        (Stated::OptOuts { purposes, .. }, None) => opted(latest, purposes, false),
         (Stated::OptOuts { purposes, .. }, Some(ConsentId::OptOuts(_))) => {
-            opted(&latest.opted_out, purposes, true)
+            opted(latest, purposes, true)
         }
         (Stated::Restriction { .. }, None | Some(ConsentId::Restriction(_))) => {
             match latest.restricted {
-                true => Meant::Already,
+                true => Meant::Already(ConsentId::Restriction(subject)),
                 false => Meant::Change(vec![ConsentChange::Restrict(true)]),
             }
         }
         (Stated::Revocation { grant, .. }, named) => {
-            if named.is_some_and(|id| id != ConsentId::Grant(*grant, latest.subject)) {
+            if named.is_some_and(|id| id != ConsentId::Grant(*grant, subject)) {
                 return Err(invalid(
                     "Consent.identifier",
                     "this is not the grant in the address",
@@ -343,7 +357,7 @@ fn meant(standing: &Standing, stated: &Stated, named: Option<ConsentId>) -> Resu
             }
             match latest.grant(grant) {
                 Some(_) => Meant::Change(vec![ConsentChange::GrantRevoke(*grant)]),
-                None if named.is_some() => Meant::Already,
+                None if is_known => Meant::Already(ConsentId::Grant(*grant, subject)),
                 None => return Err(Error::Unknown("grant in the consent state")),
             }
         }
@@ -357,14 +371,15 @@ fn meant(standing: &Standing, stated: &Stated, named: Option<ConsentId>) -> Resu
 }
 
 /// The changes to opt-outs; those that are not named any more are taken back only if all are named.
-fn opted(before: &BTreeSet<Purpose>, named: &BTreeSet<Purpose>, is_all: bool) -> Meant {
+fn opted(latest: &ConsentState, named: &BTreeSet<Purpose>, is_all: bool) -> Meant {
+    let before = &latest.opted_out;
     let more = named.difference(before).copied();
     let mut changes: Vec<ConsentChange> = more.map(ConsentChange::OptOut).collect();
     if is_all {
         changes.extend(before.difference(named).copied().map(ConsentChange::OptIn));
     }
     match changes.is_empty() {
-        true => Meant::Already,
+        true => Meant::Already(ConsentId::OptOuts(latest.subject)),
         false => Meant::Change(changes),
     }
 }
