@@ -1,8 +1,8 @@
 //! The table of endpoints: the one truth for router, OpenAPI document and authorisation matrix.
 
 use crate::{
-    auth, consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks, network,
-    operations, publication, records, shares, subjects,
+    auth, consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks,
+    network, operations, publication, records, shares, subjects,
 };
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use node::{Role, differential::CLINICIANS};
@@ -230,7 +230,11 @@ const EXPORTERS: [Role; 10] = [
     Role::Controller,
     Role::Device,
 ];
-const FHIR_ASYNC: Parameter = head("Prefer", true, "`respond-async`; `handling=strict` or `lenient`");
+const FHIR_ASYNC: Parameter = head(
+    "Prefer",
+    true,
+    "`respond-async`; `handling=strict` or `lenient`",
+);
 const FHIR_NDJSON: &[&str] = &[fhir::export::NDJSON];
 
 macro_rules! endpoints {

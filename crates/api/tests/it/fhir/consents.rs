@@ -9,14 +9,14 @@ use crate::{
 use consent::Role;
 use serde_json::{Value, json};
 
-struct Child {
-    subject: String,
-    patient: String,
-    observation: String,
-    parent: String,
+pub(super) struct Child {
+    pub(super) subject: String,
+    pub(super) patient: String,
+    pub(super) observation: String,
+    pub(super) parent: String,
 }
 
-async fn child(house: &House, name: &str) -> Child {
+pub(super) async fn child(house: &House, name: &str) -> Child {
     let family = newborn(house).await;
     let deposited = Call::post(family.path("/records"))
         .bearer(&house.staff.clinician)
