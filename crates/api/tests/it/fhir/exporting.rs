@@ -111,7 +111,7 @@ async fn readings(house: &House, child: &Child, practitioner: &str) -> Vec<bool>
     let list = Call::get(format!("/v1/subjects/{}/disclosures", child.subject));
     let list = list.bearer(&child.parent).send(house).await.is(200).value();
     let rows = list["disclosures"].as_array().unwrap().iter();
-    rows.filter(|row| row["practitioner"] == practitioner && row["act"].is_null())
+    rows.filter(|row| row["practitioner"] == practitioner && row["act"] == "fhir-export")
         .map(|row| row["permitted"].as_bool().unwrap())
         .collect()
 }
