@@ -65,7 +65,11 @@ fn laws() {
         let reads = matches!(id, "record_list" | "record_fetch");
         let opens = matches!(case.variant, LEAF | STORED_LEAF);
         // An app with the scope is who speaks through it.
-        let asker = if asker == "capp" { "clin" } else { asker };
+        let of_fhir = case.head().contains(" /fhir");
+        let asker = match (asker, of_fhir) {
+            ("capp", false) | ("fapp", true) => "clin",
+            (asker, _) => asker,
+        };
         let lawful = match asker {
             // These forms nobody has opened.
             _ if matches!(id, "auth_sign_in" | "auth_agree") => status == "400",
@@ -79,7 +83,9 @@ fn laws() {
             }
             _ if open.contains(id) => done,
             // Scopes for FHIR resources reach nothing else.
-            "fapp" if !case.head().contains(" /fhir") => status == "403",
+            "fapp" => status == "403",
+            // Nor does the scope for the node's own interface reach a FHIR resource; none is touched by a check.
+            "capp" => done == (id == "fhir_validate"),
             _ if id == "auth_launch" => done == matches!(asker, "clin" | "gene" | "nurs" | "emer"),
             // Another's broken glass lets nobody in.
             _ if case.variant == BROKEN_GLASS => !done,
@@ -111,9 +117,11 @@ fn laws() {
                 "fhir_search" | "fhir_search_form" | "fhir_history_type" | "fhir_validate"
             ) =>
             {
-                let at_home = matches!(asker, "spec" | "stra" | "fdes" | "fpri" | "faud" | "fope");
-                done == !(matches!(asker, "none" | "syst" | "ctrl" | "free")
-                    || at_home && id == "fhir_validate")
+                let elsewhere =
+                    matches!(asker, "spec" | "stra" | "fdes" | "fpri" | "faud" | "fope");
+                let nobody = matches!(asker, "none" | "syst" | "ctrl" | "free");
+                let stranger = elsewhere && id == "fhir_validate";
+                done != (nobody || stranger)
             }
             // Who puts records in by one door may by the other; families and devices for their own alone.
             _ if matches!(

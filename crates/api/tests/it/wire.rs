@@ -165,13 +165,6 @@ impl Answer {
         if self.status < 400 || to.starts_with("HEAD ") {
             return;
         }
-        let problem = self.value();
-        let path = to.split([' ', '?']).nth(1).unwrap_or_default();
-        if path == "/fhir" || path.starts_with("/fhir/") {
-            self.check_outcome(&problem, to);
-            return;
-    }
-
         // People are told on a page, and software as OAuth asks.
         if to.contains(" /auth/") {
             match self.header("content-type") {
@@ -182,6 +175,12 @@ impl Answer {
                 }
                 _ => {}
             }
+        }
+        let problem = self.value();
+        let path = to.split([' ', '?']).nth(1).unwrap_or_default();
+        if path == "/fhir" || path.starts_with("/fhir/") {
+            self.check_outcome(&problem, to);
+            return;
         }
         assert_eq!(
             self.header("content-type"),
