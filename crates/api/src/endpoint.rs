@@ -230,7 +230,11 @@ const EXPORTERS: [Role; 10] = [
     Role::Controller,
     Role::Device,
 ];
-const FHIR_ASYNC: Parameter = head("Prefer", true, "`respond-async`; `handling=strict` or `lenient`");
+const FHIR_ASYNC: Parameter = head(
+    "Prefer",
+    true,
+    "`respond-async`; `handling=strict` or `lenient`",
+);
 const FHIR_NDJSON: &[&str] = &[fhir::export::NDJSON];
 
 macro_rules! endpoints {

@@ -9,12 +9,12 @@ use super::{Asked, ROOT, headers, insufficient, json as fhir_json, perform};
 use crate::{
     edge::Edge,
     problem::Problem,
-    read::{insert, media_type},
+    read::{At, insert, media_type},
     session::Session,
 };
 use axum::{
     body::{Body, Bytes},
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -257,7 +257,7 @@ pub(crate) async fn state(
     State(edge): State<Edge>,
     session: Session,
     headers: HeaderMap,
-    Path(job): Path<String>,
+    At(job): At<String>,
 ) -> Result<Response, Problem> {
     let asked = Asked::of(edge, Some(session.clone()), &headers)?;
     let query = FhirExportQuery {
@@ -306,7 +306,7 @@ fn manifest(base: &str, job: &str, plan: &FhirExportPlan) -> Value {
 pub(crate) async fn end(
     State(edge): State<Edge>,
     session: Session,
-    Path(job): Path<String>,
+    At(job): At<String>,
 ) -> Result<Response, Problem> {
     let caller = session.caller;
     edge.node
@@ -320,7 +320,7 @@ pub(crate) async fn file(
     State(edge): State<Edge>,
     session: Session,
     headers: HeaderMap,
-    Path((job, name)): Path<(String, String)>,
+    At((job, name)): At<(String, String)>,
 ) -> Result<Response, Problem> {
     let unknown = || {
         let why = "no such file of an export; its manifest lists them";

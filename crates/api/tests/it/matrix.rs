@@ -150,6 +150,21 @@ fn laws() {
                     _ => done == sources.contains(&asker),
                 }
             }
+            // An export is its asker's own: of others nobody hears.
+            _ if matches!(
+                id,
+                "fhir_export_state" | "fhir_export_end" | "fhir_export_file"
+            ) && !matches!(asker, "none" | "syst" | "ctrl" | "free") =>
+            {
+                status == "404"
+            }
+            // Who reads nothing, or no more than how the house is run, exports nothing.
+            _ if id.starts_with("fhir_export")
+                && !matches!(asker, "none" | "syst" | "ctrl" | "free") =>
+            {
+                let barred = matches!(asker, "audi" | "oper" | "faud" | "fope");
+                !done && (status == "403") == barred
+            }
             _ if id.starts_with("fhir_") && !matches!(asker, "none" | "syst" | "ctrl" | "free") => {
                 match state {
                     // A search for what is of nobody finds nothing.

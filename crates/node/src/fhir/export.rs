@@ -10,10 +10,10 @@
 //! A pump makes plans, and goes on with them after a restart. An export is its asker's own, and over after
 //! [`KEPT_MS`].
 
+use super::FhirAsker;
 use super::open::{Opened, Reading, settled};
 use super::place::patient_id;
 use super::read::unknown;
-use super::FhirAsker;
 use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::error::Error;
@@ -355,7 +355,10 @@ impl<S: Store> Custodian<S> {
         match job.whose {
             Whose::Listed => {
                 let list = self.export_list(&input.job).await?.0;
-                let run = list.subjects.into_iter().skip(input.file.saturating_mul(RUN));
+                let run = list
+                    .subjects
+                    .into_iter()
+                    .skip(input.file.saturating_mul(RUN));
                 let run = run.take(RUN);
                 let next = run.filter(|subject| begun.is_none_or(|begun| *subject > begun));
                 subjects.extend(next.take(left));
@@ -447,7 +450,10 @@ impl<S: Store> Custodian<S> {
     /// The version that stood at an export's time, if it is one that the export wants.
     async fn as_it_was(&self, job: &Job, posting: &Posting) -> Result<Option<Posting>, Error> {
         let (subject, record) = (&posting.subject, &posting.record);
-        let meta = match self.version_then(job, subject, record, posting.version).await {
+        let meta = match self
+            .version_then(job, subject, record, posting.version)
+            .await
+        {
             Ok(meta) => meta,
             // Since the index was read.
             Err(
@@ -484,7 +490,9 @@ impl<S: Store> Custodian<S> {
         if is_then(&meta) {
             return Ok(Some(meta));
         }
-        let versions = self.vault.record_list(subject, Some(record), None, VERSIONS);
+        let versions = self
+            .vault
+            .record_list(subject, Some(record), None, VERSIONS);
         Ok(versions.await?.into_iter().rev().find(is_then))
     }
 
@@ -587,7 +595,9 @@ impl<S: Store> Custodian<S> {
 
     async fn export_put(&self, name: &[u8], before: &[u8], after: &[u8]) -> Result<(), Error> {
         let mut entropy = self.ambient.entropy();
-        let put = self.vault.node_row_put(name, Some(before), after, &mut entropy);
+        let put = self
+            .vault
+            .node_row_put(name, Some(before), after, &mut entropy);
         Ok(put.await?)
     }
 }

@@ -15,6 +15,7 @@ mod differentials;
 mod disclosures;
 mod emergencies;
 mod erasures;
+mod exports;
 mod families;
 mod folders;
 mod golden;

@@ -77,6 +77,7 @@ pub(super) const LEAF: &str = "opening the identity";
 /// A receipt that opens all of it.
 pub(super) const STORED_LEAF: &str = "opening the stored form";
 const NO_PROPOSAL: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+const NO_EXPORT: &str = "07070707070707070707070707070707";
 const OF_A_SUBJECT: &str = "of a subject";
 
 pub(super) const CASES: &[Case] = &[
@@ -319,6 +320,23 @@ pub(super) const CASES: &[Case] = &[
     plain("fhir_version", Any),
     plain("fhir_everything", Any),
     plain("fhir_compartment", Any),
+    // Without `Prefer: respond-async`, so that those who may are told so.
+    plain("fhir_export", NoSubject),
+    case("fhir_export_post", NoSubject, |call, _, _, _| {
+        call.fhir(&json!({"resourceType": "Parameters"}))
+    }),
+    plain("fhir_export_patients", NoSubject),
+    case("fhir_export_patients_post", NoSubject, |call, _, _, _| {
+        call.fhir(&json!({"resourceType": "Parameters"}))
+    }),
+    plain("fhir_export_group", NoSubject),
+    case("fhir_export_group_post", NoSubject, |call, _, _, _| {
+        call.fhir(&json!({"resourceType": "Parameters"}))
+    }),
+    // Of an export that nobody began.
+    plain("fhir_export_state", NoSubject),
+    plain("fhir_export_end", NoSubject),
+    plain("fhir_export_file", NoSubject),
     case("differential_read", Any, |call, asker, _, _| {
         call.query(&format!("purpose={}", asker.purpose))
     }),
@@ -377,6 +395,8 @@ impl Case {
                 "id" => &family.patient,
                 "other" => "Observation",
                 "version" => "1",
+                "job" => NO_EXPORT,
+                "file" => "Patient.0.ndjson",
                 other => panic!("nothing to put in place of {{{other}}}"),
             };
             path.replace(&format!("{{{name}}}"), value)
