@@ -64,7 +64,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "api",
         &[
-            "answer", "cds", "codec", "consent", "keys", "node", "sign-in", "smart",
+            "answer", "cds", "codec", "consent", "fhir", "json", "keys", "mirror", "node",
+            "sign-in", "smart",
         ],
     ),
     ("peers", &["codec", "keys", "node"]),

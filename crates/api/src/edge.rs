@@ -1,8 +1,8 @@
 //! The router, what its handlers share, and the bounds of what they read.
 
 use crate::{
-    endpoint::ENDPOINTS, events::Streams, guard::guard, problem::Problem, shares::Exchange,
-    token::Tokens,
+    auth::Desk, endpoint::ENDPOINTS, events::Streams, guard::guard, problem::Problem,
+    shares::Exchange, token::Tokens,
 };
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use axum::{
     middleware,
 };
 use node::{Ambient, Handle, Millis};
-use sign_in::issuers::Issuers;
+use sign_in::{issuers::Issuers, own::OwnIssuer};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -51,6 +51,7 @@ pub struct Edge {
     pub(crate) streams: Arc<Streams>,
     exchange: Option<Arc<dyn Exchange>>,
     pub(crate) issuers: Option<Arc<Issuers>>,
+    pub(crate) desk: Option<Arc<Desk>>,
 }
 
 const PERMIT_BYTES: usize = 1 << 10;
@@ -68,6 +69,7 @@ impl Edge {
             streams: Arc::default(),
             exchange: None,
             issuers: None,
+            desk: None,
         }
     }
 
@@ -82,6 +84,13 @@ impl Edge {
     #[must_use]
     pub fn with_exchange(mut self, exchange: Arc<dyn Exchange>) -> Self {
         self.exchange = Some(exchange);
+        self
+    }
+
+    /// The same edge, signing people and software in by itself.
+    #[must_use]
+    pub fn with_own_issuer(mut self, issuer: OwnIssuer) -> Self {
+        self.desk = Some(Arc::new(Desk::new(issuer)));
         self
     }
 

@@ -1,8 +1,8 @@
 //! The table of endpoints: the one truth for router, OpenAPI document and authorisation matrix.
 
 use crate::{
-    consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks, network,
-    operations, publication, records, shares, subjects,
+    auth, consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks,
+    network, operations, publication, records, shares, subjects,
 };
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use node::{Role, differential::CLINICIANS};
@@ -205,6 +205,16 @@ const FHIR_MATCH: Parameter = head("If-Match", false, "only if this is the ETag 
 const CBOR: &[&str] = &["application/cbor"];
 const NOTE: &[&str] = &["text/plain"];
 const OCTETS: &[&str] = &["application/octet-stream"];
+const FORM: &[&str] = &["application/x-www-form-urlencoded"];
+const HTML: &[&str] = &["text/html"];
+
+/// Who opens a record in a system that launches apps.
+const LAUNCHERS: [Role; 4] = [
+    Role::Clinician,
+    Role::Geneticist,
+    Role::Nurse,
+    Role::EmergencyClinician,
+];
 
 macro_rules! endpoints {
     ($($id:literal: $verb:ident $path:literal => $route:expr, $access:expr, $summary:literal,
@@ -239,6 +249,37 @@ endpoints! {
         "This document.", [], Nothing, 200 Bytes(&["application/json"]);
     "status": Get "/v1/status" => get(operations::status), Bearer,
         "How the node does, for operators.", [], Nothing, 200 Json(json::<operations::StatusShown>);
+
+    "auth_authorize": Get "/auth/authorize" => get(auth::authorize), Open,
+        "A form for signing in (OAuth 2.0 authorization code with PKCE, SMART App Launch).",
+        [query("response_type", false, "`code`"), query("client_id", false, "the software"),
+         query("redirect_uri", false, "as registered, exactly"), query("scope", false, "SMART scopes"),
+         query("state", false, "given back as it is"), query("aud", false, "the URL of this FHIR server"),
+         query("code_challenge", false, "PKCE"), query("code_challenge_method", false, "`S256`"),
+         query("launch", false, "of `POST /auth/launch`"), query("nonce", false, "OpenID Connect")],
+        Nothing, 200 Bytes(HTML);
+    "auth_sign_in": Post "/auth/sign-in" => post(auth::sign_in), Open,
+        "What the form for signing in sends.", [], Bytes(FORM), 200 Bytes(HTML);
+    "auth_agree": Post "/auth/agree" => post(auth::agree), Open,
+        "What the form for agreeing sends; 303 leads back to the software.", [], Bytes(FORM), 303 Nothing;
+    "auth_token": Post "/auth/token" => post(auth::token), Open,
+        "Tokens for a code, a refresh token, or a service's own signature or secret (RFC 6749, SMART Backend Services).",
+        [], Bytes(FORM), 200 Bytes(JSON);
+    "auth_introspect": Post "/auth/introspect" => post(auth::introspect), Open,
+        "What a token is good for, told to software that proves itself (RFC 7662).", [], Bytes(FORM), 200 Bytes(JSON);
+    "auth_revoke": Post "/auth/revoke" => post(auth::revoke), Open,
+        "Revokes a token of the software that sends it (RFC 7009).", [], Bytes(FORM), 200 Bytes(JSON);
+    "auth_launch": Post "/auth/launch" => post(auth::launch), Only(&LAUNCHERS),
+        "Prepares the launch of an app with the patient whom the caller has open; reads nothing.", [],
+        Json(json::<auth::Open>), 201 Json(json::<auth::Launch>);
+    "auth_keys": Get "/auth/jwks" => get(auth::keys), Open,
+        "The public keys of the node's tokens.", [], Nothing, 200 Bytes(JSON);
+    "openid_configuration": Get "/.well-known/openid-configuration" => get(auth::openid_configuration), Open,
+        "Where to sign in (OpenID Connect Discovery).", [], Nothing, 200 Bytes(JSON);
+    "smart_configuration": Get "/.well-known/smart-configuration" => get(auth::smart_configuration), Open,
+        "Where to sign in (SMART App Launch).", [], Nothing, 200 Bytes(JSON);
+    "fhir_smart_configuration": Get "/fhir/.well-known/smart-configuration" => get(auth::smart_configuration), Open,
+        "Where to sign in (SMART App Launch), beside the FHIR server.", [], Nothing, 200 Bytes(JSON);
 
     "network_show": Get "/v1/network" => get(network::show), Bearer,
         "The members, the validators, the rules and the open proposals.", [], Nothing, 200 Json(json::<network::Network>);

@@ -9,6 +9,7 @@ use crate::{
     fhir::{as_outcome, is_path},
     problem::Problem,
     read::media_type,
+    serving::Peer,
     session::{Session, authenticate},
 };
 use axum::{
@@ -27,7 +28,9 @@ pub(crate) async fn guard(State(edge): State<Edge>, mut request: Request, next: 
     let admitted = match endpoint {
         Some(endpoint) => {
             let query = request.uri().query().unwrap_or_default();
-            admit(&edge, endpoint, request.headers(), query).await
+            let peer = request.extensions().get::<Peer>();
+            let certificate = peer.and_then(|peer| peer.certificate.clone());
+            admit(&edge, endpoint, request.headers(), query, certificate).await
         }
         None => Ok(None),
     };
@@ -110,10 +113,13 @@ async fn admit(
     endpoint: &Endpoint,
     headers: &HeaderMap,
     query: &str,
+    certificate: Option<String>,
 ) -> Result<Option<Session>, Problem> {
     let session = match endpoint.access {
         Access::Open => None,
-        Access::Bearer | Access::Only(_) => Some(authenticate(edge, headers).await?),
+        Access::Bearer | Access::Only(_) => {
+            Some(authenticate(edge, headers, certificate.as_deref()).await?)
+        }
     };
     if let Some(session) = &session {
         // What a scope reaches of FHIR is for its handlers to say.
@@ -132,12 +138,19 @@ async fn admit(
         }
     }
     // FHIR has rules of its own for both.
-    if !endpoint.is_fhir() {
-        check_query(endpoint, query)?;
-        check_media(endpoint, headers)?;
+    if endpoint.is_fhir() {
+        return Ok(session);
     }
+    // RFC 6749 section 3.1: parameters that are not known are not looked at.
+    if endpoint.path != AUTHORIZE {
+        check_query(endpoint, query)?;
+    }
+    check_media(endpoint, headers)?;
     Ok(session)
 }
+
+/// Where OAuth says what a query is.
+const AUTHORIZE: &str = "/auth/authorize";
 
 /// Each parameter is one of the table's, and there once.
 fn check_query(endpoint: &Endpoint, query: &str) -> Result<(), Problem> {

@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod problem;
 pub mod token;
 
+mod auth;
 mod consents;
 mod differentials;
 mod disclosures;

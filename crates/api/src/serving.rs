@@ -5,8 +5,8 @@
 //! slower is cut off. How long a request's body and its handler may take is bounded where requests are
 //! (`guard`). Beyond [`Bounds::connections`] a client waits in the listener's backlog until another leaves.
 
-use axum::{Extension, Router};
-use hyper::server::conn::http1;
+use axum::{Extension, Router, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::Service as _};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -14,13 +14,14 @@ use hyper_util::{
 use std::{
     future::Future,
     io,
+    net::IpAddr,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::watch,
     task::JoinSet,
     time::{Sleep, sleep, timeout},
@@ -36,6 +37,15 @@ impl Stopping {
         // An error says that the server is gone.
         self.0.changed().await.ok();
     }
+}
+
+/// The other end of a connection, for handlers.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// Where it is.
+    pub(crate) address: IpAddr,
+    /// Lowercase hexadecimal SHA-256 of the certificate (DER) that it proved, on a listener for machines.
+    pub(crate) certificate: Option<String>,
 }
 
 /// Bounds of the connections.
@@ -88,8 +98,9 @@ pub async fn serve(
             // A place is free again; what a connection ended with is its client's affair.
             Some(_) = open.join_next() => {}
             accepted = listener.accept(), if open.len() < bounds.connections.max(1) => match accepted {
-                Ok((stream, _)) => {
-                    open.spawn(connection(stream, router.clone(), bounds.clone(), stopping.clone()));
+                Ok((stream, from)) => {
+                    let peer = Peer { address: from.ip(), certificate: None };
+                    open.spawn(connection(stream, peer, router.clone(), bounds.clone(), stopping.clone()));
                 }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
@@ -123,8 +134,9 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 /// One connection to its end.
-async fn connection(
-    stream: TcpStream,
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: Peer,
     router: Router,
     bounds: Bounds,
     mut stopping: watch::Receiver<()>,
@@ -134,11 +146,16 @@ async fn connection(
         patience: bounds.answer,
         waiting: None,
     };
+    let inner = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        inner.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
     // What went wrong on the wire is the client's affair and was answered where it could be.
     let over = tokio::select! {
@@ -154,13 +171,13 @@ async fn connection(
 /// A stream whose other side must take what it is sent in time.
 ///
 /// The time runs from the first write that has to wait until all that was written is gone.
-struct Impatient {
-    stream: TcpStream,
+struct Impatient<S> {
+    stream: S,
     patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Impatient {
+impl<S> Impatient<S> {
     fn check<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if done.is_ready() {
             return done;
@@ -174,7 +191,7 @@ impl Impatient {
     }
 }
 
-impl AsyncRead for Impatient {
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -184,7 +201,7 @@ impl AsyncRead for Impatient {
     }
 }
 
-impl AsyncWrite for Impatient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,7 +1,7 @@
 //! Who is asking: a bearer token becomes a session, or a refusal that says how to come again.
 //!
-//! An opaque token is one of `ithaca token` and carries every scope. A JSON Web Token is believed if one of the
-//! configured issuers signed it ([`sign_in::issuers`]); its scopes bound what its software may do, its roles are
+//! An opaque token is one of `ithaca token` and carries every scope. A JSON Web Token is believed if the node's own
+//! issuer signed it ([`sign_in::own`]), or one of the configured ones ([`sign_in::issuers`]); its scopes bound what its software may do, its roles are
 //! what the configuration makes of its claims. What a token says of itself decides only whose keys check it.
 //!
 //! Answers: 401 with `WWW-Authenticate: Bearer` where nothing was sent, and with `error="invalid_token"` where
@@ -46,9 +46,21 @@ impl<S: Sync> FromRequestParts<S> for Session {
 }
 
 /// The session of a request.
-pub(crate) async fn authenticate(edge: &Edge, headers: &HeaderMap) -> Result<Session, Problem> {
+///
+/// `certificate` is the SHA-256 of the one that the connection was made with; a machine that is registered with it
+/// needs no token.
+pub(crate) async fn authenticate(
+    edge: &Edge,
+    headers: &HeaderMap,
+    certificate: Option<&str>,
+) -> Result<Session, Problem> {
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
-    let value = sent.next().ok_or_else(Problem::unauthenticated)?;
+    let Some(value) = sent.next() else {
+        let machine = certificate
+            .zip(edge.desk.as_ref())
+            .and_then(|(certificate, desk)| desk.issuer.identify_machine(certificate));
+        return Session::of(machine.ok_or_else(Problem::unauthenticated)?);
+    };
     if sent.next().is_some() {
         return Err(Problem::invalid_token("there are two of them"));
     }
@@ -69,7 +81,14 @@ pub(crate) async fn authenticate(edge: &Edge, headers: &HeaderMap) -> Result<Ses
             .ok_or_else(|| Problem::invalid_token("it is not known here, or over"));
     }
     let unverified = jwt::peek(token).map_err(|why| Problem::invalid_token(&why.to_string()))?;
-    let identity = issued_elsewhere(edge, token, unverified).await?;
+    let own = edge.desk.as_ref().map(|desk| &desk.issuer);
+    let own = own.filter(|own| unverified.issuer.as_deref() == Some(own.url()));
+    let identity = match own {
+        Some(own) => own
+            .identify(token, certificate, edge.ambient.now_ms())
+            .map_err(|why| Problem::invalid_token(&why.to_string()))?,
+        None => issued_elsewhere(edge, token, unverified).await?,
+    };
     Session::of(identity)
 }
 

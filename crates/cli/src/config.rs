@@ -13,7 +13,7 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 use sign_in::{
-    fetch::Web,
+    fetch::{Web, is_safe},
     issuers::{Issuer, Issuers, MAX_ISSUERS},
 };
 use std::{
@@ -112,16 +112,42 @@ fn peer_key<'de, D: Deserializer<'de>>(from: D) -> Result<PublicKey, D::Error> {
 }
 
 /// Who is believed about who asks, beside the tokens of `ithaca token`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SignIn {
+    /// Whether people with accounts here (`ithaca account`) and registered software (`ithaca client`) sign in here.
+    pub(crate) accounts: bool,
+    /// Where people and software reach this node; needed where it does not listen on loopback itself.
+    pub(crate) url: Option<String>,
     /// OpenID Connect issuers whose access tokens are believed.
     pub(crate) issuer: Vec<Issuer>,
     /// Certificate authorities (PEM) that are believed about https of issuers; the system's when left out.
     pub(crate) authorities: Option<PathBuf>,
 }
 
+impl Default for SignIn {
+    fn default() -> Self {
+        Self {
+            accounts: true,
+            url: None,
+            issuer: Vec::new(),
+            authorities: None,
+        }
+    }
+}
+
 impl SignIn {
+    /// The URL of the node's own issuer, if it listens there; none if it has none.
+    pub(crate) fn own_url(&self, listens: SocketAddr) -> Option<String> {
+        match &self.url {
+            _ if !self.accounts => None,
+            Some(url) => Some(url.trim_end_matches('/').to_owned()),
+            None if listens.ip().is_loopback() => Some(format!("http://{listens}")),
+            // Nobody knows where people reach it.
+            None => None,
+        }
+    }
+
     /// The issuers, for an edge; none when none is configured. Nothing is fetched yet.
     pub(crate) fn issuers(&self, institution: InstitutionId) -> Result<Option<Issuers>> {
         if self.issuer.is_empty() {
@@ -131,7 +157,8 @@ impl SignIn {
         Ok(Some(Issuers::new(self.issuer.clone(), institution, web)))
     }
 
-    fn web(&self) -> Result<Web> {
+    /// How keys are fetched.
+    pub(crate) fn web(&self) -> Result<Web> {
         let Some(path) = &self.authorities else {
             return Ok(Web::new(None)?);
         };
@@ -146,6 +173,11 @@ impl SignIn {
                 "sign_in names {} issuers; it takes {MAX_ISSUERS}",
                 self.issuer.len()
             );
+        }
+        if let Some(url) = &self.url
+            && (!is_safe(url) || url.contains(['?', '#']))
+        {
+            bail!("sign_in.url is {url}; it must be https, or http on loopback, without query");
         }
         let mut known = BTreeSet::new();
         for issuer in &self.issuer {

@@ -8,6 +8,7 @@
 )]
 
 mod about;
+mod accounts;
 mod audit;
 mod backup;
 mod bench;
@@ -69,6 +70,16 @@ enum Command {
     Verify(verify::Options),
     /// Makes a bearer token; shown once.
     Token(token::Options),
+    /// Who may sign in at this node with a password.
+    Account {
+        #[command(subcommand)]
+        command: accounts::AccountCommand,
+    },
+    /// Which software may ask for tokens at this node.
+    Client {
+        #[command(subcommand)]
+        command: accounts::ClientCommand,
+    },
     /// A family's tool: keys and signatures at home.
     Subject {
         #[command(subcommand)]
@@ -112,6 +123,8 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Verify(options) => verify::run(&options),
         Command::Token(options) => token::run(&options),
+        Command::Account { command } => accounts::account(command),
+        Command::Client { command } => accounts::client(command),
         Command::Subject { command } => subject::run(command),
         Command::Backup(options) => backup::backup(&options),
         Command::Restore(options) => backup::restore(&options),

@@ -36,6 +36,15 @@ pub(crate) fn read_of(name: &str, file: Option<&Path>) -> Result<Zeroizing<Strin
     }
 }
 
+/// Reads the new password of a person's account, from a file or at a prompt.
+pub(crate) fn password(name: &str, file: Option<&Path>) -> Result<Zeroizing<String>> {
+    match file {
+        Some(path) => from_file(path),
+        None if std::io::stdin().is_terminal() => prompted(name, true),
+        None => bail!("no password: run in a terminal, or give --password-file FILE"),
+    }
+}
+
 fn prompted(whose: &str, new: bool) -> Result<Zeroizing<String>> {
     let first = Zeroizing::new(rpassword::prompt_password(format!(
         "Passphrase of {whose}: "

@@ -1,6 +1,7 @@
 //! `ithaca up`: runs a node behind HTTP until it is told to stop.
 
 use crate::{
+    accounts,
     config::Config,
     exchange, folder, passphrase,
     running::{self, Running},
@@ -14,12 +15,17 @@ use futures::{
     executor::block_on,
     future::{self, BoxFuture},
 };
+use keys::PasswordParams;
 use node::{Handle, status::Readiness};
+use sign_in::{
+    jwt::Signer,
+    own::{OwnIssuer, Settings, key},
+};
 use std::{
     io::{self, IsTerminal as _},
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -56,6 +62,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let passphrase = passphrase::read(options.passphrase_file.as_deref(), false)?;
     let knowledge = config.diagnosis.knowledge(&data)?;
     let running = Running::start_knowing(&data, &passphrase, &config, knowledge)?;
+    let signer = match config.sign_in.accounts {
+        true => Some(own_key(&data, &passphrase)?),
+        false => None,
+    };
     drop(passphrase);
     let orphaned = options.until_stdin_ends.then(stdin_ends);
     let progress = Progress::watch(running.handle(), config.ledger.network.clone());
@@ -93,6 +103,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let listener = TcpListener::bind(listen).await.with_context(|| {
                 format!("cannot listen on {listen}; is another node running there?")
             })?;
+            let own_url = config.sign_in.own_url(listener.local_addr()?);
+            let edge = match own_url.zip(signer) {
+                Some((url, signer)) => {
+                    let settings = Settings {
+                        url,
+                        institution: running.institution(),
+                        cost: PasswordParams::default(),
+                        fetch: Arc::new(config.sign_in.web()?),
+                        entropy: Box::new(accounts::random()?),
+                    };
+                    let now_ms = running.ambient().now_ms();
+                    edge.with_own_issuer(OwnIssuer::open(&data, settings, signer, now_ms)?)
+                }
+                None => {
+                    if config.sign_in.accounts {
+                        eprintln!("ithaca: nobody signs in here, for sign_in.url does not say where people reach this node");
+                    }
+                    edge
+                }
+            };
             eprintln!(
                 "ithaca: {} listens on http://{}",
                 running.institution(),
@@ -132,6 +162,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         running::disk_check(&data, &config)?;
     }
     stopped
+}
+
+/// The key that signs tokens, sealed under the node's passphrase.
+fn own_key(data: &Path, passphrase: &str) -> Result<Signer> {
+    let cost = PasswordParams::default();
+    let random = accounts::random()?;
+    Ok(key::open_or_make(
+        data,
+        passphrase.as_bytes(),
+        cost,
+        &random,
+    )?)
 }
 
 /// How long requests in flight may take to end.

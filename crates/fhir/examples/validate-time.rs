@@ -14,8 +14,15 @@ const ROUNDS: u32 = 20_000;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args().nth(1).ok_or("name a file")?;
     let source = std::fs::read(&file)?;
+    let started = Instant::now();
     let parsed = Parsed::parse(&source)?;
+    println!(
+        "first parsing, with the table read: {:?}",
+        started.elapsed()
+    );
+    let started = Instant::now();
     let issues = fhir::validate(&parsed, Strictness::Strict);
+    println!("first, with the invariants parsed: {:?}", started.elapsed());
     for issue in &issues {
         println!("{issue}");
     }

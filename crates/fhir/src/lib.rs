@@ -14,8 +14,11 @@
 //! Refused with an [`Error`] that names the place and never a value: JSON that `json` refuses, a
 //! `resourceType` that R4 does not have, ids and Bundles that break the rules they need.
 //!
-//! It does not know terminologies, storage or consent, and reads
-//! no XML and no other version of FHIR.
+//! [`validate`] says what of a resource is not as R4 defines it. Nothing else here depends on that: a
+//! resource that is not valid can be read, and an element of the wrong shape is in the identity category.
+//!
+//! It knows no profiles, no terminologies but the value sets that bind codes, no storage or consent, and reads no XML and no other version of FHIR. Its tables (`elements.txt`, `bindings.txt`,
+//! `invariants.txt`) are written from the official definitions by `cargo xtask fhir-tables`.
 
 mod bindings;
 mod bundle;

@@ -346,3 +346,28 @@ pub fn is_id(text: &str) -> bool {
 pub(crate) fn is_element_name(name: &str) -> bool {
     TABLE.names.contains(name.strip_prefix('_').unwrap_or(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Slots are bits of a number; a type that has more would be checked in part only.
+    #[test]
+    fn every_type_fits() {
+        let mut found = 0;
+        for of in &TABLE.types {
+            assert!(of.slots.len() <= 128, "{}", of.name);
+            assert!(of.elements.len() >= of.slots.len(), "{}", of.name);
+            for element in &of.elements {
+                let same = of.element(element.name).map(|element| element.slot);
+                assert_eq!(same, Some(element.slot), "{}.{}", of.name, element.name);
+                let known = element.primitive.is_some()
+                    || matches!(element.target, Target::Object(_) | Target::Resource);
+                assert!(known, "{}.{} has no type", of.name, element.name);
+                found += 1;
+            }
+            assert!(of.element("unheardOf").is_none() && of.element("").is_none());
+        }
+        assert!(found > 8_000, "{found}");
+    }
+}

@@ -1,7 +1,7 @@
 //! The narrative: XHTML of which only what formats a text is allowed.
 //!
-//! Source: R4, 2.4.0 (rules `txt-1` and `txt-2`): the elements of chapters 7-11 and 15 of HTML 4.0 (not of
-//! its section 4), `<a>`, `<img>` and style attributes; no scripts, forms, frames, objects or event handlers. It is
+//! Source: R4, 2.4.0 (rules `txt-1` and `txt-2`): the elements of chapters 7-11 (but section 9.4) and 15
+//! of HTML 4.0, `<a>`, `<img>` and style attributes; no scripts, forms, frames, objects or event handlers. It is
 //! one `<div>` with some content. Read once, without a stack deeper than [`MAX_DEPTH`].
 
 /// Elements that may stand in a narrative.
@@ -9,11 +9,15 @@ const ELEMENTS: &[&str] = &[
     "a",
     "abbr",
     "acronym",
+    "address",
+    "area",
     "b",
+    "bdo",
     "big",
     "blockquote",
     "br",
     "caption",
+    "center",
     "cite",
     "code",
     "col",
@@ -24,6 +28,7 @@ const ELEMENTS: &[&str] = &[
     "dl",
     "dt",
     "em",
+    "font",
     "h1",
     "h2",
     "h3",
@@ -33,14 +38,18 @@ const ELEMENTS: &[&str] = &[
     "hr",
     "i",
     "img",
+    "kbd",
     "li",
+    "map",
     "ol",
     "p",
     "pre",
     "q",
+    "s",
     "samp",
     "small",
     "span",
+    "strike",
     "strong",
     "sub",
     "sup",
@@ -52,19 +61,13 @@ const ELEMENTS: &[&str] = &[
     "thead",
     "tr",
     "tt",
+    "u",
     "ul",
     "var",
-    "map",
-    "area",
-    "kbd",
-    "del",
-    "ins",
-    "s",
-    "u",
-    "strike",
-    "font",
-    "center",
 ];
+
+/// Attributes that hold a link.
+const LINKS: &[&str] = &["href", "src", "cite", "longdesc", "background", "usemap"];
 
 /// How deep elements may be nested.
 const MAX_DEPTH: usize = 256;
@@ -85,6 +88,9 @@ pub(crate) fn check(text: &str) -> Result<(), &'static str> {
             return Err(NOT_ONE_DIV);
         }
         content |= !before.trim().is_empty();
+        if !entities_are_closed(before) {
+            return Err(MALFORMED);
+        }
         if let Some(comment) = tail.strip_prefix("<!--") {
             let end = comment.find("-->").ok_or(MALFORMED)?;
             rest = comment.get(end + 3..).unwrap_or_default();
@@ -148,22 +154,39 @@ fn check_attributes(text: &str) -> Result<(), &'static str> {
             .get(1..)
             .and_then(|inner| inner.split_once(quote?))
             .ok_or(MALFORMED)?;
-        if name.is_empty() || name.contains(char::is_whitespace) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '.');
+        if name.is_empty() || !name.chars().all(fits) {
             return Err(MALFORMED);
         }
         let start = name.get(..2).unwrap_or_default();
-        if start.eq_ignore_ascii_case("on") || runs_script(value) {
+        let is_link = LINKS.iter().any(|link| name.eq_ignore_ascii_case(link));
+        if start.eq_ignore_ascii_case("on") || (is_link && runs_script(value)) {
             return Err(UNKNOWN);
+        }
+        if value.contains('<') || !entities_are_closed(value) {
+            return Err(MALFORMED);
         }
         rest = after.trim_start();
     }
     Ok(())
 }
 
-fn runs_script(value: &str) -> bool {
-    let plain = value
+/// Whether a link runs a script, or could hide that it does: an entity stands where its scheme is.
+fn runs_script(link: &str) -> bool {
+    let head = link.split(['/', '?']).next().unwrap_or_default();
+    let plain = head
         .chars()
         .filter(|c| !c.is_whitespace() && !c.is_control());
-    let scheme: String = plain.take(11).collect::<String>().to_ascii_lowercase();
-    scheme.starts_with("javascript:") || scheme.starts_with("vbscript:") || scheme.starts_with("&#")
+    let scheme = plain.collect::<String>().to_ascii_lowercase();
+    let bad = ["javascript:", "vbscript:", "data:text"];
+    head.contains('&') || bad.iter().any(|bad| scheme.starts_with(bad))
+}
+
+/// Whether each `&` starts an entity.
+fn entities_are_closed(text: &str) -> bool {
+    text.split('&').skip(1).all(|rest| {
+        let name = rest.split(';').next().unwrap_or_default();
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '#';
+        name.len() < rest.len() && !name.is_empty() && name.chars().all(fits)
+    })
 }

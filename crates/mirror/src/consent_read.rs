@@ -199,20 +199,16 @@ const HARMLESS: [&str; 4] = [
     "http://hl7.org/fhir/StructureDefinition/consent-location",
 ];
 
-/// Categories that say what kind of document this is, and bind nobody.
-const CATEGORIES: [(&str, &str); 8] = [
+/// Categories that say that this is a consent to share, and bind nobody. Acknowledgements of a notice are none.
+const CATEGORIES: [(&str, &str); 4] = [
     ("http://loinc.org", "59284-0"),
-    ("http://loinc.org", "57016-8"),
-    ("http://loinc.org", "57017-6"),
     ("http://loinc.org", "64292-6"),
-    (
-        "http://terminology.hl7.org/CodeSystem/consentcategorycodes",
-        "npp",
-    ),
     (ACT_CODE, "IDSCL"),
     (ACT_CODE, "INFA"),
-    (ACT_CODE, "RESEARCH"),
 ];
+
+/// The category of consents to research alone.
+const RESEARCH: (&str, &str) = (ACT_CODE, "RESEARCH");
 
 pub(crate) struct Reader<'r> {
     directory: &'r dyn Directory,
@@ -243,7 +239,7 @@ impl Reader<'_> {
         let subject = self.patient(root);
         let id = self.grant_id(root);
         let scope = self.scope(root);
-        self.category(root);
+        self.category(root, scope.as_deref());
         let base = self.base(root);
         let status = root.text_of("status").unwrap_or_default();
         match &*status {
@@ -363,15 +359,17 @@ impl Reader<'_> {
         }
     }
 
-    fn category(&mut self, root: &At<'_, '_>) {
+    fn category(&mut self, root: &At<'_, '_>, scope: Option<&str>) {
         for category in self.issues.items(root, "category") {
             for (coding, (system, code)) in self.issues.codings(&category) {
-                if !CATEGORIES.contains(&(&system, &code)) {
+                let found = (&*system, &*code);
+                let is_research = found == RESEARCH && scope == Some("research");
+                if !is_research && !CATEGORIES.contains(&found) {
                     self.issues.add(
                         IssueType::CodeInvalid,
                         &coding.path,
                         "this category may limit the consent in a way that a grant cannot say; only \
-                         those of privacy consents are taken",
+                         those of consents to share are taken",
                     );
                 }
             }
@@ -479,7 +477,10 @@ impl Reader<'_> {
             exceptions: rule.exceptions,
         };
         let grant = draft.clone().grant(GrantId::new([0; GrantId::LEN]));
-        if let Err(error) = grant.validate() {
+        // What could not be read is told already.
+        if self.issues.len() == 0
+            && let Err(error) = grant.validate()
+        {
             let place = match error {
                 InvalidGrant::NoPurpose
                 | InvalidGrant::Purpose(_)

@@ -12,6 +12,7 @@
 use crate::{
     fetch::{Fetch, is_safe},
     jwt::{Claims, FOR_TOKENS, KeySet, Refused, Unverified, Verified},
+    key_cache::{Cached, KeyCache},
 };
 use codec::{InstitutionId, SubjectId};
 use consent::{PractitionerId, Role};
@@ -20,15 +21,11 @@ use serde_json::{Map, Value};
 use smart::Scopes;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
-/// Between two tries to fetch an issuer's keys, whatever is the reason, in milliseconds.
-pub const RETRY_MS: u64 = 10_000;
-/// Keys older than this are fetched anew when a token comes, in milliseconds.
-pub const FRESH_MS: u64 = 15 * 60_000;
-/// Keys older than this are not believed any more, in milliseconds.
-pub const KEEP_MS: u64 = 24 * 3_600_000;
+pub use crate::key_cache::{FRESH_MS, KEEP_MS, RETRY_MS};
+
 /// The most issuers.
 pub const MAX_ISSUERS: usize = 16;
 const MAX_SKEW_S: u64 = 300;
@@ -150,27 +147,7 @@ pub struct Issuers {
 
 struct Known {
     issuer: Issuer,
-    keys: Mutex<Kept>,
-}
-
-#[derive(Default)]
-struct Kept {
-    keys: Option<Arc<KeySet>>,
-    fetched_ms: u64,
-    tried_ms: Option<u64>,
-}
-
-impl Kept {
-    /// The keys, unless they are too old to be believed.
-    fn believed(&self, now_ms: u64) -> Option<&Arc<KeySet>> {
-        let believed = now_ms < self.fetched_ms.saturating_add(KEEP_MS);
-        self.keys.as_ref().filter(|_| believed)
-    }
-
-    fn may_try(&self, now_ms: u64) -> bool {
-        self.tried_ms
-            .is_none_or(|tried| now_ms >= tried.saturating_add(RETRY_MS) || now_ms < tried)
-    }
+    keys: KeyCache,
 }
 
 impl Issuers {
@@ -178,7 +155,7 @@ impl Issuers {
     pub fn new(all: Vec<Issuer>, institution: InstitutionId, fetch: Arc<dyn Fetch>) -> Self {
         let known = |issuer| Known {
             issuer,
-            keys: Mutex::default(),
+            keys: KeyCache::default(),
         };
         Self {
             all: all.into_iter().take(MAX_ISSUERS).map(known).collect(),
@@ -202,18 +179,10 @@ impl Issuers {
         let Some(known) = self.of(unverified) else {
             return Outcome::Refused(Refused::Issuer);
         };
-        let (keys, wanted) = {
-            let kept = known.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            let keys = kept.believed(now_ms).cloned();
-            let has_it = keys
-                .as_ref()
-                .is_some_and(|keys| unverified.key_id.as_deref().is_none_or(|id| keys.has(id)));
-            let fresh = now_ms < kept.fetched_ms.saturating_add(FRESH_MS);
-            (keys, !(has_it && fresh) && kept.may_try(now_ms))
+        let keys = match known.keys.keys(unverified.key_id.as_deref(), now_ms) {
+            Cached::Fetch => return Outcome::Fetch,
+            Cached::Keys(keys) => keys,
         };
-        if wanted {
-            return Outcome::Fetch;
-        }
         let Some(keys) = keys else {
             return Outcome::Refused(Refused::UnknownKey);
         };
@@ -229,23 +198,10 @@ impl Issuers {
         let Some(known) = self.of(unverified) else {
             return;
         };
-        {
-            let mut kept = known.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            if !kept.may_try(now_ms) {
-                return;
-            }
-            kept.tried_ms = Some(now_ms);
-        }
-        match known.issuer.discover(self.fetch.as_ref()) {
-            Ok(keys) => {
-                let mut kept = known.keys.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.keys = Some(Arc::new(keys));
-                kept.fetched_ms = now_ms;
-            }
-            Err(why) => {
-                let issuer = &known.issuer.url;
-                tracing::warn!(issuer, "its keys cannot be had: {why}");
-            }
+        let discovered = || known.issuer.discover(self.fetch.as_ref());
+        if let Err(why) = known.keys.fetch(now_ms, discovered) {
+            let issuer = &known.issuer.url;
+            tracing::warn!(issuer, "its keys cannot be had: {why}");
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 const HEADER: &str = "\
 # FHIR R4 (4.0.1): what resources are found by. From the SearchParameters, StructureDefinitions,
 # ValueSets and the patient CompartmentDefinition of npm hl7.fhir.r4.examples@4.0.1 (HL7, CC0-1.0),
-# written by `cargo xtask`: do not edit. Lines, by their first word:
+# written by `cargo xtask fhir-tables`: do not edit. Lines, by their first word:
 # `parameter TYPE name kind definition one|many targets path:Datatype ...`; a path is of JSON member
 #   names, arrays not marked; `[member=value]` after a step keeps objects with that member; after the
 #   datatype `?Type` keeps references to that type and `@system` is the code system of a bound code;
@@ -170,32 +170,19 @@ fn composite_line(
     }
     let mut parts = Vec::new();
     for (id, expression) in &parameter.parts {
-        let definition = parameters.iter().find(|p| p.id == *id);
-        let definition = definition.ok_or_else(|| format!("no definition {id}"))?;
-        let mut paths = Vec::new();
-        for alternative in expression.split('|').map(str::trim) {
-            let (alternative, sign, starts) = match alternative.strip_prefix("%resource.") {
-                Some(rest) => (rest, "/", vec![Pattern::root(base)]),
-                None => (alternative, "", bases.clone()),
-            };
-            for start in starts {
-                let from = start.steps.len();
-                let reached = definitions.follow(vec![start], alternative)?;
-                for mut pattern in reached {
-                    if is_searchable(&definition.kind, &pattern.of) {
-                        pattern.steps.drain(..from);
-                        let path = format!("{sign}{}", pattern.text());
-                        if !paths.contains(&path) {
-                            paths.push(path);
-                        }
-                    }
-                }
-            }
-        }
-        if paths.is_empty() {
-            return Err(format!("the part {} has no path", definition.name));
-        }
-        parts.push(format!("{};{}", definition.name, paths.join(";")));
+        // DocumentReference's relationship names the definitions of its parts crosswise.
+        let others = parameter.parts.iter().map(|(id, _)| id);
+        let mut ids = std::iter::once(id).chain(others);
+        let part = ids.find_map(|id| {
+            let definition = parameters.iter().find(|p| p.id == *id)?;
+            let paths = part_paths(definitions, definition, &bases, base, expression);
+            Some((
+                &definition.name,
+                paths.ok().filter(|paths| !paths.is_empty())?,
+            ))
+        });
+        let (name, paths) = part.ok_or_else(|| format!("the part {id} has no path"))?;
+        parts.push(format!("{name};{}", paths.join(";")));
     }
     let path = |pattern: &Pattern| match pattern.path() {
         path if path.is_empty() => ".".to_owned(),
@@ -210,6 +197,36 @@ fn composite_line(
         parts.join(" ")
     );
     Ok((line, Vec::new()))
+}
+
+/// The paths of a part of a composite: below its bases, or with `/` below the resource.
+fn part_paths(
+    definitions: &Definitions,
+    definition: &Parameter,
+    bases: &[Pattern],
+    base: &str,
+    expression: &str,
+) -> Result<Vec<String>, String> {
+    let mut paths = Vec::new();
+    for alternative in expression.split('|').map(str::trim) {
+        let (alternative, sign, starts) = match alternative.strip_prefix("%resource.") {
+            Some(rest) => (rest, "/", vec![Pattern::root(base)]),
+            None => (alternative, "", bases.to_vec()),
+        };
+        for start in starts {
+            let from = start.steps.len();
+            for mut pattern in definitions.follow(vec![start], alternative)? {
+                if is_searchable(&definition.kind, &pattern.of) {
+                    pattern.steps.drain(..from);
+                    let path = format!("{sign}{}", pattern.text());
+                    if !paths.contains(&path) {
+                        paths.push(path);
+                    }
+                }
+            }
+        }
+    }
+    Ok(paths)
 }
 
 fn compartment_lines(package: &Path) -> Result<Vec<String>> {

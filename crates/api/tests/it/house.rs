@@ -18,12 +18,23 @@ use node::{
 };
 use ontology::{Ontology, Shipped};
 use serde_json::{Value, json};
+use sign_in::{
+    fetch::Web,
+    jwt::Signer,
+    own::{
+        OwnIssuer, Settings,
+        account::{self, NewAccount},
+        accounts_file,
+        client::{self, Client, Proof},
+        clients_file,
+    },
+};
 use std::{
     collections::BTreeSet,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Mutex, mpsc},
+    sync::{Arc, LazyLock, Mutex, Once, mpsc},
     thread,
     time::Duration,
 };
@@ -116,7 +127,13 @@ impl House {
         let tokens_file = folder.join("tokens.json");
         let tokens = Tokens::at(&tokens_file);
         let mut house = Self {
-            router: router(&handle, &ambient, tokens, Limits::default()),
+            router: router(
+                &handle,
+                &ambient,
+                tokens,
+                Limits::default(),
+                issuer(&folder, &ambient, institution),
+            ),
             institution,
             genesis,
             handle,
@@ -133,7 +150,21 @@ impl House {
 
     /// Another edge in front of the same node.
     pub(crate) fn edge(&self, tokens: Tokens, limits: Limits) -> Router {
-        router(&self.handle, &self.ambient, tokens, limits)
+        let issuer = issuer(&self.folder, &self.ambient, self.institution);
+        router(&self.handle, &self.ambient, tokens, limits, issuer)
+    }
+
+    /// An access token for the clinician's account, as their app gets it.
+    pub(crate) fn app_token(&self, scope: &str) -> String {
+        let account = account::list(&accounts_file(&self.folder))
+            .unwrap()
+            .remove(0);
+        let now_s = self.now_ms() / 1000;
+        let claims = json!({
+            "iss": ISSUER, "sub": account.id, "aud": format!("{ISSUER}/fhir"), "client_id": "app",
+            "exp": now_s + 300, "jti": Digest::new(self.random()).to_string(), "scope": scope,
+        });
+        SIGNER.sign("at+jwt", &claims).unwrap()
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -266,14 +297,77 @@ pub(crate) fn row(token: &str, person: &Person<'_>, expires: Millis) -> Value {
     row
 }
 
-fn router(handle: &Handle, ambient: &Ambient, tokens: Tokens, limits: Limits) -> Router {
+/// Where the house's own issuer is reached.
+pub(crate) const ISSUER: &str = "http://127.0.0.1:8420";
+/// The clinician's, at the house's own issuer.
+pub(crate) const PASSWORD: &str = "Kanarienvogel im Kohlenflöz";
+
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(&Signer::fresh().unwrap()).unwrap());
+
+/// The house's own issuer, with one account and one app.
+fn issuer(folder: &Path, ambient: &Ambient, institution: InstitutionId) -> OwnIssuer {
+    static MADE: Once = Once::new();
+    let random = {
+        let ambient = ambient.clone();
+        move |out: &mut [u8]| ambient.entropy()(out)
+    };
+    MADE.call_once(|| {
+        let account = NewAccount {
+            name: "odysseus".to_owned(),
+            practitioner: PractitionerId::new("clin").unwrap(),
+            roles: BTreeSet::from([Role::Clinician]),
+            subject: None,
+            slot: None,
+            patient: None,
+            fhir_user: None,
+        };
+        let fast = PasswordParams::INSECURE_FAST;
+        let now = Millis::new(ambient.now_ms());
+        account::add(
+            &accounts_file(folder),
+            account,
+            PASSWORD,
+            fast,
+            &random,
+            now,
+        )
+        .unwrap();
+        let app = Client {
+            id: "app".to_owned(),
+            name: "The <b>App</b>".to_owned(),
+            proof: Proof::Public {},
+            redirect_uris: vec!["https://app.example/back".to_owned()],
+            scopes: "openid launch patient/*.cruds user/*.cruds offline_access ithaca".to_owned(),
+            service: None,
+            certificates: Vec::new(),
+        };
+        client::add(&clients_file(folder), app).unwrap();
+    });
+    let settings = Settings {
+        url: ISSUER.to_owned(),
+        institution,
+        cost: PasswordParams::INSECURE_FAST,
+        fetch: Arc::new(Web::new(None).unwrap()),
+        entropy: Box::new(random),
+    };
+    OwnIssuer::open(folder, settings, SIGNER.clone(), ambient.now_ms()).unwrap()
+}
+
+fn router(
+    handle: &Handle,
+    ambient: &Ambient,
+    tokens: Tokens,
+    limits: Limits,
+    issuer: OwnIssuer,
+) -> Router {
     let limits = Limits {
         payload_bytes: PAYLOAD_BYTES,
         bodies_bytes: 4 * PAYLOAD_BYTES,
         json_bytes: JSON_BYTES,
         ..limits
     };
-    api::router(Edge::new(handle.clone(), ambient.clone(), tokens, limits))
+    let edge = Edge::new(handle.clone(), ambient.clone(), tokens, limits);
+    api::router(edge.with_own_issuer(issuer))
 }
 
 fn knowledge() -> Arc<Knowledge> {

@@ -1,6 +1,7 @@
 //! The edge from outside: one real node behind the router, spoken to in HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod auth;
 mod checkpoints;
 mod differentials;
 mod families;

@@ -64,8 +64,29 @@ fn laws() {
         let done = status.starts_with('2') || case.variant == GENOMIC && status == "404";
         let reads = matches!(id, "record_list" | "record_fetch");
         let opens = matches!(case.variant, LEAF | STORED_LEAF);
+        // An app with the scope is who speaks through it.
+        let of_fhir = case.head().contains(" /fhir");
+        let asker = match (asker, of_fhir) {
+            ("capp", false) | ("fapp", true) => "clin",
+            (asker, _) => asker,
+        };
         let lawful = match asker {
+            // These forms nobody has opened.
+            _ if matches!(id, "auth_sign_in" | "auth_agree") => status == "400",
+            // Software proves itself by other things than a bearer token.
+            "none" if id == "auth_token" => status == "400",
+            "none" if id == "auth_introspect" => status == "401",
+            _ if matches!(id, "auth_token" | "auth_introspect" | "auth_revoke")
+                && asker != "none" =>
+            {
+                status == "401"
+            }
             _ if open.contains(id) => done,
+            // Scopes for FHIR resources reach nothing else.
+            "fapp" => status == "403",
+            // Nor does the scope for the node's own interface reach a FHIR resource; none is touched by a check.
+            "capp" => done == (id == "fhir_validate"),
+            _ if id == "auth_launch" => done == matches!(asker, "clin" | "gene" | "nurs" | "emer"),
             // Another's broken glass lets nobody in.
             _ if case.variant == BROKEN_GLASS => !done,
             // Of what may be read there nothing is told; anybody of this institution may ask.
@@ -96,9 +117,11 @@ fn laws() {
                 "fhir_search" | "fhir_search_form" | "fhir_history_type" | "fhir_validate"
             ) =>
             {
-                let at_home = matches!(asker, "spec" | "stra" | "fdes" | "fpri" | "faud" | "fope");
-                done == !(matches!(asker, "none" | "syst" | "ctrl" | "free")
-                    || at_home && id == "fhir_validate")
+                let elsewhere =
+                    matches!(asker, "spec" | "stra" | "fdes" | "fpri" | "faud" | "fope");
+                let nobody = matches!(asker, "none" | "syst" | "ctrl" | "free");
+                let stranger = elsewhere && id == "fhir_validate";
+                done != (nobody || stranger)
             }
             // Who puts records in by one door may by the other; families and devices for their own alone.
             _ if matches!(

@@ -92,6 +92,13 @@ impl Call {
         self.bytes("application/fhir+json", value.to_string())
     }
 
+    pub(crate) fn form(self, text: &str) -> Self {
+        self.bytes(
+            "application/x-www-form-urlencoded",
+            text.as_bytes().to_vec(),
+        )
+    }
+
     pub(crate) fn cbor(self, bytes: &[u8]) -> Self {
         self.bytes("application/cbor", bytes.to_vec())
     }
@@ -157,6 +164,17 @@ impl Answer {
         assert_eq!(self.header("x-content-type-options"), "nosniff", "{to}");
         if self.status < 400 || to.starts_with("HEAD ") {
             return;
+        }
+        // People are told on a page, and software as OAuth asks.
+        if to.contains(" /auth/") {
+            match self.header("content-type") {
+                "text/html; charset=utf-8" => return,
+                "application/json" => {
+                    assert!(self.value()["error"].is_string(), "{to}");
+                    return;
+                }
+                _ => {}
+            }
         }
         let problem = self.value();
         let path = to.split([' ', '?']).nth(1).unwrap_or_default();

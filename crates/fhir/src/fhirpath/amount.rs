@@ -78,6 +78,23 @@ impl Amount {
         i64::try_from(whole).ok()
     }
 
+    /// The number with as many decimals as it was written with.
+    pub(super) fn text(self) -> String {
+        let scale = usize::try_from(self.scale).unwrap_or(0);
+        let digits = format!("{:0>1$}", self.digits.unsigned_abs(), scale + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - scale);
+        let sign = if self.digits < 0 { "-" } else { "" };
+        match scale {
+            0 => format!("{sign}{whole}"),
+            _ => format!("{sign}{whole}.{fraction}"),
+        }
+    }
+
+    /// Whether it was written without a decimal.
+    pub(super) fn is_integer(self) -> bool {
+        self.scale == 0
+    }
+
     /// The same text for the same number.
     pub(super) fn plain(self) -> String {
         let (mut digits, mut scale) = (self.digits, self.scale);
@@ -155,9 +172,14 @@ impl Moment {
         Some(self)
     }
 
+    /// Whether both are times of day, or neither.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        self.is_time == other.is_time
+    }
+
     /// How the two compare; unknown when one is more precise and what both say is the same.
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
-        if self.is_time != other.is_time {
+        if !self.is_alike(other) {
             return None;
         }
         if self.zoned != other.zoned && self.parts.len() > 3 && other.parts.len() > 3 {

@@ -319,6 +319,7 @@ impl<'s, 'd, 'a> Evaluator<'s, 'd, 'a> {
                 (Some(Item::Number(a)), Some(Item::Number(b))) => {
                     a.compare(b) == Some(Ordering::Equal)
                 }
+                (Some(Item::Date(a)), Some(Item::Date(b))) if !a.is_alike(&b) => false,
                 (Some(Item::Date(a)), Some(Item::Date(b))) => match a.compare(&b) {
                     Some(order) => order == Ordering::Equal,
                     None => {
@@ -370,9 +371,9 @@ fn is_a(item: &Item<'_, '_>, name: &str) -> bool {
         Item::Node(node) => node.is_a(name),
         Item::Text(_) => is_system_name(name, "string"),
         Item::Bool(_) => is_system_name(name, "boolean"),
-        Item::Number(amount) => match amount.whole() {
-            Some(_) => is_system_name(name, "integer"),
-            None => is_system_name(name, "decimal"),
+        Item::Number(amount) => match amount.is_integer() {
+            true => is_system_name(name, "integer"),
+            false => is_system_name(name, "decimal"),
         },
         Item::Date(_) => is_system_name(name, "date") || is_system_name(name, "dateTime"),
     }

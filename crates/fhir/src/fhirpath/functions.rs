@@ -116,60 +116,10 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
         let input = self.eval(base, this)?;
         let first = arguments.first();
         match function {
-            F::Empty => Ok(vec![Item::Bool(input.is_empty())]),
-            F::Exists => match first {
+            F::Exists | F::All | F::Where | F::Select => match first {
+                Some(filter) => self.by_filter(function, filter, input),
                 None => Ok(vec![Item::Bool(!input.is_empty())]),
-                Some(filter) => {
-                    for item in &input {
-                        if self.truth(filter, item)? == Some(true) {
-                            return Ok(vec![Item::Bool(true)]);
-                        }
-                    }
-                    Ok(vec![Item::Bool(false)])
-                }
             },
-            F::Not => {
-                let truth = self.truth_of(&input)?;
-                let truth = truth.or(self.decided.then_some(false));
-                Ok(truth.map(|truth| Item::Bool(!truth)).into_iter().collect())
-            }
-            F::All => {
-                for item in &input {
-                    if self.each_truth(first, item)? != Some(true) {
-                        return Ok(vec![Item::Bool(false)]);
-                    }
-                }
-                Ok(vec![Item::Bool(true)])
-            }
-            F::AllTrue | F::AnyTrue => {
-                let mut truths = Vec::with_capacity(input.len());
-                for item in input {
-                    truths.push(self.truth_of(&[item])? == Some(true));
-                }
-                let result = match function {
-                    F::AllTrue => truths.iter().all(|truth| *truth),
-                    _ => truths.iter().any(|truth| *truth),
-                };
-                Ok(vec![Item::Bool(result)])
-            }
-            F::Where => {
-                let mut kept = Vec::new();
-                for item in input {
-                    if self.each_truth(first, &item)? == Some(true) {
-                        kept.push(item);
-                    }
-                }
-                Ok(kept)
-            }
-            F::Select => {
-                let mut found = Vec::new();
-                for item in &input {
-                    if let Some(expression) = first {
-                        found.append(&mut self.eval(expression, item)?);
-                    }
-                }
-                Ok(found)
-            }
             F::Iif => {
                 let this = &single(&input)?.cloned().unwrap_or(Item::Nothing);
                 let truth = match first {
@@ -182,12 +132,6 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
                     None => Ok(Vec::new()),
                 }
             }
-            F::Trace => Ok(input),
-            F::Resolve => Ok(Vec::new()),
-            F::Count => Ok(vec![number(input.len())]),
-            F::First => Ok(input.into_iter().take(1).collect()),
-            F::Last => Ok(input.into_iter().next_back().into_iter().collect()),
-            F::Tail => Ok(input.into_iter().skip(1).collect()),
             F::Skip | F::Take => {
                 let count = self.whole(first, this)?;
                 let count = usize::try_from(count.unwrap_or(0)).unwrap_or(0);
@@ -196,6 +140,95 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
                     _ => input.into_iter().take(count).collect(),
                 })
             }
+            F::Extension => {
+                let url = self.text_argument(first, this)?.unwrap_or_default();
+                let mut found = Vec::new();
+                for extension in self.members(&input, "extension")? {
+                    let mut own = Vec::new();
+                    if let Item::Node(node) = &extension {
+                        self.charge(node.member("url", &mut own))?;
+                    }
+                    if self.text_of(&own)?.is_some_and(|own| own == url) {
+                        found.push(extension);
+                    }
+                }
+                Ok(found)
+            }
+            F::Combine | F::Union | F::Intersect | F::Exclude => {
+                let other = match first {
+                    Some(expression) => self.eval(expression, this)?,
+                    None => Vec::new(),
+                };
+                self.of_two(function, input, other)
+            }
+            F::Contains
+            | F::EndsWith
+            | F::Length
+            | F::Lower
+            | F::Replace
+            | F::StartsWith
+            | F::Substring
+            | F::ToInteger
+            | F::ToText
+            | F::Trim
+            | F::Upper => self.on_text(function, arguments, &input, this),
+            _ => self.on_items(function, input),
+        }
+    }
+
+    /// Functions that evaluate an expression on each item.
+    fn by_filter(
+        &mut self,
+        function: Function,
+        filter: &'a Expression,
+        input: Vec<Item<'d, 'a>>,
+    ) -> Found<'d, 'a> {
+        use Function as F;
+        let mut found = Vec::new();
+        for item in input {
+            if function == F::Select {
+                found.append(&mut self.eval(filter, &item)?);
+                continue;
+            }
+            match (function, self.truth(filter, &item)? == Some(true)) {
+                (F::Exists, true) => return Ok(vec![Item::Bool(true)]),
+                (F::All, false) => return Ok(vec![Item::Bool(false)]),
+                (F::Where, true) => found.push(item),
+                _ => {}
+            }
+        }
+        Ok(match function {
+            F::Exists | F::All => vec![Item::Bool(function == F::All)],
+            _ => found,
+        })
+    }
+
+    /// Functions of a collection alone.
+    fn on_items(&mut self, function: Function, input: Vec<Item<'d, 'a>>) -> Found<'d, 'a> {
+        use Function as F;
+        match function {
+            F::Empty => Ok(vec![Item::Bool(input.is_empty())]),
+            F::Not => {
+                let truth = self.truth_of(&input)?;
+                let truth = truth.or(self.decided.then_some(false));
+                Ok(truth.map(|truth| Item::Bool(!truth)).into_iter().collect())
+            }
+            F::AllTrue | F::AnyTrue => {
+                let mut truths = Vec::with_capacity(input.len());
+                for item in input {
+                    truths.push(self.truth_of(&[item])? == Some(true));
+                }
+                let result = match function {
+                    F::AllTrue => truths.iter().all(|truth| *truth),
+                    _ => truths.iter().any(|truth| *truth),
+                };
+                Ok(vec![Item::Bool(result)])
+            }
+            F::Trace => Ok(input),
+            F::Count => Ok(vec![number(input.len())]),
+            F::First => Ok(input.into_iter().take(1).collect()),
+            F::Last => Ok(input.into_iter().next_back().into_iter().collect()),
+            F::Tail => Ok(input.into_iter().skip(1).collect()),
             F::Single => match input.len() {
                 0 | 1 => Ok(input),
                 _ => Err(Stop::Several),
@@ -218,20 +251,6 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
                 }
                 Ok(found)
             }
-            F::Extension => {
-                let url = self.text_argument(first, this)?.unwrap_or_default();
-                let mut found = Vec::new();
-                for extension in self.members(&input, "extension")? {
-                    let mut own = Vec::new();
-                    if let Item::Node(node) = &extension {
-                        self.charge(node.member("url", &mut own))?;
-                    }
-                    if self.text_of(&own)?.is_some_and(|own| own == url) {
-                        found.push(extension);
-                    }
-                }
-                Ok(found)
-            }
             F::Distinct | F::IsDistinct => {
                 let all = input.len();
                 let distinct = self.distinct(input)?;
@@ -240,25 +259,10 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
                     _ => distinct,
                 })
             }
-            F::Combine | F::Union | F::Intersect | F::Exclude => {
-                let other = match first {
-                    Some(expression) => self.eval(expression, this)?,
-                    None => Vec::new(),
-                };
-                self.of_two(function, input, other)
-            }
-            _ => self.on_text(function, arguments, &input, this),
-        }
-    }
-
-    fn each_truth(
-        &mut self,
-        filter: Option<&'a Expression>,
-        item: &Item<'d, 'a>,
-    ) -> Result<Option<bool>, Stop> {
-        match filter {
-            Some(filter) => self.truth(filter, item),
-            None => Ok(None),
+            // Nothing outside the document is looked at.
+            F::Resolve => Ok(Vec::new()),
+            // INVARIANT: every other function was dealt with by its caller.
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -356,9 +360,9 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
         }
         let text = match (function, &item) {
             (F::ToText, Item::Bool(truth)) => Some(truth.to_string().into()),
-            (F::ToText, Item::Number(_)) => match single(input)? {
+            (F::ToText, Item::Number(amount)) => match single(input)? {
                 Some(Item::Node(node)) => node.raw().map(Into::into),
-                _ => None,
+                _ => Some(amount.text().into()),
             },
             (_, Item::Text(text)) => Some(text.clone()),
             _ => self.text_of(input)?,
@@ -388,12 +392,10 @@ impl<'d, 'a> Evaluator<'_, 'd, 'a> {
             (F::StartsWith, Some(needle)) => Item::Bool(text.starts_with(&needle)),
             (F::EndsWith, Some(needle)) => Item::Bool(text.ends_with(&needle)),
             (F::Contains, Some(needle)) => Item::Bool(text.contains(&needle)),
-            (F::Replace, Some(needle)) => {
-                let by = self
-                    .text_argument(arguments.get(1), this)?
-                    .unwrap_or_default();
-                Item::Text(text.replace(&needle, &by).into())
-            }
+            (F::Replace, Some(needle)) => match self.text_argument(arguments.get(1), this)? {
+                Some(by) => Item::Text(text.replace(&needle, &by).into()),
+                None => return Ok(Vec::new()),
+            },
             _ => return Ok(Vec::new()),
         };
         Ok(vec![result])

@@ -132,6 +132,7 @@ fn amounts_and_moments_are_compared_exactly() {
         "false",
     );
     check("@T10:30 < @T10:30:01", "");
+    check("contained.birthDate != @T10:30", "true");
     check("component[2].value.low <= component[2].value.high", "false");
     check("component[2].value.low <= value", "");
 }
@@ -149,6 +150,10 @@ fn texts() {
     check("status & '-' & issued & 'x'", "final-x");
     check("'12'.toInteger() > 11", "true");
     check("'x'.toInteger()", "");
+    check("1.50.toString() & (-3).toString()", "1.50-3");
+    check("1.0.is(Decimal) and 1.is(Integer)", "true");
+    check("status.replace('f', 'F')", "Final");
+    check("status.replace('f', {})", "");
     check("value.value.toString()", "13.50");
     check("'it\\'s'", "it's");
 }

@@ -22,7 +22,7 @@ use crate::table::{Element, TABLE, Target, Type, TypeId, is_element_name};
 use issue::Way;
 use json::{Kind, Limits, Value};
 
-/// The most issues that are told of one document.
+/// The most issues that are told of one document; errors before warnings.
 pub const MAX_ISSUES: usize = 50;
 
 /// What to do with elements that R4 does not have.
@@ -55,6 +55,7 @@ fn check(root: Value<'_, '_>, of: TypeId, strictness: Strictness) -> Vec<Issue> 
     let mut validator = Validator {
         strictness,
         issues: Vec::new(),
+        errors: 0,
         way: Way::new(TABLE.name(of)),
         frame: Frame::new(root, of),
         steps: invariants::budget(root.document().len()),
@@ -85,6 +86,8 @@ impl<'d, 'a> Frame<'d, 'a> {
 struct Validator<'d, 'a> {
     strictness: Strictness,
     issues: Vec<Issue>,
+    /// How many of them are errors.
+    errors: usize,
     way: Way,
     frame: Frame<'d, 'a>,
     /// Steps that invariants may still take.
@@ -94,13 +97,31 @@ struct Validator<'d, 'a> {
 
 impl<'d, 'a> Validator<'d, 'a> {
     fn add(&mut self, severity: Severity, code: IssueCode, below: Option<&str>, message: &str) {
-        if self.issues.len() < MAX_ISSUES {
-            self.issues.push(Issue {
-                severity,
-                code,
-                expression: self.way.to(below),
-                message: message.to_owned(),
-            });
+        if self.issues.len() == MAX_ISSUES {
+            // An error takes the place of a warning; what is an error is never left untold for less.
+            let last = self
+                .issues
+                .iter()
+                .rposition(|issue| issue.severity == Severity::Warning);
+            match last {
+                Some(last) if severity == Severity::Error => drop(self.issues.remove(last)),
+                _ => return,
+            }
+        }
+        self.errors += usize::from(severity == Severity::Error);
+        self.issues.push(Issue {
+            severity,
+            code,
+            expression: self.way.to(below),
+            message: message.to_owned(),
+        });
+    }
+
+    /// Whether an issue of this severity would still be told.
+    fn tells(&self, severity: Severity) -> bool {
+        match severity {
+            Severity::Error => self.errors < MAX_ISSUES,
+            Severity::Warning => self.issues.len() < MAX_ISSUES,
         }
     }
 
@@ -113,12 +134,12 @@ impl<'d, 'a> Validator<'d, 'a> {
         match contained {
             true => {
                 let outer = std::mem::replace(&mut self.frame.resource, (value, of));
-                self.object(value, of, true);
+                self.object(value, of, Role::Resource);
                 self.frame.resource = outer;
             }
             false => {
                 let outer = std::mem::replace(&mut self.frame, Frame::new(value, of));
-                self.object(value, of, true);
+                self.object(value, of, Role::Resource);
                 for position in self.frame.contained.unreferenced() {
                     self.way.push("contained");
                     self.way.at(position);
@@ -131,7 +152,7 @@ impl<'d, 'a> Validator<'d, 'a> {
     }
 
     /// An object of a type. Recursion is bounded by [`json::MAX_DEPTH`].
-    fn object(&mut self, value: Value<'d, 'a>, of: TypeId, is_resource: bool) {
+    fn object(&mut self, value: Value<'d, 'a>, of: TypeId, role: Role) {
         let Some(shape) = TABLE.get(of) else {
             return;
         };
@@ -145,18 +166,22 @@ impl<'d, 'a> Validator<'d, 'a> {
                 self.element(member, element, value);
                 self.way.pop();
             } else if let Some(element) = companioned(shape, &name) {
-                seen.filled |= bit(element);
+                let own = value.get(element.name);
                 self.way.push(element.name);
-                self.companion(member, element, value, shape);
+                if own.is_none() && seen.filled & bit(element) != 0 {
+                    self.error(IssueCode::Structure, CHOICE);
+                }
+                self.companion(member, element, own);
                 self.way.pop();
-            } else if !(is_resource && name == "resourceType") {
+                seen.filled |= bit(element);
+            } else if !(role == Role::Resource && name == "resourceType") {
                 self.unknown(&name, position);
             }
         }
         self.missing(shape, seen.filled);
         let hollow = match seen.members {
             0 => true,
-            1 => !is_resource && seen.filled == ID,
+            1 => role == Role::Element && seen.filled == ID,
             _ => false,
         };
         if hollow {
@@ -257,7 +282,7 @@ impl<'d, 'a> Validator<'d, 'a> {
         let is_object = value.kind() == Kind::Object;
         match element.target {
             Target::Object(of) if is_object => {
-                self.object(value, of, false);
+                self.object(value, of, Role::Element);
                 if of == TABLE.reference_type() {
                     self.reference(value, element);
                 }
@@ -308,13 +333,8 @@ impl<'d, 'a> Validator<'d, 'a> {
         &mut self,
         value: Value<'d, 'a>,
         element: &'static Element,
-        parent: Value<'d, 'a>,
-        shape: &Type,
+        own: Option<Value<'d, 'a>>,
     ) {
-        let own = parent.get(element.name);
-        if own.is_none() && chosen_twice(shape, element, parent) {
-            self.error(IssueCode::Structure, CHOICE);
-        }
         match (element.repeats, value.kind()) {
             (true, Kind::Array) => {
                 let count = value.children().count();
@@ -323,24 +343,31 @@ impl<'d, 'a> Validator<'d, 'a> {
                     let message = "the list of ids and extensions is as long as that of the values";
                     self.error(IssueCode::Structure, message);
                 }
+                let mut values = own.into_iter().flat_map(Value::children);
                 for (position, item) in value.children().enumerate() {
                     self.way.at(position);
+                    let beside = values.next();
                     match item.kind() {
-                        Kind::Object => self.object(item, TABLE.element_type(), false),
+                        Kind::Object => {
+                            self.object(item, TABLE.element_type(), Role::beside(beside))
+                        }
                         Kind::Null if own.is_some() => {}
                         _ => self.error(IssueCode::Structure, COMPANION),
                     }
                 }
             }
-            (false, Kind::Object) => self.object(value, TABLE.element_type(), false),
+            (false, Kind::Object) => self.object(value, TABLE.element_type(), Role::beside(own)),
             _ => self.error(IssueCode::Structure, COMPANION),
         }
     }
 
     fn invariants(&mut self, value: Value<'d, 'a>, of: TypeId) {
         for invariant in INVARIANTS.of(of) {
-            if self.too_costly || self.issues.len() == MAX_ISSUES {
+            if self.too_costly {
                 return;
+            }
+            if !self.tells(invariant.severity) {
+                continue;
             }
             let scope = invariants::Scope {
                 resource: self.frame.resource,
@@ -380,6 +407,24 @@ const UNREFERENCED: &str =
 
 /// The slot of `id` in an element: the first.
 const ID: u128 = 1;
+
+/// What an object is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Resource,
+    Element,
+    /// Id and extensions of a value that is there.
+    Beside,
+}
+
+impl Role {
+    fn beside(value: Option<Value<'_, '_>>) -> Self {
+        match value.is_some_and(|value| !value.is_null()) {
+            true => Self::Beside,
+            false => Self::Element,
+        }
+    }
+}
 
 /// Which slots of a type an object fills.
 #[derive(Default)]

@@ -3,12 +3,12 @@
 
 use crate::leaves;
 use codec::time::Millis;
-use fhir::{Assigned, Bundle, Parsed, Received};
+use fhir::{Assigned, Bundle, Parsed, Received, Severity, Strictness};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -37,6 +37,12 @@ fn check_bundle(name: &str, source: &[u8]) -> usize {
     for (position, entry) in bundle.entries().iter().enumerate() {
         let resource = entry.resource().unwrap();
         check_resource(name, resource);
+        let issues = fhir::validate(resource, Strictness::Strict);
+        let errors: Vec<_> = issues
+            .iter()
+            .filter(|i| i.severity == Severity::Error)
+            .collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
         let assigned = Assigned {
             id: &format!("{position:032x}"),
             version_id: "1",
@@ -163,7 +169,7 @@ fn the_official_examples_parse() {
 }
 
 /// The files of a tar archive; a name of more than 100 bytes comes cut.
-fn tar_files(archive: &[u8]) -> Vec<(String, &[u8])> {
+pub(crate) fn tar_files(archive: &[u8]) -> Vec<(String, &[u8])> {
     let text = |field: &[u8]| {
         let field = field.split(|&byte| byte == 0).next().unwrap_or_default();
         String::from_utf8_lossy(field).trim().to_owned()

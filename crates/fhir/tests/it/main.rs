@@ -9,10 +9,14 @@
 mod bundles;
 mod clinical;
 mod corpus;
+mod examples;
 mod extraction;
+mod invariants;
 mod leaves;
+mod mutants;
 mod partition;
 mod refusals;
 mod sample;
 mod search;
 mod stored;
+mod validation;

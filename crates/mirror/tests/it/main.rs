@@ -8,11 +8,16 @@
 )]
 
 mod answers;
+mod consent_read;
+mod consent_refused;
 mod consent_write;
 mod events;
+mod examples;
+mod laws;
 #[path = "../../../ledger/tests/it/python.rs"]
 mod python;
 mod strangers;
+mod tree;
 
 use serde_json::Value;
 

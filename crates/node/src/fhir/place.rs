@@ -72,6 +72,11 @@ impl<S: Store> Custodian<S> {
     }
 }
 
+/// Types that may name several people, and so are the institution's own.
+pub(crate) fn is_of_directory(kind: &str) -> bool {
+    matches!(kind, "Group" | "List" | "AuditEvent" | "Provenance")
+}
+
 /// The id in a reference to a Patient of this server: `Patient/x`, with or without a version, under the base
 /// or relative. None for anything else.
 pub(crate) fn patient_id<'r>(reference: &'r str, base: &str) -> Option<&'r str> {
@@ -89,10 +94,9 @@ pub(crate) fn local<'r>(reference: &'r str, base: &str) -> Option<(&'r str, &'r 
     };
     let mut parts = relative.split('/');
     let (kind, id) = (parts.next()?, parts.next()?);
-    let versioned = match (parts.next(), parts.next(), parts.next()) {
-        (None, ..) => true,
-        (Some("_history"), Some(_), None) => true,
-        _ => false,
-    };
-    (versioned && ::fhir::is_resource_type(kind) && ::fhir::is_id(id)).then_some((kind, id))
+    let ends = matches!(
+        (parts.next(), parts.next(), parts.next()),
+        (None, ..) | (Some("_history"), Some(_), None)
+    );
+    (ends && ::fhir::is_resource_type(kind) && ::fhir::is_id(id)).then_some((kind, id))
 }

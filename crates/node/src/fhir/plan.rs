@@ -6,7 +6,7 @@
 //! - References to other entries (by `fullUrl`), and by a search (`Patient?identifier=...`), become `Type/id`.
 
 use super::open::{Opened, Reading};
-use super::place::{Place, local, patient_id};
+use super::place::{Place, is_of_directory, local, patient_id};
 use super::{FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten};
 use crate::custodian::Custodian;
 use crate::error::{Conflict, Error, Problem};
@@ -358,7 +358,7 @@ impl<S: Store> Custodian<S> {
         let mut homes = BTreeSet::new();
         // Lists of people are the institution's own.
         let references = match parsed.resource_type() {
-            "Group" | "List" | "AuditEvent" | "Provenance" => Vec::new(),
+            kind if is_of_directory(kind) => Vec::new(),
             _ => search::compartment_patients(parsed),
         };
         for reference in references {

@@ -5,7 +5,7 @@
 //! they cannot find out by searching for it either.
 
 use super::open::{Opened, Reading, settled};
-use super::place::local;
+use super::place::{is_of_directory, local};
 use super::read::unknown;
 use super::{FhirEverything, FhirFound, FhirPage, FhirSearch};
 use crate::custodian::Custodian;
@@ -139,8 +139,14 @@ impl<S: Store> Custodian<S> {
         if let Some(ids) = query.ids() {
             return self.placed_all(kind, &ids).await;
         }
-        let within = match (reading.confined(), query.patients()) {
-            (Some(own), _) => Some(vec![own]),
+        // Lists of people are in the directory, whoever they name.
+        let patients = query.patients().filter(|_| !is_of_directory(kind));
+        let within = match (reading.confined(), patients) {
+            (Some(own), _) => {
+                let mut reached = vec![own];
+                reached.extend(self.directory_known().await?);
+                Some(reached)
+            }
             (None, Some(patients)) => {
                 let mut subjects = BTreeSet::new();
                 for patient in patients {
@@ -264,7 +270,7 @@ impl<S: Store> Custodian<S> {
         query: &Query,
         seen: Unsorted,
         count: usize,
-    ) -> Result<(Vec<Opened>, Option<String>, Option<usize>), Error> {
+    ) -> Result<Matched, Error> {
         let mut page = Vec::new();
         for posting in &seen.left {
             if page.len() == count {
@@ -493,6 +499,9 @@ impl<S: Store> Custodian<S> {
     }
 }
 
+/// Matches of a page, where the next begins, and how many there are in all, if that is known.
+type Matched = (Vec<Opened>, Option<String>, Option<usize>);
+
 /// Candidates in the order of their records.
 struct Unsorted {
     left: Vec<Posting>,
@@ -513,13 +522,13 @@ impl Unsorted {
     }
 }
 
-/// A page of what was sorted.
+/// A page of what was sorted. Its mark names the last record and how many came up to it, never a value.
 fn sorted(
     query: &Query,
     all: Vec<Opened>,
     count: usize,
     after: Option<&str>,
-) -> Result<(Vec<Opened>, Option<String>, Option<usize>), Error> {
+) -> Result<Matched, Error> {
     let total = all.len();
     let mut keyed: Vec<(SortKey, Opened)> = Vec::with_capacity(total);
     for opened in all {
@@ -527,16 +536,25 @@ fn sorted(
         keyed.push((key, opened));
     }
     keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut sorted: Vec<Opened> = keyed.into_iter().map(|(_, opened)| opened).collect();
+    let mut from = 0;
     if let Some(after) = after {
-        let after = SortKey::from_text(after).ok_or_else(stale_link)?;
-        keyed.retain(|(key, _)| *key > after);
+        let (record, before) = after.split_once('-').ok_or_else(stale_link)?;
+        let record: RecordId = record.parse().map_err(|_| stale_link())?;
+        let before: usize = before.parse().map_err(|_| stale_link())?;
+        // If the record is no more, what came after it has taken its place.
+        from = match sorted.iter().position(|opened| opened.record == record) {
+            Some(at) => at.saturating_add(1),
+            None => before.saturating_sub(1),
+        };
     }
-    let next = match keyed.get(count.saturating_sub(1)) {
-        Some((last, _)) if keyed.len() > count => Some(last.to_text()),
-        _ => None,
-    };
-    keyed.truncate(count);
-    let page = keyed.into_iter().map(|(_, opened)| opened).collect();
+    let mut page = sorted.split_off(from.min(total));
+    let is_more = page.len() > count;
+    page.truncate(count);
+    let next = page
+        .last()
+        .filter(|_| is_more)
+        .map(|last| format!("{}-{}", last.record, from.saturating_add(count)));
     Ok((page, next, Some(total)))
 }
 

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod issuers;
+mod keeping;
 mod keyring;
 mod little_issuer;
+mod own;
+mod services;
 mod tokens;

@@ -84,7 +84,9 @@ fn subjects_that_are_nobody() {
 #[test]
 fn queries() {
     run(async |house| {
-        for endpoint in ENDPOINTS.iter().filter(|e| !e.is_fhir()) {
+        // OAuth leaves what it does not know, and FHIR has its own rules.
+        let strict = |e: &&Endpoint| !e.is_fhir() && e.id != "auth_authorize";
+        for endpoint in ENDPOINTS.iter().filter(strict) {
             let asked = required(endpoint);
             for query in [
                 format!("{asked}&{MARKER}={MARKER}"),

@@ -90,6 +90,18 @@ pub(super) fn askers(house: &House) -> Vec<Asker> {
         "FAMRQT",
         Token::Former,
     ));
+    askers.push(asker(
+        "capp",
+        "the clinician's app, with the scope for this node's own interface",
+        "TREAT",
+        Token::Of(house.app_token("ithaca")),
+    ));
+    askers.push(asker(
+        "fapp",
+        "the clinician's app, with scopes for FHIR resources only",
+        "TREAT",
+        Token::Of(house.app_token("openid user/*.cruds")),
+    ));
     let others: [(&str, &str, &str); 8] = [
         ("free", "a device's role bound to no subject", "TREAT"),
         ("othe", "a parent of another subject", "FAMRQT"),

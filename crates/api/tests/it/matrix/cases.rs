@@ -85,6 +85,32 @@ pub(super) const CASES: &[Case] = &[
     plain("metrics", NoSubject),
     plain("openapi", NoSubject),
     plain("status", NoSubject),
+    case("auth_authorize", NoSubject, |call, _, _, _| {
+        call.query(crate::auth::REQUEST)
+    }),
+    // Nobody has opened these forms.
+    case("auth_sign_in", NoSubject, |call, _, _, _| {
+        call.form("name=a")
+    }),
+    case("auth_agree", NoSubject, |call, _, _, _| {
+        call.form("decision=allow")
+    }),
+    case("auth_token", NoSubject, |call, _, _, _| {
+        call.form("grant_type=authorization_code&client_id=app&code=x")
+    }),
+    case("auth_introspect", NoSubject, |call, _, _, _| {
+        call.form("token=x")
+    }),
+    case("auth_revoke", NoSubject, |call, _, _, _| {
+        call.form("client_id=app&token=x")
+    }),
+    case("auth_launch", NoSubject, |call, _, _, _| {
+        call.json(&json!({"patient": "p1"}))
+    }),
+    plain("auth_keys", NoSubject),
+    plain("openid_configuration", NoSubject),
+    plain("smart_configuration", NoSubject),
+    plain("fhir_smart_configuration", NoSubject),
     plain("network_show", NoSubject),
     case("network_propose", NoSubject, |call, _, _, _| {
         call.json(

@@ -187,6 +187,28 @@ fn a_patient_is_not_found_by_a_group() {
 }
 
 #[test]
+fn parameters_that_take_some_values_of_a_path_are_told_apart() {
+    let library = json!({"resourceType": "Library", "id": "l", "relatedArtifact": [
+        {"type": "depends-on", "resource": "http://x/Library/a|1"},
+        {"type": "composed-of", "resource": "http://x/Library/b"}]});
+    check(
+        &library,
+        &[
+            ("depends-on=http://x/Library/a", true),
+            ("composed-of=http://x/Library/b", true),
+            ("depends-on=http://x/Library/b", false),
+            ("derived-from=http://x/Library/a", false),
+        ],
+    );
+    let manager = |of: &str| {
+        json!({"resourceType": "EpisodeOfCare", "id": "e", "status": "active",
+            "careManager": {"reference": format!("{of}/1")}})
+    };
+    check(&manager("Practitioner"), &[("care-manager=1", true)]);
+    check(&manager("PractitionerRole"), &[("care-manager=1", false)]);
+}
+
+#[test]
 fn strings() {
     check(
         &patient(),
@@ -418,6 +440,17 @@ fn composites() {
             ("combo-code-value-quantity=85354-9$80", false),
             ("code-value-quantity=85354-9$80", false),
             ("code-value-quantity:missing=true", true),
+        ],
+    );
+    let document = json!({"resourceType": "DocumentReference", "id": "d", "relatesTo": [
+        {"code": "replaces", "target": {"reference": "DocumentReference/a"}},
+        {"code": "signs", "target": {"reference": "DocumentReference/b"}}]});
+    check(
+        &document,
+        &[
+            ("relationship=replaces$DocumentReference/a", true),
+            ("relationship=replaces$b", false),
+            ("relationship=signs$b", true),
         ],
     );
     let sequence = json!({"resourceType": "MolecularSequence", "id": "s", "coordinateSystem": 0,

@@ -1,0 +1,201 @@
+//! Refresh tokens: each use gives a new one, and an old one used again ends them all (RFC 9700 section 4.14).
+//!
+//! A family is one file, `sign-in/families/<id>.json`, replaced before a new token is shown; ending it removes the
+//! file. Of a token only its fingerprint is kept.
+
+use crate::{
+    file::{self, FileError},
+    own::secret,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+/// How many families there are at most.
+const MAX_FAMILIES: usize = 100_000;
+
+/// What a refresh token stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Granted {
+    /// The software.
+    pub(crate) client: String,
+    /// The account's id.
+    pub(crate) account: String,
+    /// What was granted.
+    pub(crate) scopes: String,
+    /// The session's Patient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) patient: Option<String>,
+    /// From then on it is over, in seconds since 1970.
+    pub(crate) expires_s: u64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// None: no such family.
+    granted: Option<Granted>,
+    /// The fingerprint of the token that is good.
+    token: String,
+}
+
+/// All families.
+#[derive(Debug)]
+pub(crate) struct Families {
+    folder: PathBuf,
+    /// How many there are; held while one changes.
+    count: Mutex<usize>,
+}
+
+/// What became of a refresh token.
+#[derive(Debug)]
+pub(crate) enum Refreshed {
+    /// Here is the next one.
+    Next {
+        family: String,
+        granted: Granted,
+        token: String,
+    },
+    /// It was used before: the family is over.
+    Reused { family: String },
+    /// It is none, over, or another's.
+    Bad,
+}
+
+impl Families {
+    /// Those in this folder, which is made if it is not there; what is over is removed.
+    pub(crate) fn open(folder: &Path, now_s: u64) -> Result<Self, FileError> {
+        let failed = |source| FileError::Io {
+            path: folder.to_owned(),
+            source,
+        };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let mut count = 0;
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_none_or(|e| e != "json") {
+                continue;
+            }
+            let file: File = file::load(&path)?;
+            if file
+                .granted
+                .is_none_or(|granted| granted.expires_s <= now_s)
+            {
+                fs::remove_file(&path).map_err(failed)?;
+            } else {
+                count += 1;
+            }
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            count: Mutex::new(count),
+        })
+    }
+
+    /// Begins a family: its id and first token. None: there is no room.
+    pub(crate) fn begin(
+        &self,
+        granted: Granted,
+        entropy: &dyn Fn(&mut [u8]),
+    ) -> Result<Option<(String, String)>, FileError> {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if *count >= MAX_FAMILIES {
+            return Ok(None);
+        }
+        let id = secret::name(entropy);
+        let token = self.write(&id, granted, entropy)?;
+        *count += 1;
+        Ok(Some((id, token)))
+    }
+
+    /// Uses a token of `client`; `accept` may refuse what it stands for, and then it stays good.
+    pub(crate) fn refresh<E: From<FileError>>(
+        &self,
+        token: &str,
+        client: &str,
+        now_s: u64,
+        entropy: &dyn Fn(&mut [u8]),
+        accept: impl FnOnce(&Granted) -> Result<(), E>,
+    ) -> Result<Refreshed, E> {
+        let Some(family) = family_of(token) else {
+            return Ok(Refreshed::Bad);
+        };
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let file: File = file::load(&self.path(family))?;
+        let Some(granted) = file.granted.filter(|granted| granted.client == client) else {
+            return Ok(Refreshed::Bad);
+        };
+        let family = family.to_owned();
+        if granted.expires_s <= now_s {
+            self.remove(&family, &mut count)?;
+            return Ok(Refreshed::Bad);
+        }
+        if secret::fingerprint(token) != file.token {
+            self.remove(&family, &mut count)?;
+            return Ok(Refreshed::Reused { family });
+        }
+        accept(&granted)?;
+        let token = self.write(&family, granted.clone(), entropy)?;
+        Ok(Refreshed::Next {
+            family,
+            granted,
+            token,
+        })
+    }
+
+    /// What a token stands for, if it is good.
+    pub(crate) fn look(&self, token: &str, now_s: u64) -> Option<(String, Granted)> {
+        let family = family_of(token)?;
+        let file: File = file::load(&self.path(family)).ok()?;
+        let granted = file.granted.filter(|granted| granted.expires_s > now_s)?;
+        (secret::fingerprint(token) == file.token).then(|| (family.to_owned(), granted))
+    }
+
+    /// Ends a family; durable when it returns.
+    pub(crate) fn end(&self, family: &str) -> Result<(), FileError> {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        self.remove(family, &mut count)
+    }
+
+    fn remove(&self, family: &str, count: &mut usize) -> Result<(), FileError> {
+        let path = self.path(family);
+        let removed = match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => fs::File::open(&self.folder).and_then(|folder| folder.sync_all()),
+        };
+        *count = count.saturating_sub(1);
+        removed.map_err(|source| FileError::Io { path, source })
+    }
+
+    fn write(
+        &self,
+        family: &str,
+        granted: Granted,
+        entropy: &dyn Fn(&mut [u8]),
+    ) -> Result<String, FileError> {
+        let token = format!("{family}.{}", secret::fresh(entropy));
+        let file = File {
+            granted: Some(granted),
+            token: secret::fingerprint(&token),
+        };
+        file::replace(&self.path(family), &file)?;
+        Ok(token)
+    }
+
+    /// `family` is hexadecimal.
+    fn path(&self, family: &str) -> PathBuf {
+        self.folder.join(format!("{family}.json"))
+    }
+}
+
+/// The family that a token names; nothing else of a token becomes part of a path.
+fn family_of(token: &str) -> Option<&str> {
+    let (family, rest) = token.split_once('.')?;
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    (family.len() == 32 && family.bytes().all(hex) && rest.len() == 43).then_some(family)
+}
