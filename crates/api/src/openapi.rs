@@ -107,10 +107,17 @@ fn refusal(endpoint: &Endpoint, problem: &Schema) -> Value {
             "content": {"application/fhir+json": {}},
         });
     }
-    json!({
+    let mut refusal = json!({
         "description": "A problem (RFC 9457).",
         "content": {"application/problem+json": {"schema": problem}},
-    })
+    });
+    if endpoint.path.starts_with("/auth/") {
+        refusal["description"] =
+            "A problem (RFC 9457), an error of OAuth (RFC 6749), or a page for people.".into();
+        refusal["content"]["application/json"] = json!({});
+        refusal["content"]["text/html"] = json!({});
+    }
+    refusal
 }
 
 fn path_parameter(name: &str) -> Value {
