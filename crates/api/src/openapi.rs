@@ -27,7 +27,8 @@ pub fn document() -> Value {
     }
     let mut schemas = generator.take_definitions(true);
     let types: Vec<&str> = ::fhir::resource_types().collect();
-    let types = json!({"type": "string", "enum": types, "description": "A resource type of FHIR R4."});
+    let types =
+        json!({"type": "string", "enum": types, "description": "A resource type of FHIR R4."});
     schemas.insert("ResourceType".to_owned(), types);
     json!({
         "openapi": "3.1.0",
@@ -49,7 +50,7 @@ pub fn document() -> Value {
 fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator, problem: &Schema) -> Value {
     let parameters: Vec<Value> = endpoint
         .in_path()
-        .map(|name| path_parameter(endpoint, name))
+        .map(path_parameter)
         .chain(endpoint.parameters.iter().map(parameter))
         .collect();
     let mut operation = json!({
@@ -106,26 +107,32 @@ fn refusal(endpoint: &Endpoint, problem: &Schema) -> Value {
             "content": {"application/fhir+json": {}},
         });
     }
-    json!({
+    let mut refusal = json!({
         "description": "A problem (RFC 9457).",
         "content": {"application/problem+json": {"schema": problem}},
-    })
+    });
+    if endpoint.path.starts_with("/auth/") {
+        refusal["description"] =
+            "A problem (RFC 9457), an error of OAuth (RFC 6749), or a page for people.".into();
+        refusal["content"]["application/json"] = json!({});
+        refusal["content"]["text/html"] = json!({});
+    }
+    refusal
 }
 
-fn path_parameter(endpoint: &Endpoint, name: &str) -> Value {
+fn path_parameter(name: &str) -> Value {
     let pattern = match name {
         "kind" | "other" => {
             return json!({"name": name, "in": "path", "required": true,
                 "schema": {"$ref": "#/components/schemas/ResourceType"}});
         }
-        // Ids and versions as FHIR has them.
-        "id" if endpoint.is_fhir() => "^[A-Za-z0-9.-]{1,64}$".to_owned(),
         "version" => "^[1-9][0-9]{0,8}$".to_owned(),
         // It may have slashes, which OpenAPI cannot say of a parameter.
         "index" => r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$".to_owned(),
         "level" => "^[0-9]{1,2}$".to_owned(),
         "subject" => "^[0-9a-f]{64}$".to_owned(),
         "service" => "^[a-z-]{1,64}$".to_owned(),
+        "id" => r"^[A-Za-z0-9\-.]{1,64}$".to_owned(),
         _ => "^[0-9a-f]{32}$".to_owned(),
     };
     json!({"name": name, "in": "path", "required": true,

@@ -2,7 +2,10 @@
 //! ends in a 5xx, and answers are as described.
 
 use super::{House, kept, python};
-use crate::python::text;
+use crate::{
+    institution::{As, Server},
+    python::text,
+};
 use std::{fs, process::Command};
 
 /// How long it asks, in seconds, unless `ITHACA_FUZZ_S` says otherwise.
@@ -39,7 +42,7 @@ fn strangers_find_no_fault_in_what_is_described() {
     let report = kept("clients-schemathesis");
     fs::create_dir_all(&report).unwrap();
     let settings = report.join("schemathesis.toml");
-    fs::write(&settings, "").unwrap();
+    fs::write(&settings, acquaint(&server)).unwrap();
     let program = python.program.with_file_name("python");
     let output = Command::new(program)
         .args(["-B", "-m", "schemathesis.cli", "--config-file"])
@@ -54,7 +57,7 @@ fn strangers_find_no_fault_in_what_is_described() {
         ])
         .args(["--seed", SEED, "--checks", CHECKS, "--continue-on-failure"])
         .args(["--request-timeout", "10", "--suppress-health-check", "all"])
-        // An endless answer, and bodies that it cannot write.
+        // An endless answer.
         .args([
             "--exclude-path",
             "/v1/events",
@@ -77,4 +80,41 @@ fn strangers_find_no_fault_in_what_is_described() {
         .collect();
     assert!(found.is_empty(), "{said}\n{log}");
     assert!(!log.contains("ERROR"), "{log}");
+}
+
+/// Settings by which most requests are about what is there: families with a Patient and an Observation each,
+/// several, for some will be erased.
+fn acquaint(server: &Server<'_>) -> String {
+    const FHIR: (&str, &str) = ("content-type", "application/fhir+json");
+    let post = |path: &str, body: &str, field: &str| {
+        let answer = server.call("POST", path, As::Clinician, &[FHIR], Some(body.as_bytes()));
+        answer.is(201).value()[field].as_str().unwrap().to_owned()
+    };
+    let (mut subjects, mut records) = (Vec::new(), Vec::new());
+    for _ in 0..8 {
+        let path = server.open();
+        let patient = post(
+            &format!("{path}/records"),
+            r#"{"resourceType":"Patient"}"#,
+            "record",
+        );
+        let observation = format!(
+            r#"{{"resourceType":"Observation","status":"final","code":{{"text":"seen"}},"subject":{{"reference":"Patient/{patient}"}}}}"#
+        );
+        records.push(post("/fhir/Observation", &observation, "id"));
+        records.push(patient);
+        subjects.push(path.rsplit('/').next().unwrap().to_owned());
+    }
+    let bound = |parameter: &str, values: &str| {
+        format!("\"path.{parameter}\" = {{dictionary = \"{values}\", probability = 0.8}}\n")
+    };
+    format!(
+        "[dictionaries.subjects]\nvalues = {subjects:?}\n[dictionaries.records]\nvalues = {records:?}\n\
+         [dictionaries.kinds]\nvalues = [\"Patient\", \"Observation\"]\n[parameters]\n{}{}{}{}{}",
+        bound("subject", "subjects"),
+        bound("record", "records"),
+        bound("id", "records"),
+        bound("kind", "kinds"),
+        bound("other", "kinds"),
+    )
 }
