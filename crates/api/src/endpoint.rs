@@ -2,7 +2,7 @@
 
 use crate::{
     auth, consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks,
-    network, operations, publication, records, shares, subjects,
+    identities, network, operations, publication, records, shares, subjects,
 };
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use node::{Role, differential::CLINICIANS};
@@ -426,6 +426,18 @@ endpoints! {
         "Everything of a Patient that may be seen.", [FHIR_PURPOSE], Nothing, 200 Bytes(FHIR_JSON);
     "fhir_compartment": Get "/fhir/{kind}/{id}/{other}" => get(fhir::serve), Bearer,
         "Searches resources of a type within a Patient's compartment.", [FHIR_PURPOSE, FHIR_PREFER], Nothing, 200 Bytes(FHIR_JSON);
+
+    "identity_list": Get "/v1/identities" => get(identities::list), Bearer,
+        "Patients that carry one identifier in two compartments, by ids alone; logged in the lists of both.",
+        [query("state", false, "`open` or `decided`; `open` when left out"),
+         query("after", false, "`next` of the last page")],
+        Nothing, 200 Json(json::<identities::Page>);
+    "identity_decide": Post "/v1/identities/{item}" => post(identities::decide), Bearer,
+        "Says whether the two are one person. If so, one Patient replaces the other by a FHIR link; no record moves.", [],
+        Json(json::<identities::Verdict>), 200 Json(json::<identities::Item>);
+    "identity_undo": Delete "/v1/identities/{item}/verdict" => delete(identities::undo), Bearer,
+        "Takes such a decision back: both Patients are again what they were, as new versions; 409 if one was changed since.", [],
+        Nothing, 200 Json(json::<identities::Item>);
 
     "consent_show": Get "/v1/subjects/{subject}/consent" => get(consents::show), Bearer,
         "The consent state, finalised and pending, with its opening.", [], Nothing, 200 Json(json::<consents::Shown>);

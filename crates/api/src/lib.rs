@@ -26,6 +26,7 @@ mod events;
 mod fhir;
 mod guard;
 mod hooks;
+mod identities;
 mod network;
 mod operations;
 mod publication;

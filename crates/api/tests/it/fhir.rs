@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 mod bundles;
 mod clients;
 mod consents;
+mod identity;
 mod searching;
 
 /// A patient whom nobody else searches for.
