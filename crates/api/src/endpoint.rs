@@ -2,7 +2,7 @@
 
 use crate::{
     auth, consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks,
-    network, operations, publication, records, shares, subjects,
+    identities, network, operations, publication, records, shares, subjects,
 };
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use node::{Role, differential::CLINICIANS};
@@ -470,6 +470,17 @@ endpoints! {
     "fhir_export_file": Get "/fhir/$export-file/{job}/{file}" => get(fhir::export::file), Bearer,
         "Streams a file of the asker's own export; of each subject it is decided now, and logged before it leaves.",
         [FHIR_PURPOSE], Nothing, 200 Bytes(FHIR_NDJSON);
+    "identity_list": Get "/v1/identities" => get(identities::list), Bearer,
+        "Patients that carry one identifier in two compartments, by ids alone; logged in the lists of both.",
+        [query("state", false, "`open` or `decided`; `open` when left out"),
+         query("after", false, "`next` of the last page")],
+        Nothing, 200 Json(json::<identities::Page>);
+    "identity_decide": Post "/v1/identities/{item}" => post(identities::decide), Bearer,
+        "Says whether the two are one person. If so, one Patient replaces the other by a FHIR link; no record moves.", [],
+        Json(json::<identities::Verdict>), 200 Json(json::<identities::Item>);
+    "identity_undo": Delete "/v1/identities/{item}/verdict" => delete(identities::undo), Bearer,
+        "Takes such a decision back: both Patients are again what they were, as new versions; 409 if one was changed since.", [],
+        Nothing, 200 Json(json::<identities::Item>);
 
     "consent_show": Get "/v1/subjects/{subject}/consent" => get(consents::show), Bearer,
         "The consent state, finalised and pending, with its opening.", [], Nothing, 200 Json(json::<consents::Shown>);

@@ -27,6 +27,7 @@ mod fhir;
 mod guard;
 mod hooks;
 mod machines;
+mod identities;
 mod network;
 mod operations;
 mod publication;

@@ -101,6 +101,8 @@ impl<S: Store> Custodian<S> {
         self.vault
             .erase(subject, self.facts().at(), &mut self.ambient.entropy())
             .await?;
+        // What a crash leaves of it is not shown, and removed when it is met.
+        self.identity_forget(subject).await?;
         if let Some(insight) = &self.insight {
             insight.forget(subject);
             self.wakes.differentials.wake();

@@ -28,6 +28,7 @@ use crate::fhir::{
 };
 use crate::governance::{NetworkEntry, NetworkPropose, NetworkView, NetworkVote};
 use crate::hold::{Hold, HoldClear, HoldSet};
+use crate::identity::{Identity, IdentityDecide, IdentityList, IdentityPage, IdentityUndo};
 use crate::publication::{LogBundle, LogTile};
 use crate::receipt::{ReceiptAnswer, ReceiptQuery};
 use crate::record::{Deposited, Fetch, Fetched, List, Listed, Submission};
@@ -160,6 +161,12 @@ use_cases! {
     fhir_validate(FhirValidate) -> Vec<Problem> [heavy];
     /// In which compartment a FHIR resource is, for use cases that name subjects.
     fhir_locate(FhirLocate) -> FhirLocated;
+    /// Patients that carry one identifier, for the desk to say whether they are one person.
+    identity_list(IdentityList) -> IdentityPage;
+    /// Says whether two Patients are one person; one that replaces another is linked to it.
+    identity_decide(IdentityDecide) -> Identity;
+    /// Takes such a decision back.
+    identity_undo(IdentityUndo) -> Identity;
     /// A subject's differential diagnosis, for a clinician, made of what the caller may see.
     differential(DifferentialQuery) -> DifferentialShown [heavy];
     /// The subjects whose differentials changed since a clinician looked.

@@ -29,6 +29,7 @@ pub mod fsck;
 pub mod governance;
 pub mod handle;
 pub mod hold;
+pub mod identity;
 pub mod institution;
 pub mod publication;
 pub mod receipt;

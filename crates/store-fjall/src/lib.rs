@@ -150,6 +150,9 @@ pub fn shortage(folder: impl AsRef<Path>, config: &Config) -> Option<(u64, u64)>
     (free < needed).then_some((free, needed))
 }
 
+/// Rows that are read on the spot, as single ones are.
+const FEW_ROWS: usize = 4;
+
 impl Store for FjallStore {
     async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Error> {
         self.shared.engine.get(table, key)
@@ -162,10 +165,38 @@ impl Store for FjallStore {
         limit: usize,
         order: Order,
     ) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        // A few rows cost no more than a row, and less than the way to a reader and back.
+        if limit <= FEW_ROWS {
+            return self.shared.engine.range(table, &range, limit, order);
+        }
         let engine = Arc::clone(&self.shared.engine);
         self.shared
             .readers
             .run(move || engine.range(table, &range, limit, order))
+            .await?
+    }
+
+    /// In one turn of a reader: going there and back costs more than a range that is empty.
+    async fn ranges(
+        &self,
+        table: Table,
+        ranges: Vec<Range>,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        let engine = Arc::clone(&self.shared.engine);
+        self.shared
+            .readers
+            .run(move || {
+                let mut rows = Vec::new();
+                for range in &ranges {
+                    let left = limit.saturating_sub(rows.len());
+                    if left == 0 {
+                        break;
+                    }
+                    rows.append(&mut engine.range(table, range, left, Order::Ascending)?);
+                }
+                Ok(rows)
+            })
             .await?
     }
 

@@ -69,6 +69,30 @@ pub trait Store: Clone + Send + Sync + 'static {
         order: Order,
     ) -> impl Future<Output = Result<Vec<(Bytes, Bytes)>, Error>> + Send;
 
+    /// The rows of several ranges, one range after the other and each in ascending order, up to `limit` in
+    /// all. Each range is seen as at one instant; two of them may be of different ones.
+    ///
+    /// # Errors
+    /// As [`Store::range`].
+    fn ranges(
+        &self,
+        table: Table,
+        ranges: Vec<Range>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(Bytes, Bytes)>, Error>> + Send {
+        async move {
+            let mut rows = Vec::new();
+            for range in ranges {
+                let left = limit.saturating_sub(rows.len());
+                if left == 0 {
+                    break;
+                }
+                rows.append(&mut self.range(table, range, left, Order::Ascending).await?);
+            }
+            Ok(rows)
+        }
+    }
+
     /// Checks the batch's expectations and, if all hold, applies its writes: atomic, and durable
     /// when it returns `Ok`.
     ///

@@ -64,6 +64,7 @@ pub use entries::{EntryPurpose, EntryRow, EntryState, FinalEntry, Position, Sign
 pub use erasure::Erasure;
 pub use error::{Conflict, Error};
 pub use keychain::{Identity, Keychain, Restored};
+pub use node_rows::NodeRow;
 pub use outbox::{BATCH_MAX_LEAVES, CommitmentState, QueuedCommitment, RecordBatch};
 pub use periods::{ClosedPeriod, PeriodOutlook, PeriodProof};
 pub use postings::Posting;

@@ -4,7 +4,7 @@ use crate::keychain::Restored;
 use crate::layout::NODE;
 use crate::vault::{Vault, is_conflict};
 use crate::{Conflict, Error};
-use codec::Domain;
+use codec::{Digest, Domain};
 use keys::{Entropy, Zeroizing};
 use store::{Batch, Expect, Range, Store};
 
@@ -15,7 +15,26 @@ pub(crate) const OWNER: &[u8] = b"v/owner";
 const FORMAT: u8 = 2;
 const NAME_MAX_BYTES: usize = 512;
 
+/// A change of a row of the node, as a part of a [`Transaction`](crate::Transaction).
+#[derive(Clone, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its name, 1 to 512 bytes. Names are not sealed: see [`Vault::blind_name`].
+    pub name: Vec<u8>,
+    /// What must be there (`None`: nothing).
+    pub expected: Option<Zeroizing<Vec<u8>>>,
+    /// What is to be there (`None`: nothing).
+    pub value: Option<Zeroizing<Vec<u8>>>,
+}
+
 impl<S: Store> Vault<S> {
+    /// What a row about something may be named after, so that nobody without the node's key can tell from the
+    /// name what it is about: the same for the same parts.
+    #[must_use]
+    pub fn blind_name(&self, parts: &[&[u8]]) -> Digest {
+        let framed = [&[b"row-name".as_slice()], parts].concat();
+        self.inner().node.client.mac(Domain::NodeSeal, &framed)
+    }
+
     /// A row of the node.
     ///
     /// # Errors
@@ -142,6 +161,35 @@ impl<S: Store> Vault<S> {
         value: Option<&[u8]>,
         entropy: &mut (impl Entropy + Send),
     ) -> Result<(), Error> {
+        let batch = self.own_row_batch(key, expected, value, entropy).await?;
+        self.commit(batch).await.map_err(|error| {
+            if is_conflict(&error) {
+                Conflict::Done("the row was changed in the meantime").into()
+            } else {
+                error
+            }
+        })
+    }
+
+    /// A change of a row of the node, for a batch with others.
+    pub(crate) async fn node_row_batch(
+        &self,
+        row: &NodeRow,
+        entropy: &mut (impl Entropy + Send),
+    ) -> Result<Batch, Error> {
+        let expected = row.expected.as_ref().map(|row| row.as_slice());
+        let value = row.value.as_ref().map(|row| row.as_slice());
+        self.own_row_batch(&public(&row.name)?, expected, value, entropy)
+            .await
+    }
+
+    async fn own_row_batch(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        value: Option<&[u8]>,
+        entropy: &mut (impl Entropy + Send),
+    ) -> Result<Batch, Error> {
         let there = self.get(NODE, key).await?;
         let plain = there.as_deref().map(|row| self.own_open(key, row));
         let plain = plain.transpose()?;
@@ -150,16 +198,9 @@ impl<S: Store> Vault<S> {
         }
         let expect = there.map_or(Expect::Absent, Expect::Equals);
         let batch = Batch::new().expect(NODE, key, expect);
-        let batch = match value {
+        Ok(match value {
             Some(value) => batch.put(NODE, key, self.own_seal(key, value, entropy)),
             None => batch.delete(NODE, key),
-        };
-        self.commit(batch).await.map_err(|error| {
-            if is_conflict(&error) {
-                Conflict::Done("the row was changed in the meantime").into()
-            } else {
-                error
-            }
         })
     }
 }

@@ -77,17 +77,20 @@ impl<S: Store> Vault<S> {
     /// # Errors
     /// [`Error::Damaged`], [`Error::Store`], [`Error::Custody`].
     pub async fn search(&self, token: &[u8], limit: usize) -> Result<Vec<Posting>, Error> {
-        let mut found = Vec::new();
+        let mut shards = BTreeMap::new();
+        let mut ranges = Vec::new();
         for number in 0..=u8::MAX {
-            let left = limit.saturating_sub(found.len());
-            if left == 0 {
-                break;
+            if let Some(shard) = self.shard(number).await? {
+                ranges.push(Range::prefix(shard.token_prefix(&shard.current, token)));
+                shards.insert(number, shard);
             }
-            let Some(shard) = self.shard(number).await? else {
-                continue;
-            };
-            let prefix = shard.token_prefix(&shard.current, token);
-            found.append(&mut self.postings(&shard, prefix, left).await?);
+        }
+        let rows = self.inner().store.ranges(POSTINGS, ranges, limit).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for (key, sealed) in rows {
+            let number = key.first().copied().ok_or(damaged(POSTINGS))?;
+            let shard = shards.get(&number).ok_or(damaged(POSTINGS))?;
+            found.extend(self.posting_open(shard, &key, &sealed)?);
         }
         Ok(found)
     }
@@ -156,13 +159,22 @@ impl<S: Store> Vault<S> {
         let rows = self.page(POSTINGS, Range::prefix(prefix), limit).await?;
         let mut found = Vec::with_capacity(rows.len());
         for (key, sealed) in rows {
-            let seal = &shard.current.keys.seal;
-            let posting: Posting = seal.open(&shard.custodian, POSTINGS, &key, &sealed)?;
-            if !self.inner().compartments.is_shut_out(&posting.subject) {
-                found.push(posting);
-            }
+            found.extend(self.posting_open(shard, &key, &sealed)?);
         }
         Ok(found)
+    }
+
+    /// A posting of the current generation, unless its subject is shut out.
+    fn posting_open(
+        &self,
+        shard: &Shard,
+        key: &[u8],
+        sealed: &[u8],
+    ) -> Result<Option<Posting>, Error> {
+        let seal = &shard.current.keys.seal;
+        let posting: Posting = seal.open(&shard.custodian, POSTINGS, key, sealed)?;
+        let is_shut_out = self.inner().compartments.is_shut_out(&posting.subject);
+        Ok((!is_shut_out).then_some(posting))
     }
 
     /// Opens a posting in its place; of another generation than the current one there is nothing to open.

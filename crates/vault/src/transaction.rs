@@ -1,10 +1,12 @@
-//! Transactions: compartments opened and records put in, of any number of subjects, all or nothing.
+//! Transactions: compartments opened, records put in and rows of the node changed, of any number of subjects, all
+//! or nothing.
 //!
 //! One atomic batch. What must not be there yet is an expectation of it, as for a single put.
 
 use crate::Error;
 use crate::consents::CompartmentOpen;
 use crate::custody::KeyKind;
+use crate::node_rows::NodeRow;
 use crate::record::{PutRecord, RecordPut};
 use crate::sealing::CompartmentKeys;
 use crate::vault::{ATTEMPTS, Vault, is_conflict};
@@ -22,6 +24,8 @@ pub struct Transaction {
     pub opens: Vec<CompartmentOpen>,
     /// Records to put in, without client keys, each subject once.
     pub puts: Vec<RecordPut>,
+    /// Rows of the node to change, each once.
+    pub rows: Vec<NodeRow>,
 }
 
 impl<S: Store> Vault<S> {
@@ -29,7 +33,8 @@ impl<S: Store> Vault<S> {
     ///
     /// # Errors
     /// [`Conflict::OtherBytes`](crate::Conflict::OtherBytes) and [`Conflict::Version`](crate::Conflict::Version)
-    /// for the first record that is not as it was expected; otherwise as [`Vault::record_put`] and
+    /// for the first record that is not as it was expected, [`Conflict::Done`](crate::Conflict::Done) for a row
+    /// that is not; otherwise as [`Vault::record_put`] and
     /// [`Vault::compartment_open`].
     pub async fn transact(
         &self,
@@ -101,6 +106,9 @@ impl<S: Store> Vault<S> {
             batch = batch.and(draft.batch);
             answers.push(draft.records);
         }
+        for row in &transaction.rows {
+            batch = batch.and(self.node_row_batch(row, entropy).await?);
+        }
         Ok((batch, answers))
     }
 
@@ -122,6 +130,10 @@ impl Transaction {
         if opened.len() < self.opens.len() || put.len() < self.puts.len() {
             return Err(Error::invalid("transaction", "it has each subject once"));
         }
+        let rows: BTreeSet<&[u8]> = self.rows.iter().map(|row| row.name.as_slice()).collect();
+        if rows.len() < self.rows.len() {
+            return Err(Error::invalid("transaction", "it has each row once"));
+        }
         let keyed = self.opens.iter().any(|open| open.client.is_some())
             || self.puts.iter().any(|put| put.client.is_some());
         if keyed {
@@ -138,9 +150,10 @@ impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Transaction({} opened, {} put)",
+            "Transaction({} opened, {} put, {} rows)",
             self.opens.len(),
-            self.puts.len()
+            self.puts.len(),
+            self.rows.len()
         )
     }
 }

@@ -65,6 +65,10 @@ async fn begun(edge: Edge, parts: Parts, body: Body) -> Result<Response, Problem
     headers::Wanted::of(&parts.headers, &mut pairs)?;
     let session = parts.extensions.get::<Session>().cloned();
     let asked = Asked::of(edge, session, &parts.headers)?;
+    let media = crate::read::media_type(&parts.headers);
+    if media.is_some_and(|media| !headers::RESOURCE.contains(&media.as_str())) {
+        return Err(headers::unsupported(headers::RESOURCE));
+    }
     if !asked.prefer.background {
         return Err(Problem::bad_request(
             "an export answers later: send Prefer: respond-async",

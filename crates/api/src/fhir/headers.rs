@@ -9,6 +9,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use node::{Content, Purpose};
 use std::time::SystemTime;
 
+/// How resources come.
+pub(crate) const RESOURCE: &[&str] = &["application/fhir+json", "application/json"];
+
 /// How an answer is wanted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
@@ -197,7 +200,6 @@ pub(crate) fn check_media(
     headers: &HeaderMap,
     content: Option<&Content>,
 ) -> Result<(), Problem> {
-    const RESOURCE: &[&str] = &["application/fhir+json", "application/json"];
     let takes = match ask {
         Ask::Batch | Ask::Create { .. } | Ask::Update { .. } | Ask::Validate { .. } => RESOURCE,
         Ask::Patch { .. } => &["application/json-patch+json"],
@@ -215,12 +217,17 @@ pub(crate) fn check_media(
     if plain && known && content.is_some() {
         return Ok(());
     }
-    Err(Problem::new(
+    Err(unsupported(takes))
+}
+
+/// A body of a type that is not taken.
+pub(crate) fn unsupported(takes: &[&str]) -> Problem {
+    Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported-media-type",
         format!(
             "send the body uncompressed, as Content-Type: {}",
             takes.join(" or ")
         ),
-    ))
+    )
 }

@@ -12,6 +12,7 @@ mod bundles;
 mod clients;
 mod consents;
 mod exporting;
+mod identity;
 mod searching;
 mod views;
 

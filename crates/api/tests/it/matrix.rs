@@ -179,6 +179,11 @@ fn laws() {
                     }
                 }
             }
+            // Who is who is for the desk to say; a privacy officer may look.
+            "none" | "syst" | "ctrl" | "free" if id.starts_with("identity_") => status == "401",
+            _ if id == "identity_list" => done == matches!(asker, "desk" | "priv"),
+            "desk" if id.starts_with("identity_") => status == "404",
+            _ if id.starts_with("identity_") => status == "403",
             // Without a token, with one that claims to be the node, with one of a role that needs a subject
             // and has none.
             "none" | "syst" | "ctrl" | "free" => status == "401",

@@ -39,7 +39,8 @@ pub use sort::SortKey;
 pub use subset::{Subset, subset};
 pub use table::{Kind, Parameter};
 pub use terms::{
-    MAX_TERM_BYTES, MAX_TERMS, TERMS_VERSION, id_term, overflow_term, terms, type_term,
+    MAX_TERM_BYTES, MAX_TERMS, TERMS_VERSION, id_term, is_identifier_term, overflow_term, terms,
+    type_term,
 };
 pub use value::{IndexValue, Interval, Quantity, Reference, Token};
 pub use walk::{Indexed, index};

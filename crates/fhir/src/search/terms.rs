@@ -86,6 +86,12 @@ pub fn id_term(resource_type: &str, id: &str) -> Vec<u8> {
     term(resource_type, "_id", b'c', &[id])
 }
 
+/// Whether a term is that of an identifier with system and value by which resources of a type are told apart.
+pub fn is_identifier_term(resource_type: &str, term: &[u8]) -> bool {
+    let rest = term.strip_prefix(term_head(resource_type, "identifier").as_slice());
+    rest.is_some_and(|rest| rest.first() == Some(&b's'))
+}
+
 /// The term of a resource whose other terms do not tell all: every plan includes it.
 pub fn overflow_term(resource_type: &str) -> Vec<u8> {
     term(resource_type, "", b'!', &[])

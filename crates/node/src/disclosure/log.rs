@@ -153,19 +153,24 @@ impl<S: Store> Custodian<S> {
         purpose: Purpose,
         act: &'static str,
     ) -> Result<DisclosureId, Error> {
-        self.disclosure_log(Logging {
-            request: caller.act(subject, purpose),
-            outcome: vault::Outcome::Permitted(vec![Because {
-                basis: Basis::Policy(office()?),
-                categories: BTreeSet::new(),
-            }]),
-            records: Vec::new(),
-            stale: false,
-            session: None,
-            channel: Some(act),
-            asked: None,
-        })
-        .await
+        self.disclosure_log(act_of(caller, subject, purpose, act)?)
+            .await
+    }
+
+    /// Logs one act in the lists of several subjects, in one write.
+    pub(crate) async fn acts_log(
+        &self,
+        caller: &Caller,
+        subjects: &[SubjectId],
+        purpose: Purpose,
+        act: &'static str,
+    ) -> Result<(), Error> {
+        let acts = subjects
+            .iter()
+            .map(|subject| act_of(caller, subject, purpose, act));
+        self.disclosures_log(acts.collect::<Result<_, _>>()?)
+            .await?;
+        Ok(())
     }
 
     pub(crate) async fn disclosure_list(
@@ -253,6 +258,26 @@ impl<S: Store> Custodian<S> {
             Hold::Ended(_) | Hold::Matured(_) | Hold::Vacant => Err(Error::ControlEnded),
         }
     }
+}
+
+fn act_of(
+    caller: &Caller,
+    subject: &SubjectId,
+    purpose: Purpose,
+    act: &'static str,
+) -> Result<Logging, Error> {
+    Ok(Logging {
+        request: caller.act(subject, purpose),
+        outcome: vault::Outcome::Permitted(vec![Because {
+            basis: Basis::Policy(office()?),
+            categories: BTreeSet::new(),
+        }]),
+        records: Vec::new(),
+        stale: false,
+        session: None,
+        channel: Some(act),
+        asked: None,
+    })
 }
 
 /// Whether a disclosure is shown now to whoever looks in that right. By office one sees all of them.

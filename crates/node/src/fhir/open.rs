@@ -291,7 +291,12 @@ impl<'c, S: Store> Reading<'c, S> {
         let ids = self.custodian.disclosures_log(logging).await?;
         for (subject, touched) in &self.touched {
             if let Verdict::Decided(decided) = &touched.verdict {
-                let latest = self.custodian.vault.consent_current(subject).await?;
+                let latest = match self.custodian.vault.consent_current(subject).await {
+                    Ok(latest) => latest,
+                    // Erased since it was heard: others' answers do not end with it.
+                    Err(vault::Error::SubjectErased) => return Ok(None),
+                    Err(error) => return Err(error.into()),
+                };
                 if latest.latest().state.sequence != decided.sequence {
                     return Ok(None);
                 }

@@ -455,10 +455,21 @@ impl<S: Store> Custodian<S> {
     ) -> Result<FhirPage, Error> {
         let count = input.count.clamp(1, MAX_PAGE);
         reading.refused(subject).await?;
-        let latest = self.latest_within(subject, MAX_CANDIDATES).await?;
+        let mut latest = Vec::new();
+        for subject in self.and_replaced(reading, subject).await? {
+            let left = MAX_CANDIDATES.saturating_sub(latest.len());
+            let found = match self.latest_within(&subject, left).await {
+                Ok(found) => found,
+                // One that was replaced was erased meanwhile.
+                Err(Error::SubjectErased | Error::SubjectUnknown) => continue,
+                Err(error) => return Err(error),
+            };
+            latest.extend(found.into_iter().map(|meta| (subject, meta)));
+        }
+        latest.sort_by_key(|(_, meta)| meta.record);
         let mut page: Vec<Opened> = Vec::new();
         let mut next = None;
-        for meta in latest {
+        for (subject, meta) in latest {
             let wanted = ::fhir::is_resource_type(&meta.kind)
                 && meta.media_type != DELETED_MEDIA
                 && meta.kind != CONSENT
@@ -475,7 +486,7 @@ impl<S: Store> Custodian<S> {
                 break;
             }
             let posting = Posting {
-                subject: *subject,
+                subject,
                 record: meta.record,
                 version: meta.version,
             };
@@ -496,6 +507,18 @@ impl<S: Store> Custodian<S> {
             understood: Vec::new(),
             ignored: Vec::new(),
         })
+    }
+
+    /// A subject, and those whom it replaces as far as they may be reached: each is decided on its own.
+    async fn and_replaced(
+        &self,
+        reading: &Reading<'_, S>,
+        subject: &SubjectId,
+    ) -> Result<Vec<SubjectId>, Error> {
+        let mut subjects = vec![*subject];
+        let replaced = self.identity_replaced(subject).await?;
+        subjects.extend(replaced.iter().filter(|other| reading.reaches(other)));
+        Ok(subjects)
     }
 
     /// The resources of a type that match, for a source that wants to know whether something is there already.

@@ -10,6 +10,7 @@ use super::views::{CONSENT, not_atomic, writable};
 use super::{FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten};
 use crate::custodian::Custodian;
 use crate::error::Error;
+use crate::identity::Mark;
 use crate::record::deposit::{REBASES, SOURCES, origin};
 use crate::record::{Content, Provenance};
 use codec::id::SubjectId;
@@ -201,9 +202,15 @@ impl<S: Store> Custodian<S> {
             client: None,
             records,
         });
+        let puts: Vec<RecordPut> = puts.collect();
+        let marks: Vec<Mark> = puts
+            .iter()
+            .flat_map(|put| self.identity_marks(&put.subject, &put.records, now))
+            .collect();
         let transaction = Transaction {
             opens: plan.opens.clone(),
-            puts: puts.collect(),
+            puts,
+            rows: marks.iter().map(Mark::row).collect(),
         };
         for put in &transaction.puts {
             crate::record::deposit::check_size(&put.records)?;
@@ -218,6 +225,7 @@ impl<S: Store> Custodian<S> {
             .zip(answers)
             .flat_map(|(put, answers)| answers.into_iter().map(|answer| (put.subject, answer)))
             .collect();
+        self.identity_settle(&marks).await;
         self.counters.deposits.up();
         self.wakes.records.wake();
         if !plan.opens.is_empty() {

@@ -128,7 +128,7 @@ impl<S: Store> Custodian<S> {
         provenance: &Zeroizing<Vec<u8>>,
     ) -> Result<Put, Error> {
         let rebase = drafts.iter().any(|draft| draft.expect_version.is_none());
-        let mut now = self.now();
+        let now = self.now();
         let mut records = Vec::with_capacity(drafts.len());
         for draft in drafts.iter_mut() {
             records.push(self.version(subject, draft, provenance, now).await?);
@@ -138,12 +138,37 @@ impl<S: Store> Custodian<S> {
             client,
             records,
         };
+        // A crash after the put does not forget what is to be compared; one before it marks nothing.
+        let marks = self.identity_marks(subject, &put.records, now);
+        for mark in &marks {
+            self.identity_mark(mark).await?;
+        }
+        let done = self.put_rebased(&mut put, drafts, provenance, rebase, now);
+        let done = done.await;
+        match &done {
+            Ok(_) => self.identity_settle(&marks).await,
+            // Perhaps it was put in.
+            Err(Error::Storage { .. } | Error::Unavailable(_) | Error::DiskFull) => {}
+            Err(_) => self.identity_unmark(&marks).await,
+        }
+        done
+    }
+
+    /// Puts records in, those without an expected version on top of whichever is the latest.
+    async fn put_rebased(
+        &self,
+        put: &mut RecordPut,
+        drafts: &mut [Draft],
+        provenance: &Zeroizing<Vec<u8>>,
+        rebase: bool,
+        mut now: Millis,
+    ) -> Result<Put, Error> {
         let mut attempt = 0;
         loop {
             check_size(&put.records)?;
             let done = self
                 .vault
-                .record_put(&put, now, &mut self.ambient.entropy())
+                .record_put(put, now, &mut self.ambient.entropy())
                 .await;
             match done {
                 Err(vault::Error::Conflict(vault::Conflict::Version { .. }))
@@ -154,7 +179,7 @@ impl<S: Store> Custodian<S> {
                     let rebased = put.records.iter_mut().zip(drafts.iter_mut());
                     for (new, draft) in rebased.filter(|(_, draft)| draft.expect_version.is_none())
                     {
-                        *new = self.version(subject, draft, provenance, now).await?;
+                        *new = self.version(&put.subject, draft, provenance, now).await?;
                     }
                 }
                 done => return Ok(done?),

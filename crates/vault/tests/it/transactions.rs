@@ -1,7 +1,7 @@
 //! Transactions over several subjects, and finding what they put in.
 
 use crate::world::{World, ms, new_record, one, opening, reads, record, run, subject};
-use vault::{Conflict, Error, NewRecord, Transaction};
+use vault::{Conflict, Error, NewRecord, NodeRow, Transaction};
 
 /// What three subjects' worth of a transaction is made of: two new subjects and one that is there.
 fn transaction(world: &mut World) -> Transaction {
@@ -13,6 +13,7 @@ fn transaction(world: &mut World) -> Transaction {
             one(subject(2, 2), new_record(2, "red cherry")),
             one(subject(3, 3), new_record(3, "green pear")),
         ],
+        rows: Vec::new(),
     }
 }
 
@@ -79,11 +80,51 @@ fn what_conflicts_in_one_subject_leaves_nothing_in_any() {
 }
 
 #[test]
+fn rows_of_the_node_change_with_the_records_or_not_at_all() {
+    let mut world = World::new(64);
+    world.open(subject(3, 3));
+    let row = |name: &[u8], expected: Option<&[u8]>, value: Option<&[u8]>| NodeRow {
+        name: name.to_vec(),
+        expected: expected.map(|row| row.to_vec().into()),
+        value: value.map(|row| row.to_vec().into()),
+    };
+    let all = Transaction {
+        rows: vec![row(b"mark", None, Some(b"1")), row(b"other", None, None)],
+        ..transaction(&mut world)
+    };
+    run(world.vault.transact(&all, ms(5), &mut world.rng)).unwrap();
+    let there = |world: &World, name: &[u8]| {
+        let row = run(world.vault.node_row(name)).unwrap();
+        row.map(|row| row.to_vec())
+    };
+    assert_eq!(there(&world, b"mark"), Some(b"1".to_vec()));
+    assert_eq!(there(&world, b"other"), None);
+    let next = |rows| Transaction {
+        puts: vec![one(subject(3, 3), new_record(4, "blue plum"))],
+        rows,
+        ..Transaction::default()
+    };
+    let stale = next(vec![row(b"mark", Some(b"0"), None)]);
+    let refused = run(world.vault.transact(&stale, ms(6), &mut world.rng)).unwrap_err();
+    assert!(
+        matches!(refused, Error::Conflict(Conflict::Done(_))),
+        "{refused}"
+    );
+    assert!(run(world.vault.search(b"blue", 10)).unwrap().is_empty());
+    assert_eq!(there(&world, b"mark"), Some(b"1".to_vec()));
+    let twice = next(vec![row(b"a", None, None), row(b"a", None, None)]);
+    assert!(run(world.vault.transact(&twice, ms(6), &mut world.rng)).is_err());
+    let right = next(vec![row(b"mark", Some(b"1"), None)]);
+    run(world.vault.transact(&right, ms(6), &mut world.rng)).unwrap();
+    assert_eq!(run(world.vault.search(b"blue", 10)).unwrap().len(), 1);
+    assert_eq!(there(&world, b"mark"), None);
+}
+
+#[test]
 fn a_version_that_is_not_there_yet_is_refused() {
     let mut world = World::new(62);
     world.open(subject(3, 3));
     let early = Transaction {
-        opens: Vec::new(),
         puts: vec![one(
             subject(3, 3),
             NewRecord {
@@ -91,6 +132,7 @@ fn a_version_that_is_not_there_yet_is_refused() {
                 ..new_record(3, "green pear")
             },
         )],
+        ..Transaction::default()
     };
     let refused = run(world.vault.transact(&early, ms(5), &mut world.rng)).unwrap_err();
     assert!(

@@ -2,7 +2,7 @@
 
 use super::Asker;
 use crate::{
-    families::{Family, delay, family_key, grant, keyholders, phenopacket},
+    families::{Family, NOTHING, delay, family_key, grant, keyholders, phenopacket},
     house::House,
     wire::Call,
 };
@@ -340,6 +340,12 @@ pub(super) const CASES: &[Case] = &[
     case("differential_read", Any, |call, asker, _, _| {
         call.query(&format!("purpose={}", asker.purpose))
     }),
+    plain("identity_list", NoSubject),
+    // Nothing waits under this name: those who may are told so.
+    case("identity_decide", NoSubject, |call, _, _, _| {
+        call.json(&json!({"verdict": "different"}))
+    }),
+    plain("identity_undo", NoSubject),
     plain("differential_changes", NoSubject),
     case("diagnose", NoSubject, |call, _, _, _| {
         call.bytes("text/plain", "Arachnodactyly")
@@ -390,6 +396,7 @@ impl Case {
                 "session" => &family.session,
                 "disclosure" => &family.disclosures[self.disclosure],
                 "proposal" => NO_PROPOSAL,
+                "item" => NOTHING,
                 "service" => "ithaca-patient-view",
                 "kind" => "Patient",
                 "id" => &family.patient,
