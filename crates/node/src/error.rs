@@ -260,9 +260,9 @@ impl Error {
             Self::Query { .. } => Kind::Query,
             Self::Forbidden { .. }
             | Self::PolicyForbids { .. }
-            | Self::OutOfScope | Self::Elsewhere | Self::ControlEnded => {
-                Kind::Forbidden
-            }
+            | Self::OutOfScope
+            | Self::Elsewhere
+            | Self::ControlEnded => Kind::Forbidden,
             Self::Denied { .. } => Kind::Denied,
             Self::Conflict(Conflict::Version { .. } | Conflict::Sequence { .. }) => {
                 Kind::PreconditionFailed

@@ -66,7 +66,8 @@ async fn begun(edge: Edge, parts: Parts, body: Body) -> Result<Response, Problem
     let session = parts.extensions.get::<Session>().cloned();
     let asked = Asked::of(edge, session, &parts.headers)?;
     let media = crate::read::media_type(&parts.headers);
-    if media.is_some_and(|media| !headers::RESOURCE.contains(&media.as_str())) {
+    let is_post = parts.method == Method::POST;
+    if is_post && media.is_some_and(|media| !headers::RESOURCE.contains(&media.as_str())) {
         return Err(headers::unsupported(headers::RESOURCE));
     }
     if !asked.prefer.background {
