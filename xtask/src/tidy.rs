@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "consent",
             "diagnosis",
             "findings",
+            "institution-policy",
             "keys",
             "ledger",
             "node",

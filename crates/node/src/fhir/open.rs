@@ -200,7 +200,7 @@ impl<'c, S: Store> Reading<'c, S> {
             match self.custodian.judge(request, &[]).await? {
                 Judged::Permitted(mut decided) => {
                     decided.house.action = action_of(self.channel);
-                    Verdict::Decided(Box::new(decided))
+                    Verdict::Decided(decided)
                 }
                 refused @ Judged::Refused { .. } => Verdict::Refused(refused),
             }

@@ -47,8 +47,12 @@ pub(crate) struct Decided {
 }
 
 /// A request as it was decided: permitted, or refused and not logged yet.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once for a request, and taken apart at once"
+)]
 pub(crate) enum Judged {
-    Permitted(Decided),
+    Permitted(Box<Decided>),
     Refused {
         request: Request,
         denial: Denial,
@@ -283,7 +287,7 @@ impl<S: Store> Custodian<S> {
         trace: &Trace,
     ) -> Result<Decided, Error> {
         match self.judge(request, metas).await? {
-            Judged::Permitted(decided) => Ok(decided),
+            Judged::Permitted(decided) => Ok(*decided),
             Judged::Refused {
                 request,
                 denial,
@@ -328,14 +332,14 @@ impl<S: Store> Custodian<S> {
         let at = facts.at();
         Ok(
             match consent::decide(&self.policy, &standing.effective(), &request, &facts) {
-                Decision::Permit(permit) => Judged::Permitted(Decided {
+                Decision::Permit(permit) => Judged::Permitted(Box::new(Decided {
                     permit,
                     at,
                     session: session.map(|(id, _)| id),
                     house: self.house(&request),
                     request,
                     sequence: standing.latest().sequence,
-                }),
+                })),
                 Decision::Deny(denial) => Judged::Refused {
                     request,
                     denial,
