@@ -7,12 +7,27 @@ use serde_json::{Value, json};
 
 /// Checks that a resource has exactly these errors, as code and expression.
 fn check(resource: &Value, expect: &[(&str, &str)]) {
+    let resource = sorted(resource);
     let found = errors(resource.to_string().as_bytes(), Strictness::Strict);
     let found: Vec<_> = found
         .iter()
         .map(|issue| (issue.code.as_str(), issue.expression.as_str()))
         .collect();
     assert_eq!(found, expect, "{resource}");
+}
+
+/// The same with its members in the order of their names, in whatever order `serde_json` keeps them here.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort();
+            let member = |name: &String| (name.clone(), sorted(&members[name]));
+            names.into_iter().map(member).collect()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
 }
 
 /// An Observation with more members.

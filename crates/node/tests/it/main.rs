@@ -20,6 +20,7 @@ mod families;
 mod folders;
 mod golden;
 mod governance;
+mod house;
 mod institutions;
 mod members;
 mod network;

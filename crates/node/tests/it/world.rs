@@ -188,8 +188,13 @@ impl World {
 
     /// Ends the node as a crash would, and starts it again from what is durable.
     pub(crate) async fn restart(&mut self) {
+        self.restart_with(self.node_config()).await;
+    }
+
+    /// The same, told other things.
+    pub(crate) async fn restart_with(&mut self, config: Config) {
         self.node.take().unwrap().crash().await;
-        self.start().await;
+        self.start_with(config).await;
     }
 
     pub(crate) fn handle(&self) -> Handle {

@@ -9,6 +9,12 @@ refused Bundle-3ad0687e-f477-468c-afd5-fcc2bf897808.json: 422 Bundle the documen
     Bundle of several resources; send it as a Bundle
 refused Bundle-bundle-request-simplesummary.json: 422 Bundle the document at line 1, column 1 ($) is a \
     Bundle of several resources; send it as a Bundle
+refused Consent-consent-example-basic.json: 403 changing consent for a family needs one of the roles desk; this \
+    caller has none of them
+refused Consent-consent-example-notThem.json: 403 changing consent for a family needs one of the roles desk; this \
+    caller has none of them
+refused Consent-consent-example-smartonfhir.json: 403 changing consent for a family needs one of the roles desk; \
+    this caller has none of them
 refused DeviceMetric-example.json: 422 DeviceMetric.parent.reference a resource of this type cannot be named here
 refused DeviceUseStatement-example.json: 422 DeviceUseStatement.reasonReference[0].reference a resource of this \
     type cannot be named here
@@ -27,8 +33,8 @@ R4B MedicinalProductPharmaceutical: no such type
 R4B MedicinalProductUndesirableEffect: no such type
 R4B RiskEvidenceSynthesis: no such type
 R4B SubstanceSpecification: no such type
-without: Bundle DeviceMetric DeviceUseStatement EventDefinition
-examples: 289 of 140 types, 284 read back as they were
+without: Bundle Consent DeviceMetric DeviceUseStatement EventDefinition
+examples: 289 of 140 types, 281 read back as they were
 served: 1 statement, 15 bundles, 11 outcomes
 ";
 
