@@ -16,7 +16,7 @@
 use crate::caller::Caller;
 use crate::record::Content;
 use crate::subject::Wait;
-use codec::id::{DisclosureId, RecordId, SubjectId};
+use codec::id::DisclosureId;
 use consent::Purpose;
 
 mod check;
@@ -258,28 +258,6 @@ pub struct FhirEverything {
     pub count: usize,
     /// Where the last page ended.
     pub after: Option<String>,
-}
-
-/// Asks in which compartment a resource is, for the use cases that name subjects.
-#[derive(Debug, Clone)]
-pub struct FhirLocate {
-    /// Who.
-    pub asker: FhirAsker,
-    /// The type.
-    pub kind: String,
-    /// The id.
-    pub id: String,
-}
-
-/// Where a resource is.
-#[derive(Debug, Clone, Copy)]
-pub struct FhirLocated {
-    /// The compartment.
-    pub subject: SubjectId,
-    /// The record.
-    pub record: RecordId,
-    /// Its latest version.
-    pub version: u32,
 }
 
 /// Asks whether a resource is what R4 says it is; nothing is kept.

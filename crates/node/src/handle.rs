@@ -23,8 +23,8 @@ use crate::error::{Error, Problem};
 use crate::event::{Broadcast, Events};
 use crate::fhir::{
     FhirEverything, FhirExport, FhirExportPage, FhirExportQuery, FhirExportRead, FhirExportState,
-    FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone, FhirSearch,
-    FhirTransact, FhirValidate, FhirWritten,
+    FhirHistory, FhirPage, FhirRead, FhirReadDone, FhirSearch, FhirTransact, FhirValidate,
+    FhirWritten,
 };
 use crate::governance::{NetworkEntry, NetworkPropose, NetworkView, NetworkVote};
 use crate::hold::{Hold, HoldClear, HoldSet};
@@ -159,8 +159,6 @@ use_cases! {
     fhir_export_end(FhirExportQuery) -> ();
     /// What is wrong with a FHIR resource; nothing is kept.
     fhir_validate(FhirValidate) -> Vec<Problem> [heavy];
-    /// In which compartment a FHIR resource is, for use cases that name subjects.
-    fhir_locate(FhirLocate) -> FhirLocated;
     /// Patients that carry one identifier, for the desk to say whether they are one person.
     identity_list(IdentityList) -> IdentityPage;
     /// Says whether two Patients are one person; one that replaces another is linked to it.

@@ -53,6 +53,26 @@ impl House {
     }
 }
 
+impl House {
+    /// Refuses if a category of a version that was asked for may not be had.
+    pub(crate) fn refuses_none(
+        &self,
+        request: &Request,
+        meta: &vault::RecordMeta,
+    ) -> Result<(), Error> {
+        let asked = &request.selection.categories;
+        let categories = meta.categories();
+        let mut wanted = categories.intersection(asked);
+        if wanted.all(|category| self.permits(request, &meta.kind, *category)) {
+            return Ok(());
+        }
+        Err(Error::PolicyForbids {
+            action: self.action.as_str(),
+            by: String::new(),
+        })
+    }
+}
+
 impl<S: Store> Custodian<S> {
     /// The policy, for a request that reads.
     pub(crate) fn house(&self, request: &Request) -> House {

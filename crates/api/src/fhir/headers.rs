@@ -90,8 +90,6 @@ pub(crate) fn is_json(media: &str) -> bool {
         .unwrap_or_default()
         .trim()
         .replace(' ', "+");
-    let version = "4.0";
-    let _ = version;
     matches!(
         media.to_ascii_lowercase().as_str(),
         "" | "*/*"

@@ -3,10 +3,7 @@
 use super::open::{Opened, Reading, settled};
 use super::place::Place;
 use super::views::{AUDIT_EVENT, CONSENT, PROVENANCE, is_made};
-use super::{
-    FhirFound, FhirHistory, FhirLocate, FhirLocated, FhirPage, FhirRead, FhirReadDone,
-    FhirResource, MAX_PAGE,
-};
+use super::{FhirFound, FhirHistory, FhirPage, FhirRead, FhirReadDone, MAX_PAGE};
 use crate::custodian::Custodian;
 use crate::error::Error;
 use crate::record::form::deleted_term;
@@ -195,19 +192,6 @@ impl<S: Store> Custodian<S> {
         }
         Ok(found)
     }
-
-    pub(crate) async fn fhir_locate(&self, input: FhirLocate) -> Result<FhirLocated, Error> {
-        let place = self.fhir_placed(&input.kind, &input.id).await?;
-        let reading = Reading::begin(self, &input.asker, "fhir-locate").await?;
-        if !reading.reaches(&place.subject) {
-            return Err(Error::OutOfScope);
-        }
-        Ok(FhirLocated {
-            subject: place.subject,
-            record: place.record,
-            version: place.version,
-        })
-    }
 }
 
 /// Where a version stands among others: by time, then by what tells versions apart.
@@ -243,10 +227,4 @@ impl Mark {
 /// No such resource, or none that this asker may know of.
 pub(crate) fn unknown() -> Error {
     Error::Unknown("resource of this type and id here")
-}
-
-impl From<FhirReadDone> for FhirResource {
-    fn from(done: FhirReadDone) -> Self {
-        done.resource
-    }
 }

@@ -99,8 +99,8 @@ impl<S: Store> Custodian<S> {
                 Err(Error::Conflict(crate::Conflict::Version { .. }))
                     if plan.rebases && attempt < REBASES => {}
                 Err(error) => return Err(error),
-                Ok(mut written) => {
-                    self.waited(&input, &plan, &mut written).await?;
+                Ok(written) => {
+                    self.waited(&input, &plan).await?;
                     return Ok(written);
                 }
             }
@@ -238,12 +238,7 @@ impl<S: Store> Custodian<S> {
     }
 
     /// Waits for finality, as long as the caller wants.
-    async fn waited(
-        &self,
-        input: &FhirTransact,
-        plan: &Plan,
-        _written: &mut [FhirWritten],
-    ) -> Result<(), Error> {
+    async fn waited(&self, input: &FhirTransact, plan: &Plan) -> Result<(), Error> {
         if matches!(input.wait, crate::subject::Wait::Durable) {
             return Ok(());
         }

@@ -602,6 +602,10 @@ fn plans(metas: Vec<vault::RecordMeta>, decided: &Decided) -> Result<Vec<Plan>, 
     for meta in metas {
         let kind = kind(&meta.kind)?;
         let permitted = decided.permitted(&meta)?;
+        if !decided.request.partial {
+            // The whole selection, or a refusal: the policy does not take a part of it away in silence.
+            decided.house.refuses_none(&decided.request, &meta)?;
+        }
         if !permitted.is_empty() {
             plans.push(Plan {
                 meta,

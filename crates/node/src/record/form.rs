@@ -211,13 +211,11 @@ impl Draft {
             Source::Deletion => {
                 let own_id = self.record.to_string();
                 let id = self.id.as_deref().unwrap_or(&own_id);
-                let updated = now.to_rfc3339();
-                let (kind, id) = (quoted(&self.kind), quoted(id));
+                let (kind, updated) = (&self.kind, now.to_rfc3339());
                 // INVARIANT: a type, an id and a time hold nothing that JSON escapes.
                 let stored_form = format!(
-                    "{{\"resourceType\":{kind},\"id\":{id},\"meta\":{{\"versionId\":\"{version}\",\"lastUpdated\":\"{updated}\"}}}}"
+                    "{{\"resourceType\":\"{kind}\",\"id\":\"{id}\",\"meta\":{{\"versionId\":\"{version}\",\"lastUpdated\":\"{updated}\"}}}}"
                 );
-                let id = id.trim_matches('"');
                 Ok(Formed {
                     media_type: DELETED_MEDIA.to_owned(),
                     stored_form: Zeroizing::new(stored_form.into_bytes()),

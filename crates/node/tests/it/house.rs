@@ -68,7 +68,8 @@ fn what_the_policy_forbids_is_neither_read_nor_written() {
         world.restart_with(config).await;
 
         let read = world.fetch(nurse.clone(), Purpose::Treat, subject, &phenotype);
-        assert!(read.await.unwrap().records.is_empty());
+        let refused = read.await.unwrap_err();
+        assert!(matches!(refused, Error::PolicyForbids { .. }), "{refused}");
         let identity = [Category::Identity];
         let read = world.fetch(nurse, Purpose::Treat, subject, &identity);
         assert_eq!(read.await.unwrap().records.len(), 1);
