@@ -30,6 +30,10 @@ const MAX_OPENED: usize = 20_000;
 const FIRST_POSTINGS: usize = 64;
 /// Resources that are included beside a page.
 const MAX_INCLUDED: usize = 2_000;
+/// Patients of a search of whom it is looked up whom they replace.
+const MAX_REPLACING: usize = 16;
+/// Patients of one compartment.
+const MAX_PATIENTS: usize = 4;
 /// How often what was included is itself followed.
 const ITERATIONS: usize = 4;
 
@@ -70,6 +74,7 @@ impl<S: Store> Custodian<S> {
         self.chains_resolve(reading, &mut query).await?;
         if let Some(patients) = query.patients() {
             self.asked_about(reading, &patients).await?;
+            self.also_replaced(reading, &mut query, &patients).await?;
         }
         self.page(reading, &input.kind, &query, input.after.as_deref())
             .await
@@ -519,6 +524,35 @@ impl<S: Store> Custodian<S> {
         let replaced = self.identity_replaced(subject).await?;
         subjects.extend(replaced.iter().filter(|other| reading.reaches(other)));
         Ok(subjects)
+    }
+
+    /// A search about a Patient is about those whom it replaces too, as far as these may be seen.
+    async fn also_replaced(
+        &self,
+        reading: &mut Reading<'_, S>,
+        query: &mut Query,
+        patients: &[String],
+    ) -> Result<(), Error> {
+        if query.resource_type() == "Patient" || patients.len() > MAX_REPLACING {
+            return Ok(());
+        }
+        for patient in patients {
+            let Some(subject) = self.fhir_patient(patient).await? else {
+                continue;
+            };
+            let mut also = Vec::new();
+            for other in self.and_replaced(reading, &subject).await? {
+                if other == subject {
+                    continue;
+                }
+                let term = search::type_term("Patient");
+                for posting in self.vault.search_within(&other, &term, MAX_PATIENTS).await? {
+                    also.extend(reading.open(&posting).await?.map(|opened| opened.id()));
+                }
+            }
+            query.patients_also(patient, &also);
+        }
+        Ok(())
     }
 
     /// The resources of a type that match, for a source that wants to know whether something is there already.
