@@ -140,7 +140,9 @@ impl Asked {
             purpose: self.purpose,
             base: self.base.clone(),
             patient,
-            filters: reach.filters,
+            scopes: session.scopes.clone(),
+            interaction,
+            launched: session.patient.clone(),
         })
     }
 }

@@ -134,7 +134,11 @@ impl Session {
     /// Of an identity that an issuer vouches for. What is true of every caller is checked here once more.
     fn of(identity: Identity) -> Result<Self, Problem> {
         let bound = BOUND.iter().any(|role| identity.roles.contains(role));
-        if identity.roles.contains(&Role::System) || bound && identity.subject.is_none() {
+        let is_nobody = identity.roles.is_empty();
+        if is_nobody
+            || identity.roles.contains(&Role::System)
+            || bound && identity.subject.is_none()
+        {
             return Err(Problem::invalid_token(
                 "its roles are not such as a token can give",
             ));

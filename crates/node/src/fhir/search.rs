@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::record::form::DELETED_MEDIA;
 use ::fhir::search::{self, Handling, Query, QueryError, SortKey, Summary, Total};
 use codec::id::{RecordId, SubjectId};
+use smart::Interaction;
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
 use vault::Posting;
@@ -158,7 +159,7 @@ impl<S: Store> Custodian<S> {
         }
         // Lists of people are in the directory, whoever they name.
         let patients = query.patients().filter(|_| !is_of_directory(kind));
-        let within = match (reading.confined(), patients) {
+        let within = match (reading.confined_to(kind)?, patients) {
             (Some(own), _) => {
                 let mut reached = vec![own];
                 reached.extend(self.directory_known().await?);
@@ -314,6 +315,7 @@ impl<S: Store> Custodian<S> {
         for chain in query.chains() {
             let mut targets = Vec::new();
             for (kind, inner) in &chain.targets {
+                reading.searches(kind)?;
                 let candidates = self.candidates(reading, kind, inner).await?;
                 let found = self.all_matching(reading, inner, candidates).await?;
                 targets.extend(found.iter().map(|found| ((*kind).to_owned(), found.id())));
@@ -322,6 +324,7 @@ impl<S: Store> Custodian<S> {
         }
         let mut pointed = Vec::new();
         for has in query.has() {
+            reading.searches(has.resource_type)?;
             let candidates = self
                 .candidates(reading, has.resource_type, &has.query)
                 .await?;
@@ -385,7 +388,9 @@ impl<S: Store> Custodian<S> {
                 let of_type = sources.iter().filter(|o| o.kind == include.source_type);
                 for opened in of_type {
                     for (kind, id) in self.referred(reading, opened, include.parameter)? {
-                        if include.target_type.is_none_or(|target| target == kind) {
+                        if include.target_type.is_none_or(|target| target == kind)
+                            && reading.may_include(&kind)
+                        {
                             wanted.extend(self.placed_all(&kind, &[id]).await?);
                         }
                     }
@@ -395,6 +400,7 @@ impl<S: Store> Custodian<S> {
                 if turn > 0 && !include.iterate {
                     continue;
                 }
+                reading.searches(include.source_type)?;
                 let targets: Vec<String> = sources
                     .iter()
                     .map(|opened| format!("{}/{}", opened.kind, opened.id()))
@@ -426,7 +432,7 @@ impl<S: Store> Custodian<S> {
                         ),
                     });
                 }
-                let opened = reading.open(&posting).await?;
+                let opened = reading.include(&posting).await?;
                 let opened = opened.filter(|opened| !opened.is_deleted && opened.kind != CONSENT);
                 included.extend(opened);
             }
@@ -478,6 +484,7 @@ impl<S: Store> Custodian<S> {
             let wanted = ::fhir::is_resource_type(&meta.kind)
                 && meta.media_type != DELETED_MEDIA
                 && meta.kind != CONSENT
+                && reading.may(Interaction::Read, &meta.kind)
                 && after.is_none_or(|after| meta.record > after)
                 && (input.kinds.is_empty() || input.kinds.contains(&meta.kind))
                 && input
@@ -546,8 +553,13 @@ impl<S: Store> Custodian<S> {
                     continue;
                 }
                 let term = search::type_term("Patient");
-                for posting in self.vault.search_within(&other, &term, MAX_PATIENTS).await? {
-                    also.extend(reading.open(&posting).await?.map(|opened| opened.id()));
+                for posting in self
+                    .vault
+                    .search_within(&other, &term, MAX_PATIENTS)
+                    .await?
+                {
+                    let opened = reading.open_by_consent(&posting).await?;
+                    also.extend(opened.map(|opened| opened.id()));
                 }
             }
             query.patients_also(patient, &also);
@@ -564,6 +576,7 @@ impl<S: Store> Custodian<S> {
     ) -> Result<Vec<Opened>, Error> {
         let base = &reading.asker.base;
         let mut query = Query::parse(kind, pairs, Handling::Strict, base).map_err(refused)?;
+        reading.searches(kind)?;
         self.chains_resolve(reading, &mut query).await?;
         let candidates = self.candidates(reading, kind, &query).await?;
         self.all_matching(reading, &query, candidates).await

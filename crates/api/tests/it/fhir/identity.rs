@@ -195,10 +195,7 @@ fn one_who_replaces_another_is_linked_until_that_is_undone() {
         ] {
             assert_eq!(found(&query).await, of(&[&own, &observation]), "{query}");
         }
-        assert_eq!(
-            found(&format!("patient={gone}")).await,
-            of(&[&observation])
-        );
+        assert_eq!(found(&format!("patient={gone}")).await, of(&[&observation]));
         assert!(acts(house, &replaced).await.contains("fhir-everything"));
         let moved = get(house, &format!("/Observation/{observation}")).await;
         let reference = &moved.is(200).value()["subject"]["reference"];
@@ -374,9 +371,10 @@ fn what_a_laboratory_sends_never_lands_in_the_wrong_compartment() {
         let keep = same(&subject_of(&asked, &there));
         decide(house, &asked, &keep).await.is(200);
         send(Some(condition)).send(house).await.is(412);
+        // It stays where it is; who asks for the one that is kept finds it through the link.
         assert_eq!(
             (count(&there).await, count(&new).await),
-            (json!(0), json!(1))
+            (json!(1), json!(1))
         );
     });
 }
