@@ -1,6 +1,8 @@
 //! The FHIR front door, used by clients and judged by models that nobody here wrote. They come from PyPI and
 //! npm, once; after that the tests need no network. Without a way there they say so and are skipped.
 
+mod browser;
+mod bulk;
 mod examples;
 mod openapi;
 mod synthea;
@@ -35,16 +37,16 @@ fn kept(name: &str) -> PathBuf {
 fn python(test: &str) -> Option<Python> {
     let python = Python::ready(&sources(), &kept("clients-python"));
     if python.is_none() {
-        skipped(test, "PyPI");
+        skipped(test, "PyPI cannot be reached");
     }
     python
 }
 
-fn skipped(test: &str, registry: &str) {
+fn skipped(test: &str, why: &str) {
     // Not through the test's own output, which is shown only if it fails.
     let _ = writeln!(
         std::io::stderr(),
-        "SKIPPED: {test}: {registry} cannot be reached, so the clients are not here"
+        "SKIPPED: {test}: {why}, so the clients are not here"
     );
 }
 
@@ -115,7 +117,10 @@ fn clients_of_pypi_are_at_home() {
 #[test]
 fn clients_of_npm_are_at_home() {
     let Some(npm) = Npm::ready(&sources(), &kept("clients-npm")) else {
-        return skipped("clients_of_npm_are_at_home", "npm's registry");
+        return skipped(
+            "clients_of_npm_are_at_home",
+            "npm's registry cannot be reached",
+        );
     };
     let house = House::found();
     let server = house.start();

@@ -147,6 +147,12 @@ impl Families {
         })
     }
 
+    /// The client that a token's family was begun for, be the token good or used before.
+    pub(crate) fn client_of(&self, token: &str) -> Option<String> {
+        let file: File = file::load(&self.path(family_of(token)?)).ok()?;
+        file.granted.map(|granted| granted.client)
+    }
+
     /// What a token stands for, if it is good.
     pub(crate) fn look(&self, token: &str, now_s: u64) -> Option<(String, Granted)> {
         let family = family_of(token)?;

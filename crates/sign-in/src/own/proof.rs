@@ -46,13 +46,15 @@ impl Recogniser {
     }
 
     /// The client that sends a form. `certificate` is the SHA-256 of the one it connected with. It may block while
-    /// keys are fetched. `audiences` are what an assertion may be meant for.
+    /// keys are fetched. `audiences` are what an assertion may be meant for; `implied` is the client that what is in
+    /// the form was given to, for one that does not name itself.
     pub(crate) fn recognise(
         &self,
         form: &[(String, String)],
         authorization: Option<&str>,
         certificate: Option<&str>,
         audiences: &[&str],
+        implied: Option<&str>,
         now_ms: u64,
     ) -> Result<Client, OAuthError> {
         let param = |name| one(form, name).map_err(OAuthError::request);
@@ -80,7 +82,7 @@ impl Recogniser {
             let (id, secret) = basic(header).ok_or_else(OAuthError::client)?;
             self.by_secret(&id, &secret)?
         } else {
-            let id = named.ok_or_else(OAuthError::client)?;
+            let id = named.or(implied).ok_or_else(OAuthError::client)?;
             match posted {
                 Some(secret) => self.by_secret(id, secret)?,
                 None => self.by_nothing(id, certificate)?,

@@ -98,11 +98,18 @@ impl OwnIssuer {
 
     fn recognise(&self, sent: Sent<'_>, now_ms: u64) -> Result<Client, OAuthError> {
         let here = format!("{}/auth/token", self.url);
+        // Public software need not name itself when it refreshes (RFC 6749 section 6), and some does not.
+        let implied = match one(sent.form, "grant_type") {
+            Ok(Some("refresh_token")) => one(sent.form, "refresh_token").ok().flatten(),
+            _ => None,
+        };
+        let implied = implied.and_then(|token| self.families.client_of(token));
         self.recogniser.recognise(
             sent.form,
             sent.authorization,
             sent.certificate,
             &[&here],
+            implied.as_deref(),
             now_ms,
         )
     }

@@ -7,5 +7,6 @@ mod keeping;
 mod keyring;
 mod little_issuer;
 mod own;
+mod passkeys;
 mod services;
 mod tokens;

@@ -61,7 +61,13 @@ impl Place {
         client::add(&sign_in::own::clients_file(self.folder.path()), client).unwrap();
     }
 
-    fn account(&self, name: &str, practitioner: &str, role: Role, subject: Option<SubjectId>) {
+    pub(crate) fn account(
+        &self,
+        name: &str,
+        practitioner: &str,
+        role: Role,
+        subject: Option<SubjectId>,
+    ) {
         let new = account::NewAccount {
             name: name.to_owned(),
             practitioner: PractitionerId::new(practitioner).unwrap(),
@@ -90,11 +96,16 @@ impl Place {
     /// A code, for all that is offered.
     fn code(&self, scope: &str, more: &[(&str, &str)], name: &str) -> String {
         let (consenting, cookie) = self.consenting(scope, more, name);
+        self.agreed(&consenting, &cookie)
+    }
+
+    /// A code, for all that is offered in a form.
+    pub(crate) fn agreed(&self, consenting: &Consenting, cookie: &str) -> String {
         let all: Vec<String> = consenting.offered.iter().map(|o| o.scope.clone()).collect();
         let ticket = &consenting.ticket;
         let url = self
             .issuer
-            .agree(ticket, &cookie, Some(&all), NOW_MS)
+            .agree(ticket, cookie, Some(&all), NOW_MS)
             .unwrap();
         assert!(
             url.starts_with("https://app.example/back?x=1&code="),
@@ -170,7 +181,7 @@ pub(crate) fn sent(form: &[(String, String)]) -> Sent<'_> {
     }
 }
 
-fn by_code(code: &str) -> [(&str, &str); 5] {
+pub(crate) fn by_code(code: &str) -> [(&str, &str); 5] {
     [
         ("grant_type", "authorization_code"),
         ("client_id", "app"),
@@ -189,7 +200,7 @@ fn by_refresh(token: &str) -> [(&str, &str); 3] {
 }
 
 /// A request to authorise; what `more` names replaces what is there.
-fn asked(scope: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn asked(scope: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut all = vec![
         ("response_type", "code"),
         ("client_id", "app"),
@@ -568,6 +579,36 @@ fn refresh_tokens_rotate_and_reuse_ends_the_family_also_after_a_restart() {
         place.who(text(&first, "access_token"), NOW_MS),
         Err(Refused::Expired)
     );
+}
+
+/// Libraries leave it out where there is no secret; where there is one, it proves nothing to leave it out.
+#[test]
+fn public_software_need_not_name_itself_to_refresh() {
+    let place = Place::new();
+    let first = place.tokens("openid user/*.rs offline_access", "odysseus");
+    let one = text(&first, "refresh_token").to_owned();
+    let unnamed = |token: &str| {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        place.ask(&form, NOW_MS)
+    };
+    let second = unnamed(&one).unwrap();
+    let two = text(&second, "refresh_token");
+    // Used twice, as ever.
+    assert_eq!(unnamed(&one), Err("invalid_grant"));
+    assert_eq!(unnamed(two), Err("invalid_client"), "its family is over");
+    assert_eq!(unnamed("x"), Err("invalid_client"));
+    let code = [("grant_type", "authorization_code"), ("code", "x")];
+    assert_eq!(place.ask(&code, NOW_MS), Err("invalid_client"));
+
+    let third = place.tokens("openid offline_access", "odysseus");
+    let path = sign_in::own::clients_file(place.folder.path());
+    client::remove(&path, "app").unwrap();
+    let sha256 = keys::sha256(&[b"a secret"]).to_string();
+    let mut app = client("app", Proof::Secret { sha256 }, "openid offline_access");
+    app.redirect_uris = vec!["https://app.example/back?x=1".to_owned()];
+    place.client(app);
+    let token = text(&third, "refresh_token");
+    assert_eq!(unnamed(token), Err("invalid_client"));
 }
 
 #[test]
