@@ -9,7 +9,7 @@ use crate::{
 use consent::{PractitionerId, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use smart::{Context, Scopes};
+use smart::{Context, Scope, Scopes};
 use std::{collections::BTreeSet, path::Path};
 
 /// Clients that one file may hold.
@@ -234,6 +234,15 @@ impl Client {
     /// The most that it gets.
     pub(crate) fn most(&self) -> Scopes {
         Scopes::parse(&self.scopes).unwrap_or_default()
+    }
+
+    /// The most that it gets without anybody signed in: nothing that is a person's.
+    pub(crate) fn most_by_itself(&self) -> Scopes {
+        let by_itself = |scope: &&Scope| match scope {
+            Scope::Clinical(clinical) => clinical.context == Context::System,
+            Scope::Named(name) => name == "ithaca",
+        };
+        Scopes::of(self.most().iter().filter(by_itself).cloned())
     }
 }
 

@@ -231,7 +231,7 @@ impl OwnIssuer {
     /// Whom a client speaks for that is recognised by its certificate and sends no token.
     pub fn identify_machine(&self, certificate: &str) -> Option<Identity> {
         let client = self.recogniser.clients.by_certificate(certificate)?;
-        let scopes = client.most();
+        let scopes = client.most_by_itself();
         self.service(client, scopes)
     }
 
@@ -286,8 +286,9 @@ impl OwnIssuer {
         };
         let id = secret::fresh(&self.entropy);
         let key = secret::fingerprint(&id);
+        let until_ms = now_ms.saturating_add(LAUNCH_MS);
         self.launches
-            .put(key, launch, now_ms.saturating_add(LAUNCH_MS), now_ms)
+            .put(key, launch, practitioner.as_str(), until_ms, now_ms)
             .then_some(id)
     }
 }

@@ -212,7 +212,9 @@ impl OwnIssuer {
         };
         let until_ms = now_ms.saturating_add(CHALLENGE_MS);
         let key = secret::fingerprint(ticket);
-        match passkeys.asked.put(key, asked, until_ms, now_ms) {
+        // Nobody's yet: each is its own owner.
+        let owner = key.clone();
+        match passkeys.asked.put(key, asked, &owner, until_ms, now_ms) {
             true => Ok(options.to_string()),
             false => Err(SignInError::Busy),
         }
@@ -333,12 +335,18 @@ impl OwnIssuer {
             label: passkey.label.clone(),
             since: passkey.since,
         };
-        held.put(secret::fingerprint(&ticket), managing, until_ms, now_ms)
-            .then(|| Managed {
-                ticket,
-                name: account.name.clone(),
-                passkeys: account.passkeys.iter().map(shown).collect(),
-            })
+        held.put(
+            secret::fingerprint(&ticket),
+            managing,
+            &account.id,
+            until_ms,
+            now_ms,
+        )
+        .then(|| Managed {
+            ticket,
+            name: account.name.clone(),
+            passkeys: account.passkeys.iter().map(shown).collect(),
+        })
     }
 
     /// Takes a ticket for changing passkeys, with its account as it is now.
@@ -373,7 +381,10 @@ impl OwnIssuer {
         managing.offer = Some((state, now_ms.saturating_add(CHALLENGE_MS)));
         let until_ms = managing.until_ms;
         let key = secret::fingerprint(form.0);
-        if !passkeys.managing.put(key, managing, until_ms, now_ms) {
+        if !passkeys
+            .managing
+            .put(key, managing, &account.id, until_ms, now_ms)
+        {
             return Err(SignInError::Busy);
         }
         serde_json::to_string(&options.public_key).map_err(|_| SignInError::Busy)

@@ -1,6 +1,7 @@
 //! Recognising software: by nothing, a secret, or its signature (RFC 6749 section 2.3, RFC 7523, SMART Backend
 //! Services).
 
+use crate::own::expiring::Added;
 use crate::{
     fetch::Fetch,
     jwt::{self, Claims, FOR_CLIENTS, KeySet},
@@ -145,8 +146,10 @@ impl Recogniser {
         }
         // Once only, also after a restart.
         let id_of_it = secret::fingerprint(&format!("{id} {jti}"));
-        if !self.used.add(&id_of_it, claims.exp + SKEW_S + 1, now_s)? {
-            return Err(OAuthError::client());
+        match self.used.add(&id_of_it, claims.exp + SKEW_S + 1, now_s)? {
+            Added::Now => {}
+            Added::Before => return Err(OAuthError::client()),
+            Added::NoRoom => return Err(OAuthError::busy()),
         }
         Ok(client)
     }

@@ -212,7 +212,10 @@ impl OwnIssuer {
         let ticket = secret::fresh(&self.entropy);
         let key = secret::fingerprint(&ticket);
         let until_ms = now_ms.saturating_add(FORM_MS);
-        if !self.consenting.put(key, agreeing, until_ms, now_ms) {
+        if !self
+            .consenting
+            .put(key, agreeing, &account.id, until_ms, now_ms)
+        {
             return Err(SignInError::Busy);
         }
         Ok(Consenting {
@@ -275,6 +278,7 @@ impl OwnIssuer {
         let about_patient = ["launch", "launch/patient"].iter().any(|n| scopes.names(n))
             || scopes.has_context(Context::Patient);
         let url = asked.answer(&self.url, &[("code", &code)]);
+        let owner = agreeing.account.clone();
         let kept = Code {
             client: agreeing.asked.client,
             redirect_uri: agreeing.asked.redirect_uri,
@@ -288,7 +292,7 @@ impl OwnIssuer {
         let until_ms = now_ms.saturating_add(super::CODE_MS);
         if self
             .codes
-            .put(secret::fingerprint(&code), kept, until_ms, now_ms)
+            .put(secret::fingerprint(&code), kept, &owner, until_ms, now_ms)
         {
             Ok(url)
         } else {

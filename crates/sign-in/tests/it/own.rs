@@ -581,6 +581,36 @@ fn refresh_tokens_rotate_and_reuse_ends_the_family_also_after_a_restart() {
     );
 }
 
+#[test]
+fn a_made_up_token_ends_no_family() {
+    let place = Place::new();
+    let first = place.tokens("openid user/*.rs offline_access", "odysseus");
+    let good = text(&first, "refresh_token");
+    let (family, _) = good.split_once('.').unwrap();
+    let made_up = format!("{family}.{}", "A".repeat(43));
+    assert_eq!(
+        place.ask(&by_refresh(&made_up), NOW_MS),
+        Err("invalid_grant")
+    );
+    assert!(place.ask(&by_refresh(good), NOW_MS).is_ok());
+}
+
+#[test]
+fn an_account_has_so_many_families_and_uses_up_nobody_elses() {
+    let place = Place::new();
+    let scope = "openid user/*.rs offline_access";
+    let mut tokens = Vec::new();
+    for _ in 0..33 {
+        tokens.push(place.tokens(scope, "odysseus"));
+    }
+    let refresh = |at: usize| {
+        let tokens: &Value = &tokens[at];
+        place.ask(&by_refresh(text(tokens, "refresh_token")), NOW_MS)
+    };
+    let left = (0..33).filter(|at| refresh(*at).is_ok()).count();
+    assert_eq!(left, 32, "one had to go");
+}
+
 /// Libraries leave it out where there is no secret; where there is one, it proves nothing to leave it out.
 #[test]
 fn public_software_need_not_name_itself_to_refresh() {
