@@ -40,10 +40,20 @@ clean();
 assert.equal(kept().passkeys.length, 1);
 assert.match(ithaca("account", "passkeys", "--data", DATA, NAME), /^[0-9a-f]{32} .*<my> phone\n$/);
 
+// Whether a page lets anything run that is not the node's script.
+const foreign = () => page.evaluate(() => {
+  const script = document.createElement("script");
+  script.textContent = "window.ran = true";
+  document.body.append(script);
+  return window.ran === true;
+});
+
 // Launching an app, by the passkey alone.
 const byPasskey = async (name) => {
   await page.goto(`${app.origin}/launch`);
   await page.waitForURL(`${BASE}/auth/authorize?**`);
+  assert.equal(await foreign(), false, "only the node's own script runs");
+  complaints.splice(0);
   await page.getByLabel("Name").fill(name);
   await page.getByRole("button", { name: "Sign in with a passkey" }).click();
 };

@@ -14,6 +14,7 @@ use crate::{
     python::{Python, succeeded, text},
 };
 use std::{
+    ffi::OsStr,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -74,6 +75,13 @@ impl House {
     }
 }
 
+/// A program that is ended if it does not end by itself: some clients would wait for weeks.
+fn patient(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("300").arg(program);
+    command
+}
+
 /// What a client printed; it must have come to its end.
 fn said(command: &mut Command, token: &str) -> String {
     let output = command.env("ITHACA_TOKEN", token).output().unwrap();
@@ -107,7 +115,7 @@ fn clients_of_pypi_are_at_home() {
             "fhirclient (PyPI): 1 patients, 28 observations, 3 pages\n",
         ),
     ] {
-        let mut command = Command::new(&python.program);
+        let mut command = patient(&python.program);
         command.arg("-B").arg(sources().join(script));
         assert_eq!(said(command.arg(fhir(&server)), &house.token), done);
     }
@@ -134,7 +142,7 @@ fn clients_of_npm_are_at_home() {
             "fhirclient (npm): 1 patients, 25 observations, 3 pages\n",
         ),
     ] {
-        let mut command = Command::new("node");
+        let mut command = patient("node");
         command.arg(npm.folder.join(script));
         assert_eq!(said(command.arg(fhir(&server)), &house.token), done);
     }

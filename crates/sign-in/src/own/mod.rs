@@ -15,7 +15,7 @@
 //! how many there are at once. Nothing is logged of what comes in.
 //!
 //! Sources: RFC 6749, 6750, 7009, 7523, 7636, 7662, 8414, 8725, 9068, 9207, 9700; OpenID Connect Core 1.0; SMART App
-//! Launch 2.2.
+//! Launch 2.2; WebAuthn Level 3.
 
 pub mod account;
 pub mod client;

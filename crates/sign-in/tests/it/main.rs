@@ -8,5 +8,6 @@ mod keyring;
 mod little_issuer;
 mod own;
 mod passkeys;
+mod refreshing;
 mod services;
 mod tokens;

@@ -386,6 +386,18 @@ fn asking_tells_nothing_of_who_is_here() {
     assert_eq!(known, ids(&place, "odysseus"));
     assert_eq!(without, ids(&place, "penelope"));
     assert_eq!(nobody, ids(&place, "nobody"));
+    // Most people with passkeys have some, and so most of those who are not here.
+    let none = |number: &u32| {
+        let name = format!("nobody-{number}");
+        let starting = place.begun();
+        let options = place
+            .issuer
+            .passkey_challenge(form(&starting), &name, &name, NOW_MS)
+            .unwrap();
+        options.contains("\"allowCredentials\":[]")
+    };
+    let none = (0..40).filter(none).count();
+    assert!(none < 20, "{none} of 40");
     // Nobody's device answers.
     let mut device = Device::new();
     let starting = place.begun();

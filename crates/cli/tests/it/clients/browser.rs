@@ -1,6 +1,6 @@
 //! Apps in a browser: somebody opens one, signs in through the node's own pages, agrees, and it reads.
 
-use super::{House, kept, said, skipped, sources};
+use super::{House, kept, patient, said, skipped, sources};
 use crate::{
     binary::ithaca,
     institution::{As, Server},
@@ -47,7 +47,7 @@ fn npm(test: &str) -> Option<Npm> {
 
 /// A script of the browser's, not yet run.
 fn script(npm: &Npm, name: &str, chromium: &Path) -> Command {
-    let mut command = Command::new("node");
+    let mut command = patient("node");
     command
         .arg(npm.folder.join(name))
         .env("CHROMIUM", chromium)
@@ -58,11 +58,11 @@ fn script(npm: &Npm, name: &str, chromium: &Path) -> Command {
 /// A family with a Patient, and an account that is its mother's.
 fn family(server: &Server<'_>, data: &Path, folder: &Path) {
     let path = server.open();
-    let patient = json!({
+    let child = json!({
         "resourceType": "Patient",
         "name": [{"given": ["Telemachus"], "family": "of Ithaca"}],
     });
-    let (records, body) = (format!("{path}/records"), patient.to_string());
+    let (records, body) = (format!("{path}/records"), child.to_string());
     let media = [("content-type", "application/fhir+json")];
     let made = server.call(
         "POST",

@@ -1,15 +1,12 @@
 //! SMART's own client for bulk data gets what consent permits, whole, and nothing else.
 
-use super::{House, fhir, python, said, sources};
+use super::{House, fhir, patient, python, said, sources};
 use crate::{
     institution::{As, Server},
     sharing::id_of,
 };
 use serde_json::{Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::Command,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Resources by type and id.
 type Resources = BTreeMap<String, BTreeMap<String, Value>>;
@@ -126,7 +123,7 @@ fn a_bulk_client_gets_what_is_permitted() {
         json!({"resourceType": "Group", "type": "person", "actual": true, "member": members});
     let group = put_in(&server, &mut directory, &group);
 
-    let mut command = Command::new(&python.program);
+    let mut command = patient(&python.program);
     command.arg("-B").arg(sources().join("bulk_client.py"));
     command.arg(fhir(&server)).arg(house.institution.data());
     command
