@@ -151,7 +151,7 @@ pub fn shortage(folder: impl AsRef<Path>, config: &Config) -> Option<(u64, u64)>
 }
 
 /// Rows that are read on the spot, as single ones are.
-const FEW_ROWS: usize = 4;
+const FEW_ROWS: usize = 16;
 
 impl Store for FjallStore {
     async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Error> {

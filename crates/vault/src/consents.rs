@@ -17,6 +17,7 @@ use codec::{Digest, Domain, EntryId, Millis, SubjectId, record};
 use consent::ConsentState;
 use keys::Entropy;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use store::{Batch, Expect, Range, Store};
 
 /// The most changes of one subject that are not final.
@@ -70,6 +71,23 @@ record! {
     struct OpeningRow {
         1 => received: Digest,
         2 => subject: SubjectId,
+    }
+}
+
+/// A consent row as it was opened last, good for the very bytes it was opened from.
+#[derive(Default)]
+pub(crate) struct Seen(Mutex<Option<(Bytes, ConsentRow)>>);
+
+impl Seen {
+    fn of(&self, sealed: &Bytes) -> Option<ConsentRow> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, row) = seen.as_ref().filter(|(bytes, _)| bytes == sealed)?;
+        Some(row.clone())
+    }
+
+    fn keep(&self, sealed: &Bytes, row: &ConsentRow) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Some((sealed.clone(), row.clone()));
     }
 }
 
@@ -418,10 +436,15 @@ impl<S: Store> Vault<S> {
         let compartment = self.compartment(subject).await?;
         let sealed = self.get(CONSENTS, subject.as_bytes()).await?;
         let sealed = sealed.ok_or(Error::SubjectErased)?;
+        if let Some(row) = compartment.consent_seen.of(&sealed) {
+            return Ok((sealed, row));
+        }
         let custodian = &self.inner().settings.custodian;
-        let row = compartment
-            .consent
-            .open(custodian, CONSENTS, subject.as_bytes(), &sealed)?;
+        let row: ConsentRow =
+            compartment
+                .consent
+                .open(custodian, CONSENTS, subject.as_bytes(), &sealed)?;
+        compartment.consent_seen.keep(&sealed, &row);
         Ok((sealed, row))
     }
 

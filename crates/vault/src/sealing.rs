@@ -8,6 +8,7 @@
 //! The keys here are derived once, when a compartment is opened, and wiped when dropped.
 
 use crate::Error;
+use crate::consents::Seen;
 use codec::{Decode, Domain, Encode, InstitutionId};
 use keys::commitment::Label;
 use keys::{Entropy, Secret, Zeroizing};
@@ -89,6 +90,8 @@ pub(crate) struct CompartmentKeys {
     pub(crate) consent: RowKey,
     /// Blinds client keys.
     pub(crate) client: Secret,
+    /// The consent row as it was opened last: every reading needs it twice. It leaves with the keys.
+    pub(crate) consent_seen: Seen,
 }
 
 impl CompartmentKeys {
@@ -99,6 +102,7 @@ impl CompartmentKeys {
             index: RowKey::new(sub(b"index"), Domain::IndexSeal),
             consent: RowKey::new(sub(b"consent"), Domain::ConsentSeal),
             client: sub(b"client"),
+            consent_seen: Seen::default(),
         }
     }
 }

@@ -22,7 +22,7 @@ const STANDSTILL: Duration = Duration::from_secs(2);
 
 impl Story<'_> {
     pub(crate) fn one_dies(&mut self) -> Result<()> {
-        self.stage.heading("9  One institution's machine dies");
+        self.stage.heading("10  One institution's machine dies");
         let process = self.network.process(FAMILIES).unwrap_or_default();
         self.look();
         self.network.crash(FAMILIES)?;
@@ -68,7 +68,7 @@ impl Story<'_> {
     }
 
     pub(crate) fn quorum_is_lost(&mut self) -> Result<()> {
-        self.stage.heading("10  Two die: there is no quorum");
+        self.stage.heading("11  Two die: there is no quorum");
         let desk = self.people.desk.clone();
         let restricted = json!({"restricted": true});
         let path = self.of(EMERGENCY, "restriction");
@@ -159,7 +159,7 @@ impl Story<'_> {
     }
 
     pub(crate) fn quorum_is_back(&mut self) -> Result<()> {
-        self.stage.heading("11  They come back");
+        self.stage.heading("12  They come back");
         let from = Instant::now();
         self.network.start(FAMILIES)?;
         self.network.start(LABORATORY)?;

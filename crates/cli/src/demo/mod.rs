@@ -7,6 +7,7 @@ mod cast;
 mod diagnosis;
 mod faults;
 mod figures;
+mod front;
 pub(crate) use figures::{memory_mib, percentile};
 mod nodes;
 mod people;
@@ -38,8 +39,8 @@ const NOT_CLINICAL: &str =
     "Research and evaluation build. Not for clinical use; not CE-marked, not FDA-cleared.";
 
 const NOT_BUILT: [&str; 2] = [
-    "search and the rest of FHIR R4; HL7 v2, devices, VCF",
-    "de-identified releases for research; the portal; single sign-on",
+    "HL7 v2, devices, VCF",
+    "de-identified releases for research; the portal",
 ];
 
 /// How long a story whose nodes were ended may take to notice.

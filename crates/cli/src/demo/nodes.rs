@@ -259,6 +259,11 @@ impl Network {
         ))
     }
 
+    /// An address at a node.
+    pub(crate) fn url(&self, at: usize, path: &str) -> String {
+        format!("{}{path}", self.members[at].base)
+    }
+
     /// One request to a node.
     pub(crate) fn call(
         &self,
@@ -272,7 +277,7 @@ impl Network {
         let member = &self.members[at];
         let call = Call {
             method,
-            url: &format!("{}{path}", member.base),
+            url: &self.url(at, path),
             token,
             headers,
             body,

@@ -81,6 +81,7 @@ impl<'a> Story<'a> {
         self.grant()?;
         self.specialist_reads()?;
         self.laboratory_answers()?;
+        self.front_door()?;
         self.refusals()?;
         self.parent_looks()?;
         self.revocation()?;
@@ -347,7 +348,7 @@ impl<'a> Story<'a> {
 
     fn refusals(&mut self) -> Result<()> {
         self.stage
-            .heading("6  Everybody else is refused, with the reason");
+            .heading("7  Everybody else is refused, with the reason");
         let (locum, stranger, specialist) = (
             self.people.locum.clone(),
             self.people.stranger.clone(),
@@ -384,7 +385,7 @@ impl<'a> Story<'a> {
     }
 
     fn parent_looks(&mut self) -> Result<()> {
-        self.stage.heading("7  The parent sees who looked");
+        self.stage.heading("8  The parent sees who looked");
         let trail = self.trail(CHILD)?;
         let mut rows: Vec<Vec<String>> = Vec::new();
         for seen in &trail {
@@ -426,7 +427,7 @@ impl<'a> Story<'a> {
     }
 
     fn revocation(&mut self) -> Result<()> {
-        self.stage.heading("8  The parent changes her mind");
+        self.stage.heading("9  The parent changes her mind");
         let desk = self.people.desk.clone();
         let shown = self.got(&desk, &self.of(CHILD, "grants"))?;
         let revoked: Vec<Value> = list(&shown["grants"])
@@ -454,7 +455,7 @@ impl<'a> Story<'a> {
     }
 
     fn farewell(&mut self) -> Result<()> {
-        self.stage.heading("12  A family leaves");
+        self.stage.heading("13  A family leaves");
         let parent = self.parent(LEAVING)?;
         let clinician = self.people.clinician.clone();
         self.read(&clinician, LEAVING, "TREAT")?.value()?;

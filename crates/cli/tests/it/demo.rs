@@ -12,7 +12,7 @@ use std::{
 };
 
 /// The acts in their order.
-const ACTS: [&str; 18] = [
+const ACTS: [&str; 19] = [
     "findings arrive",
     "who reads",
     "reopened",
@@ -24,6 +24,7 @@ const ACTS: [&str; 18] = [
     "grant",
     "specialist",
     "laboratory",
+    "front door",
     "refusals",
     "who looked",
     "revocation",
@@ -63,6 +64,11 @@ fn the_whole_story_is_told_and_kept() {
     diagnosis_is_shown(&seen);
     assert_eq!(seen("specialist")["categories"], "phenotype");
     assert!(seen("laboratory")["variants"][0].as_str().unwrap().len() > 5);
+    let front = seen("front door");
+    assert_eq!((&front["patients"], &front["sent"]), (&3.into(), &front["read_back"]));
+    assert!(front["sent"].as_u64().unwrap() > 200 && front["found"].as_u64().unwrap() > 10);
+    assert_eq!(front["kinds"], serde_json::json!(["Observation", "Patient"]));
+    assert_eq!(front["provenances"], 1);
     assert_eq!(seen("refusals").as_array().unwrap().len(), 4);
     let why = seen("no quorum")["because"].clone();
     assert!(

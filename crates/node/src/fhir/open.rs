@@ -62,6 +62,8 @@ pub(crate) struct Reading<'c, S: Store> {
     /// What resources are opened for, as scopes name it.
     interaction: Interaction,
     touched: BTreeMap<SubjectId, Touched>,
+    /// Patients that were looked up: a search names the same ones again and again.
+    patients: BTreeMap<String, Option<SubjectId>>,
 }
 
 struct Touched {
@@ -85,6 +87,8 @@ pub(crate) struct Opened {
     pub(crate) kind: String,
     pub(crate) updated_ms: u64,
     pub(crate) content: Content,
+    /// The resource's id, once it was read.
+    pub(crate) known_id: Option<String>,
     pub(crate) is_deleted: bool,
     pub(crate) is_subset: bool,
 }
@@ -117,6 +121,7 @@ impl<'c, S: Store> Reading<'c, S> {
             asker,
             channel,
             touched: BTreeMap::new(),
+            patients: BTreeMap::new(),
         })
     }
 
@@ -129,6 +134,16 @@ impl<'c, S: Store> Reading<'c, S> {
     pub(crate) fn reaches(&self, subject: &SubjectId) -> bool {
         self.directory.as_ref() == Some(subject)
             || self.confined.as_ref().is_none_or(|own| own == subject)
+    }
+
+    /// The compartment of a Patient, as it was when this request looked for it first.
+    pub(crate) async fn patient(&mut self, id: &str) -> Result<Option<SubjectId>, Error> {
+        if let Some(known) = self.patients.get(id) {
+            return Ok(*known);
+        }
+        let found = self.custodian.fhir_patient(id).await?;
+        self.patients.insert(id.to_owned(), found);
+        Ok(found)
     }
 
     /// Whether the scopes reach any resource of a type, for this.
@@ -277,6 +292,7 @@ impl<'c, S: Store> Reading<'c, S> {
             kind: meta.kind,
             updated_ms: meta.deposited.get(),
             content,
+            known_id: None,
             is_deleted,
             is_subset,
         }))
@@ -499,6 +515,9 @@ impl Opened {
 
     /// Type and id as they are in the content.
     pub(crate) fn id(&self) -> String {
+        if let Some(id) = &self.known_id {
+            return id.clone();
+        }
         let parsed = Parsed::parse(self.content.as_bytes());
         let id = parsed
             .ok()

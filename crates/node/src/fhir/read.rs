@@ -37,7 +37,8 @@ impl<S: Store> Custodian<S> {
         let (resource, disclosures) = settled!(self, &input.asker, "fhir-read", |reading| {
             reading.refused(&posting.subject).await?;
             let opened = reading.open(&posting).await?;
-            let opened = opened.ok_or_else(unknown)?;
+            let mut opened = opened.ok_or_else(unknown)?;
+            opened.known_id = Some(input.id.clone());
             reading.serve(&opened);
             Ok(opened.resource())
         })?;

@@ -28,7 +28,7 @@ const MAX_CANDIDATES: usize = 50_000;
 /// Candidates that are opened for one search that must see all of them: to sort, or to count.
 const MAX_OPENED: usize = 20_000;
 /// First page of postings that the clauses of a search are compared by.
-const FIRST_POSTINGS: usize = 64;
+const FIRST_POSTINGS: usize = 16;
 /// Resources that are included beside a page.
 const MAX_INCLUDED: usize = 2_000;
 /// Patients of a search of whom it is looked up whom they replace.
@@ -88,7 +88,7 @@ impl<S: Store> Custodian<S> {
         patients: &[String],
     ) -> Result<(), Error> {
         if let [patient] = patients
-            && let Some(subject) = self.fhir_patient(patient).await?
+            && let Some(subject) = reading.patient(patient).await?
         {
             reading.refused(&subject).await?;
         }
@@ -150,7 +150,7 @@ impl<S: Store> Custodian<S> {
     /// What may match, each record once: too many, never too few.
     async fn candidates(
         &self,
-        reading: &Reading<'_, S>,
+        reading: &mut Reading<'_, S>,
         kind: &str,
         query: &Query,
     ) -> Result<Vec<Posting>, Error> {
@@ -168,7 +168,7 @@ impl<S: Store> Custodian<S> {
             (None, Some(patients)) => {
                 let mut subjects = BTreeSet::new();
                 for patient in patients {
-                    subjects.extend(self.fhir_patient(&patient).await?);
+                    subjects.extend(reading.patient(&patient).await?);
                 }
                 Some(subjects.into_iter().collect())
             }
@@ -275,11 +275,19 @@ impl<S: Store> Custodian<S> {
         query: &Query,
         posting: &Posting,
     ) -> Result<Option<Opened>, Error> {
-        let Some(opened) = reading.open(posting).await? else {
+        let Some(mut opened) = reading.open(posting).await? else {
             return Ok(None);
         };
-        let matches = !opened.is_deleted && query.matches(&opened.parsed()?, opened.updated_ms);
-        Ok(matches.then_some(opened))
+        if opened.is_deleted {
+            return Ok(None);
+        }
+        let parsed = opened.parsed()?;
+        if !query.matches(&parsed, opened.updated_ms) {
+            return Ok(None);
+        }
+        let id = parsed.id().map(std::borrow::Cow::into_owned);
+        opened.known_id = id;
+        Ok(Some(opened))
     }
 
     async fn unsorted(
@@ -544,7 +552,7 @@ impl<S: Store> Custodian<S> {
             return Ok(());
         }
         for patient in patients {
-            let Some(subject) = self.fhir_patient(patient).await? else {
+            let Some(subject) = reading.patient(patient).await? else {
                 continue;
             };
             let mut also = Vec::new();

@@ -136,7 +136,7 @@ fn an_account_has_so_many_families_and_uses_up_nobody_elses() {
         tokens.push(place.tokens(scope, "odysseus"));
     }
     let refresh = |at: usize| {
-        let tokens: &Value = &tokens[at];
+        let tokens: &serde_json::Value = &tokens[at];
         place.ask(&by_refresh(text(tokens, "refresh_token")), NOW_MS)
     };
     let left = (0..33).filter(|at| refresh(*at).is_ok()).count();
