@@ -142,7 +142,7 @@ impl<S: Store> Custodian<S> {
     }
 
     /// What may match, each record once: too many, never too few.
-    async fn candidates(
+    pub(super) async fn candidates(
         &self,
         reading: &Reading<'_, S>,
         kind: &str,
@@ -519,20 +519,6 @@ impl<S: Store> Custodian<S> {
         let replaced = self.identity_replaced(subject).await?;
         subjects.extend(replaced.iter().filter(|other| reading.reaches(other)));
         Ok(subjects)
-    }
-
-    /// The resources of a type that match, for a source that wants to know whether something is there already.
-    pub(crate) async fn fhir_matches(
-        &self,
-        reading: &mut Reading<'_, S>,
-        kind: &str,
-        pairs: &[(String, String)],
-    ) -> Result<Vec<Opened>, Error> {
-        let base = &reading.asker.base;
-        let mut query = Query::parse(kind, pairs, Handling::Strict, base).map_err(refused)?;
-        self.chains_resolve(reading, &mut query).await?;
-        let candidates = self.candidates(reading, kind, &query).await?;
-        self.all_matching(reading, &query, candidates).await
     }
 }
 

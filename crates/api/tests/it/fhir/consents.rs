@@ -87,7 +87,8 @@ fn a_parent_sees_one_child() {
         create.send(house).await.is(403);
         let of_other = super::observation(&other.patient, "718-7", "3");
         let write = Call::post("/fhir/Observation").bytes("application/fhir+json", of_other);
-        write.bearer(&own.parent).send(house).await.is(403);
+        // As if there were no such Patient.
+        write.bearer(&own.parent).send(house).await.is(422);
         let of_own = super::observation(&own.patient, "718-7", "3");
         let write = Call::post("/fhir/Observation").bytes("application/fhir+json", of_own);
         write.bearer(&own.parent).send(house).await.is(201);
