@@ -16,7 +16,7 @@ use crate::fhir::{
 use crate::record::Content;
 use ::fhir::Parsed;
 use codec::id::{RecordId, SubjectId};
-use consent::{ConsentState, Grant, Purpose, Role};
+use consent::{ConsentState, Exception, Grant, Purpose, Role};
 use json::{Edits, quote};
 use mirror::Stated;
 use std::collections::BTreeSet;
@@ -95,6 +95,9 @@ impl<S: Store> Custodian<S> {
         if confined.is_some_and(|own| own != subject) {
             return Err(Error::OutOfScope);
         }
+        if let Some(Stated::Grant(draft)) = &stated {
+            self.excepted(&subject, &draft.exceptions).await?;
+        }
         let standing = self.standing(&subject).await?;
         if !standing.latest().assisted {
             return Err(at_home());
@@ -157,6 +160,29 @@ impl<S: Store> Custodian<S> {
             _ => resource,
         };
         Ok(FhirWritten { outcome, resource })
+    }
+
+    /// Refuses records that are left out and are not the subject's: leaving them out would leave out nothing.
+    async fn excepted(
+        &self,
+        subject: &SubjectId,
+        exceptions: &BTreeSet<Exception>,
+    ) -> Result<(), Error> {
+        for exception in exceptions {
+            let Exception::Record(record) = exception else {
+                continue;
+            };
+            match self.vault.record_meta(subject, record, None).await {
+                Ok(_) => {}
+                Err(vault::Error::RecordUnknown(_)) => {
+                    let said =
+                        "a record that is left out is not this patient's; refer to one of theirs";
+                    return Err(invalid("Consent.provision", said));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Which Consent a write names. A document that was stored once is no consent, and stays as it is.
