@@ -570,7 +570,7 @@ fn what_is_left_out_is_what_was_meant() {
             .await
             .is(201)
             .value();
-        let data = &made["provision"]["provision"][0]["data"][0]["reference"];
+        let data = &made["provision"]["provision"][0]["provision"][0]["data"][0]["reference"];
         let listed = Call::get(format!("/v1/subjects/{}/records", child.subject))
             .query("purpose=TREAT")
             .bearer(&house.staff.clinician)
