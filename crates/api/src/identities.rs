@@ -51,6 +51,9 @@ pub(crate) struct Item {
     decided_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decided: Option<String>,
+    /// The merge was taken back, and its links stay in the Patients, which were changed since: edit them there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    links_stay: bool,
 }
 
 /// One of the two, by ids alone.
@@ -100,6 +103,7 @@ impl From<Identity> for Item {
             kept,
             decided_by: by.map(|actor| actor.practitioner.to_string()),
             decided: at.map(|at| at.to_rfc3339()),
+            links_stay: identity.links_stay,
         }
     }
 }

@@ -11,6 +11,7 @@ use codec::time::Millis;
 use consent::{Actor, Reason};
 
 mod decide;
+mod kept;
 mod queue;
 mod rows;
 
@@ -55,6 +56,9 @@ pub struct Identity {
     pub state: IdentityState,
     /// By whom, and when.
     pub decided: Option<(Actor, Millis)>,
+    /// Whether a merge was taken back whose links stay in the Patients, for they were changed since: they are to
+    /// be edited there.
+    pub links_stay: bool,
 }
 
 /// One of them, by ids alone.

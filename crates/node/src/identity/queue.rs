@@ -330,6 +330,7 @@ impl<S: Store> Custodian<S> {
                 Some(Verdict::Different) => IdentityState::Different,
             },
             decided: decision.map(|decision| (decision.by.clone(), decision.at)),
+            links_stay: false,
         })
     }
 

@@ -17,6 +17,7 @@ use crate::record::Content;
 use ::fhir::Parsed;
 use codec::id::{RecordId, SubjectId};
 use consent::{ConsentState, Exception, Grant, Purpose, Role};
+use institution_policy::Action;
 use json::{Edits, quote};
 use mirror::Stated;
 use std::collections::BTreeSet;
@@ -107,6 +108,12 @@ impl<S: Store> Custodian<S> {
             None => false,
             Some(id) => self.consent_of(&standing, &id).await?.is_some(),
         };
+        let action = match (write.act.is_deletion(), is_known) {
+            (true, _) => Action::Delete,
+            (false, true) => Action::Update,
+            (false, false) => Action::Create,
+        };
+        self.house_lets(caller, action, CONSENT)?;
         let meant = match &stated {
             Some(stated) => meant(&standing, stated, named, is_known)?,
             None => self.revoked(&standing, named).await?,
