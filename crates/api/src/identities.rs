@@ -52,7 +52,6 @@ pub(crate) struct Item {
     #[serde(skip_serializing_if = "Option::is_none")]
     decided: Option<String>,
     /// The merge was taken back, and its links stay in the Patients, which were changed since: edit them there.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     links_stay: bool,
 }
 
