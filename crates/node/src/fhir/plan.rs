@@ -168,7 +168,16 @@ impl<S: Store> Custodian<S> {
             FhirTarget::Id(id) => {
                 let place = self.fhir_place(&write.kind, id).await?;
                 meant.chosen = Some(id.clone());
-                if let Some(place) = place {
+                let writes = |place: &Place| match reading.asker.is_of_one() {
+                    true => reading.confined() == Some(place.subject),
+                    false => reading.reaches(&place.subject),
+                };
+                // What is another's is as if it were not there, but for its id.
+                let is_update = matches!(write.act, FhirAct::Update { .. });
+                if is_update && place.as_ref().is_some_and(|place| !writes(place)) {
+                    return Err(Error::OutOfScope);
+                }
+                if let Some(place) = place.filter(writes) {
                     let meta = self
                         .vault
                         .record_meta(&place.subject, &place.record, Some(place.version))

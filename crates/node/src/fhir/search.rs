@@ -75,18 +75,24 @@ impl<S: Store> Custodian<S> {
             .await
     }
 
-    /// Who asks about one patient by name is told why, if nothing of that patient is permitted.
+    /// Who asks about one patient by name is told why, if nothing of that patient is permitted. Who is confined to
+    /// one is refused for all others, whether they are here or not.
     async fn asked_about(
         &self,
         reading: &mut Reading<'_, S>,
         patients: &[String],
     ) -> Result<(), Error> {
-        if let [patient] = patients
-            && let Some(subject) = self.fhir_patient(patient).await?
-        {
-            reading.refused(&subject).await?;
+        let [patient] = patients else {
+            return Ok(());
+        };
+        let subject = self.fhir_patient(patient).await?;
+        if reading.confined().is_some_and(|own| Some(own) != subject) {
+            return Err(Error::OutOfScope);
         }
-        Ok(())
+        match subject {
+            Some(subject) => reading.refused(&subject).await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) async fn page(

@@ -145,8 +145,8 @@ impl<S: Store> Custodian<S> {
                 self.house_lets(caller, action_of(*outcome), &draft.kind)?;
             }
         }
-        let bound = caller.has(Role::Controller) || caller.has(Role::Device);
-        if !plan.opens.is_empty() && (bound || input.asker.patient.is_some()) {
+        let is_of_one = input.asker.is_of_one();
+        if !plan.opens.is_empty() && is_of_one {
             return Err(Error::OutOfScope);
         }
         let directory = self.directory_known().await?;
@@ -156,7 +156,7 @@ impl<S: Store> Custodian<S> {
                 continue;
             }
             if directory == Some(subject) {
-                if bound || input.asker.patient.is_some() {
+                if is_of_one {
                     return Err(Error::OutOfScope);
                 }
                 continue;
