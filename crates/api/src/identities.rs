@@ -33,6 +33,8 @@ pub(crate) struct Page {
     /// For `after`, if there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    /// How many items wait in all.
+    waiting: u64,
 }
 
 /// Two Patients that carry one identifier.
@@ -134,6 +136,7 @@ pub(crate) async fn list(
     let page = Page {
         items: page.items.into_iter().map(Item::from).collect(),
         next: page.next.map(|item| item.to_string()),
+        waiting: page.waiting,
     };
     Ok(answer(StatusCode::OK, &page))
 }

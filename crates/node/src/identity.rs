@@ -41,6 +41,8 @@ pub struct IdentityPage {
     pub items: Vec<Identity>,
     /// Where the next page begins, if there is one.
     pub next: Option<ItemId>,
+    /// How many items wait in all.
+    pub waiting: u64,
 }
 
 /// Two Patients that carry one identifier.
@@ -62,7 +64,7 @@ pub struct Identity {
 }
 
 /// One of them, by ids alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdentityPatient {
     /// Whose compartment.
     pub subject: SubjectId,

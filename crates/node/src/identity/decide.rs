@@ -5,7 +5,7 @@
 //! since, only what the node itself knows of the two is taken back, and the links are for whoever keeps the Patients.
 
 use super::queue::{Current, busy};
-use super::rows::{Decision, Item, Linked, Merge, Seat, Verdict, item_change};
+use super::rows::{Decision, Item, Linked, Merge, Seat, Verdict};
 use super::{Identity, IdentityDecide, IdentityUndo, IdentityVerdict, ItemId};
 use crate::caller::Caller;
 use crate::custodian::Custodian;
@@ -31,6 +31,7 @@ impl<S: Store> Custodian<S> {
         // One decision after the other: who comes second finds what the first said, before anything is logged.
         let _turn = self.fhir_turn.lock().await;
         let item = self.identity_asked(caller, &input.item).await?;
+        let _identities = self.identity_turn.lock().await;
         if item.decision.is_some() {
             let done = "this was decided before; take that decision back first";
             return Err(Conflict::Done(done).into());
@@ -49,7 +50,8 @@ impl<S: Store> Custodian<S> {
             }
         };
         let decided = item.decided(caller, self, verdict);
-        let rows = item_change(&input.item, Some(&item), Some(&decided));
+        let change = self.identity_change(&input.item, Some(&item), Some(&decided));
+        let rows = change.await?;
         if !self.identity_rows(rows).await? {
             return Err(busy());
         }
@@ -60,6 +62,7 @@ impl<S: Store> Custodian<S> {
         let caller = &input.caller;
         let _turn = self.fhir_turn.lock().await;
         let item = self.identity_asked(caller, &input.item).await?;
+        let _identities = self.identity_turn.lock().await;
         let Some(decision) = &item.decision else {
             return Err(Conflict::Done("nothing was decided about this").into());
         };
@@ -67,7 +70,8 @@ impl<S: Store> Custodian<S> {
             decision: None,
             ..item.clone()
         };
-        let mut rows = item_change(&input.item, Some(&item), Some(&waiting));
+        let change = self.identity_change(&input.item, Some(&item), Some(&waiting));
+        let mut rows = change.await?;
         match decision.verdict {
             Verdict::Different => {
                 self.identity_act(caller, &item, "identity-reopen").await?;
@@ -197,7 +201,8 @@ impl<S: Store> Custodian<S> {
             replaced: linked(replaced, &other),
         };
         let decided = item.decided(caller, self, Verdict::Same(merge));
-        let mut changes = item_change(id, Some(item), Some(&decided));
+        let change = self.identity_change(id, Some(item), Some(&decided));
+        let mut changes = change.await?;
         changes.extend(rows);
         let with_replaces = linking(&one.content, &other.id, "replaces", false)?;
         let with_replaced = linking(&other.content, &one.id, "replaced-by", true)?;
