@@ -33,6 +33,8 @@ pub(crate) struct Page {
     /// For `after`, if there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    /// How many items wait in all.
+    waiting: u64,
 }
 
 /// Two Patients that carry one identifier.
@@ -51,6 +53,8 @@ pub(crate) struct Item {
     decided_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decided: Option<String>,
+    /// The merge was taken back, and its links stay in the Patients, which were changed since: edit them there.
+    links_stay: bool,
 }
 
 /// One of the two, by ids alone.
@@ -100,6 +104,7 @@ impl From<Identity> for Item {
             kept,
             decided_by: by.map(|actor| actor.practitioner.to_string()),
             decided: at.map(|at| at.to_rfc3339()),
+            links_stay: identity.links_stay,
         }
     }
 }
@@ -131,6 +136,7 @@ pub(crate) async fn list(
     let page = Page {
         items: page.items.into_iter().map(Item::from).collect(),
         next: page.next.map(|item| item.to_string()),
+        waiting: page.waiting,
     };
     Ok(answer(StatusCode::OK, &page))
 }

@@ -137,7 +137,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let (status, name) = status_of(error.kind());
         let name = match &error {
-            Error::SeveralMatch { .. } => "several-match",
+            Error::SeveralMatch { .. } | Error::MatchUnclear { .. } => "several-match",
             _ => name,
         };
         let mut problem = Self::new(status, name, error.to_string());

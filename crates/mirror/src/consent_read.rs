@@ -29,8 +29,8 @@ use std::collections::BTreeSet;
 /// The longest Consent that is read, in bytes.
 pub const MAX_BYTES: usize = 256 << 10;
 
-/// What whoever calls knows of those whom a Consent names in other words than this node's own
-/// ([`crate::names`]).
+/// What whoever calls knows of those whom a Consent names in other words than the identifiers of this network
+/// ([`crate::names`]): by a reference, whatever its id looks like.
 pub trait Directory {
     /// The institution that reads.
     fn custodian(&self) -> InstitutionId;

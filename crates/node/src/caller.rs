@@ -38,6 +38,11 @@ impl Caller {
         self.actor.roles.contains(&role)
     }
 
+    /// Whether the caller acts for one subject alone.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.subject.is_some() || self.has(Role::Controller) || self.has(Role::Device)
+    }
+
     /// Refuses a caller that has none of `roles`.
     pub(crate) fn needs(&self, action: &'static str, roles: &[Role]) -> Result<(), Error> {
         if roles.iter().any(|role| self.has(*role)) {

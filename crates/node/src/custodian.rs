@@ -70,6 +70,8 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) directory: OnceLock<SubjectId>,
     /// Held from looking for a FHIR resource by what its client chose until the write that relies on it.
     pub(crate) fhir_turn: futures::lock::Mutex<()>,
+    /// Held while the queue of identities changes, for the row that counts it is one for all. Taken last.
+    pub(crate) identity_turn: futures::lock::Mutex<()>,
     /// Held from counting the exports that are kept until there is one more.
     pub(crate) exports_turn: futures::lock::Mutex<()>,
     /// Commitments of batches that are on their way, for events; lost with the process.

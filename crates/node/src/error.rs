@@ -44,6 +44,15 @@ pub enum Error {
         /// How many do.
         matches: usize,
     },
+    /// A condition that somebody may meet whom the caller may not see.
+    #[error(
+        "whether one Patient matches {what} cannot be told: this caller may not see all of them; name the Patient by \
+         its id, or ask the desk"
+    )]
+    MatchUnclear {
+        /// What is to match.
+        what: String,
+    },
     /// A search that is not understood or too wide.
     #[error("the search parameter {parameter} is refused: {message}")]
     Query {
@@ -264,7 +273,7 @@ impl Error {
             | Self::PeriodUnknown { .. }
             | Self::Unknown(_) => Kind::NotFound,
             Self::SubjectErased | Self::SubjectClosed | Self::Deleted => Kind::Gone,
-            Self::SeveralMatch { .. } => Kind::PreconditionFailed,
+            Self::SeveralMatch { .. } | Self::MatchUnclear { .. } => Kind::PreconditionFailed,
             Self::Query { .. } => Kind::Query,
             Self::Forbidden { .. }
             | Self::PolicyForbids { .. }

@@ -11,6 +11,7 @@ use codec::time::Millis;
 use consent::{Actor, Reason};
 
 mod decide;
+mod kept;
 mod queue;
 mod rows;
 
@@ -40,6 +41,8 @@ pub struct IdentityPage {
     pub items: Vec<Identity>,
     /// Where the next page begins, if there is one.
     pub next: Option<ItemId>,
+    /// How many items wait in all.
+    pub waiting: u64,
 }
 
 /// Two Patients that carry one identifier.
@@ -55,10 +58,13 @@ pub struct Identity {
     pub state: IdentityState,
     /// By whom, and when.
     pub decided: Option<(Actor, Millis)>,
+    /// Whether a merge was taken back whose links stay in the Patients, for they were changed since: they are to
+    /// be edited there.
+    pub links_stay: bool,
 }
 
 /// One of them, by ids alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdentityPatient {
     /// Whose compartment.
     pub subject: SubjectId,

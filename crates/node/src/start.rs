@@ -259,6 +259,7 @@ where
         submitted: Mutex::default(),
         directory: std::sync::OnceLock::new(),
         fhir_turn: futures::lock::Mutex::default(),
+        identity_turn: futures::lock::Mutex::default(),
         exports_turn: futures::lock::Mutex::default(),
         batched: Mutex::default(),
     });

@@ -14,7 +14,7 @@ use crate::Error;
 use crate::keychain::IndexKey;
 use crate::layout::{INDEX_GENERATIONS, POSTINGS, join};
 use crate::sealing::{PostingKeys, damaged};
-use crate::vault::Vault;
+use crate::vault::{ATTEMPTS, Vault};
 use bytes::Bytes;
 use codec::{Digest, Domain, InstitutionId, RecordId, SubjectId, record};
 use keys::Entropy;
@@ -72,27 +72,22 @@ pub(crate) struct Generation {
 }
 
 impl<S: Store> Vault<S> {
-    /// Up to `limit` records that carry a token, of subjects in no particular order.
+    /// Up to `limit` records that carry a token, of subjects in no particular order: fewer only if no more do.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Store`], [`Error::Custody`].
+    /// [`Error::Damaged`], [`Error::Store`], [`Error::Custody`]; [`Error::Busy`] if erasures never let it finish.
     pub async fn search(&self, token: &[u8], limit: usize) -> Result<Vec<Posting>, Error> {
-        let mut shards = BTreeMap::new();
-        let mut ranges = Vec::new();
-        for number in 0..=u8::MAX {
-            if let Some(shard) = self.shard(number).await? {
-                ranges.push(Range::prefix(shard.token_prefix(&shard.current, token)));
-                shards.insert(number, shard);
+        for _ in 0..ATTEMPTS {
+            let mut shards = Vec::new();
+            for number in 0..=u8::MAX {
+                shards.extend(self.shard(number).await?);
+            }
+            let prefix = |shard: &Shard| shard.token_prefix(&shard.current, token);
+            if let Some(found) = self.postings(&shards, prefix, limit).await? {
+                return Ok(found);
             }
         }
-        let rows = self.inner().store.ranges(POSTINGS, ranges, limit).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for (key, sealed) in rows {
-            let number = key.first().copied().ok_or(damaged(POSTINGS))?;
-            let shard = shards.get(&number).ok_or(damaged(POSTINGS))?;
-            found.extend(self.posting_open(shard, &key, &sealed)?);
-        }
-        Ok(found)
+        Err(Error::Busy)
     }
 
     /// Up to `limit` records of one subject that carry a token.
@@ -106,11 +101,8 @@ impl<S: Store> Vault<S> {
         limit: usize,
     ) -> Result<Vec<Posting>, Error> {
         let [number, ..] = *subject.as_bytes();
-        let Some(shard) = self.shard(number).await? else {
-            return Ok(Vec::new());
-        };
-        let prefix = shard.subject_prefix(&shard.current, subject, token);
-        self.postings(&shard, prefix, limit).await
+        let prefix = |shard: &Shard| shard.subject_prefix(&shard.current, subject, token);
+        self.search_shard(number, prefix, limit).await
     }
 
     /// The record of this id, if it carries the token: by the id alone, when it came from [`Vault::record_id`].
@@ -121,12 +113,26 @@ impl<S: Store> Vault<S> {
         let id = record.as_bytes();
         let [.., last] = *id;
         let number = last ^ self.mask(id);
-        let Some(shard) = self.shard(number).await? else {
-            return Ok(None);
-        };
-        let prefix = shard.token_prefix(&shard.current, token);
-        let found = self.postings(&shard, prefix, 1).await?;
+        let prefix = |shard: &Shard| shard.token_prefix(&shard.current, token);
+        let found = self.search_shard(number, prefix, 1).await?;
         Ok(found.first().copied())
+    }
+
+    async fn search_shard(
+        &self,
+        number: u8,
+        prefix: impl Fn(&Shard) -> Vec<u8>,
+        limit: usize,
+    ) -> Result<Vec<Posting>, Error> {
+        for _ in 0..ATTEMPTS {
+            let Some(shard) = self.shard(number).await? else {
+                return Ok(Vec::new());
+            };
+            if let Some(found) = self.postings(&[shard], &prefix, limit).await? {
+                return Ok(found);
+            }
+        }
+        Err(Error::Busy)
     }
 
     /// A fresh id for a record of a subject. It is random but for one byte, which tells this vault alone in
@@ -149,19 +155,41 @@ impl<S: Store> Vault<S> {
         first
     }
 
-    /// Up to `limit` postings of the current generation whose keys start so.
+    /// Up to `limit` postings, in these shards in ascending order, whose keys start so. `None` if an erasure
+    /// replaced a generation meanwhile: what was not read yet may have been gone.
     async fn postings(
         &self,
-        shard: &Shard,
-        prefix: Vec<u8>,
+        shards: &[Shard],
+        prefix: impl Fn(&Shard) -> Vec<u8>,
         limit: usize,
-    ) -> Result<Vec<Posting>, Error> {
-        let rows = self.page(POSTINGS, Range::prefix(prefix), limit).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for (key, sealed) in rows {
-            found.extend(self.posting_open(shard, &key, &sealed)?);
+    ) -> Result<Option<Vec<Posting>>, Error> {
+        let ranges = shards.iter().map(|shard| Range::prefix(prefix(shard)));
+        let mut ranges: Vec<Range> = ranges.collect();
+        let mut found = Vec::new();
+        // Rows of subjects that are shut out do not count.
+        while found.len() < limit && !ranges.is_empty() {
+            let wanted = limit - found.len();
+            let rows = self.inner().store.ranges(POSTINGS, ranges.clone(), wanted);
+            let rows = rows.await?;
+            for (key, sealed) in &rows {
+                let number = key.first().copied().ok_or(damaged(POSTINGS))?;
+                let shard = shards.iter().find(|shard| shard.number == number);
+                found.extend(self.posting_open(shard.ok_or(damaged(POSTINGS))?, key, sealed)?);
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == wanted => {
+                    ranges.retain(|range| range.end().is_none_or(|end| end > last.as_ref()));
+                    ranges = ranges.into_iter().map(|range| range.after(last)).collect();
+                }
+                _ => break,
+            }
         }
-        Ok(found)
+        let known = self.inner().shards.lock();
+        let is_current = |shard: &Shard| {
+            let now = known.get(&shard.number);
+            now.is_some_and(|now| now.current.number == shard.current.number)
+        };
+        Ok(shards.iter().all(is_current).then_some(found))
     }
 
     /// A posting of the current generation, unless its subject is shut out.

@@ -170,8 +170,12 @@ fn laws() {
             }
             _ if id.starts_with("fhir_") && !matches!(asker, "none" | "syst" | "ctrl" | "free") => {
                 match state {
-                    // A search for what is of nobody finds nothing.
-                    State::Erased => done == (id == "fhir_compartment"),
+                    // A search for what is of nobody finds nothing. Who is confined to one patient is told the
+                    // same of it as of what is another's.
+                    State::Erased => {
+                        let confined = ["pare", "form", "othe", "devi"].contains(&asker);
+                        done == (id == "fhir_compartment" && !confined)
+                    }
                     State::Restricted => done == matches!(asker, "priv" | "pare"),
                     _ if asker == "spec" => done == (state == State::Granted),
                     _ => {

@@ -65,9 +65,15 @@ fn the_whole_story_is_told_and_kept() {
     assert_eq!(seen("specialist")["categories"], "phenotype");
     assert!(seen("laboratory")["variants"][0].as_str().unwrap().len() > 5);
     let front = seen("front door");
-    assert_eq!((&front["patients"], &front["sent"]), (&3.into(), &front["read_back"]));
+    assert_eq!(
+        (&front["patients"], &front["sent"]),
+        (&3.into(), &front["read_back"])
+    );
     assert!(front["sent"].as_u64().unwrap() > 200 && front["found"].as_u64().unwrap() > 10);
-    assert_eq!(front["kinds"], serde_json::json!(["Observation", "Patient"]));
+    assert_eq!(
+        front["kinds"],
+        serde_json::json!(["Observation", "Patient"])
+    );
     assert_eq!(front["provenances"], 1);
     assert_eq!(seen("refusals").as_array().unwrap().len(), 4);
     let why = seen("no quorum")["because"].clone();

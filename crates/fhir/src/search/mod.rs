@@ -30,7 +30,7 @@ mod walk;
 mod wanted;
 
 pub use date::Span;
-pub use links::{compartment_parameters, compartment_patients, pointing_at, references};
+pub use links::{Placing, compartment_parameters, compartment_references, pointing_at, references};
 pub use parse::{MAX_ALTERNATIVES, MAX_PARAMETERS};
 pub use query::{Chain, Handling, Has, Query, QueryError};
 pub use reference::Target;

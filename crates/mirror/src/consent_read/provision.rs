@@ -289,11 +289,7 @@ fn own_party(named: &Named<'_>) -> Option<Party> {
                 ("Practitioner", Party::Practitioner(at))
             }
         },
-        (Some(reference), None) => {
-            let id = reference.strip_prefix("Organization/")?;
-            ("Organization", Party::Institution(id.parse().ok()?))
-        }
-        // Both, which might be two: for whoever knows them.
+        // A reference, or both, which might be two: for whoever knows what is where.
         _ => return None,
     };
     let fits = named.of.as_ref().is_none_or(|named| named == of);
@@ -304,12 +300,7 @@ fn own_party(named: &Named<'_>) -> Option<Party> {
 fn own_record(named: &Named<'_>) -> Option<RecordId> {
     match (&named.reference, &named.identifier) {
         (None, Some((system, value))) if system == RECORD => value.parse().ok(),
-        (Some(reference), None) => {
-            let (of, id) = reference.split_once('/')?;
-            let fits = named.of.as_ref().is_none_or(|named| named == of);
-            let id = id.parse().ok()?;
-            (fits && fhir::is_resource_type(of)).then_some(id)
-        }
+        // An id of FHIR may look like a record's and be another's.
         _ => None,
     }
 }

@@ -20,7 +20,7 @@ use proptest::sample::select;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const SUBJECT: SubjectId = SubjectId::new([7; 32]);
-/// Knows this network's own words, and one patient.
+/// Knows institutions and records by their own ids, and one patient.
 pub(crate) struct Own;
 
 impl Directory for Own {
@@ -32,12 +32,13 @@ impl Directory for Own {
         (patient.reference.as_deref() == Some("Patient/p1")).then_some(SUBJECT)
     }
 
-    fn party(&self, _: &Named<'_>) -> Option<Party> {
-        None
+    fn party(&self, named: &Named<'_>) -> Option<Party> {
+        let id = named.reference.as_ref()?.strip_prefix("Organization/")?;
+        Some(Party::Institution(id.parse().ok()?))
     }
 
-    fn record(&self, _: &Named<'_>) -> Option<RecordId> {
-        None
+    fn record(&self, named: &Named<'_>) -> Option<RecordId> {
+        named.reference.as_ref()?.split_once('/')?.1.parse().ok()
     }
 }
 

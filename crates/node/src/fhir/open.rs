@@ -359,10 +359,11 @@ impl<'c, S: Store> Reading<'c, S> {
         Ok(())
     }
 
-    /// Refuses, and logs it, if this subject is one that the asker may see nothing of.
+    /// Refuses, and logs it, if this subject is one that the asker may see nothing of. Who is confined to another
+    /// is not told that there is anything.
     pub(crate) async fn refused(&mut self, subject: &SubjectId) -> Result<(), Error> {
         if !self.reaches(subject) {
-            return Err(Error::OutOfScope);
+            return Err(super::read::unknown());
         }
         self.touch(subject).await?;
         let is_refused = |touched: &Touched| matches!(touched.verdict, Verdict::Refused(_));

@@ -5,6 +5,7 @@ use crate::custodian::Custodian;
 use crate::error::Error;
 use ::fhir::search;
 use codec::id::{RecordId, SubjectId};
+use consent::Role;
 use store::Store;
 use vault::Posting;
 
@@ -24,6 +25,14 @@ impl Place {
             record: self.record,
             version: self.version,
         }
+    }
+}
+
+impl FhirAsker {
+    /// Whether the asker writes into one compartment alone, and not into the directory either.
+    pub(crate) fn is_of_one(&self) -> bool {
+        let bound = [Role::Controller, Role::Device];
+        self.patient.is_some() || bound.iter().any(|role| self.caller.has(*role))
     }
 }
 

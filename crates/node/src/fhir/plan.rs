@@ -5,16 +5,23 @@
 //!   and so is a resource that would move from one person to another.
 //! - References to other entries (by `fullUrl`), and by a search (`Patient?identifier=...`), become `Type/id`.
 
+mod home;
+mod links;
+mod matching;
+mod names;
+
 use super::open::{Opened, Reading};
-use super::place::{Place, is_of_directory, local, patient_id};
+use super::place::Place;
+use super::views::is_made;
 use super::{FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten};
 use crate::custodian::Custodian;
 use crate::error::{Conflict, Error, Problem};
 use crate::record::Content;
 use crate::record::form::{DELETED_MEDIA, Draft, Links, Source, digest};
-use ::fhir::{Parsed, search};
+use ::fhir::Parsed;
 use codec::id::{RecordId, SubjectId};
-use std::collections::{BTreeMap, BTreeSet};
+use names::Names;
+use std::collections::BTreeSet;
 use store::Store;
 use vault::{CompartmentOpen, PutRecord};
 
@@ -61,13 +68,6 @@ struct There {
     is_deleted: bool,
 }
 
-/// Where a resource goes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Home {
-    Subject(SubjectId),
-    Directory,
-}
-
 impl Plan {
     pub(crate) fn subjects(&self) -> BTreeSet<SubjectId> {
         let put = self.writes.iter().filter_map(|planned| match planned {
@@ -92,25 +92,29 @@ impl<S: Store> Custodian<S> {
         }
         let parsed = parsed_all(&meant, input)?;
         let mut opens = Vec::new();
+        let mut names = Names::of(&meant, &input.asker.base, input.bundle);
         let homes = self
-            .homes(reading, input, &meant, &parsed, &mut opens)
+            .homes(reading, input, &mut names, &meant, &parsed, &mut opens)
             .await?;
-        let records = self.records(&meant, &homes).await?;
+        let records = self.records(&meant, &homes);
+        let ids = links::ids(&meant, &records);
         let links = self
-            .links(reading, input, &meant, &parsed, &records)
+            .links(reading, input, &mut names, &meant, &parsed, &ids)
             .await?;
         drop(parsed);
         let rebases = meant.iter().all(|meant| !meant.write.act.names_version());
         let mut distinct = BTreeSet::new();
         let mut writes = Vec::with_capacity(meant.len());
-        for ((at, meant), record) in meant.into_iter().enumerate().zip(records) {
-            if let Some((_, record)) = record
-                && !distinct.insert(record)
+        let whats = records.into_iter().zip(ids).zip(links);
+        for ((at, meant), ((record, id), links)) in meant.into_iter().enumerate().zip(whats) {
+            // INVARIANT: of a type there is one resource under an id, be it new or not.
+            if let Some(id) = id
+                && !distinct.insert((meant.write.kind.clone(), id))
             {
                 let twice = Error::invalid("FHIR Bundle", "", "it writes a resource twice");
                 return Err(of_entry(twice, at, input.bundle));
             }
-            writes.push(meant.planned(record, &links)?);
+            writes.push(meant.planned(record, links)?);
         }
         Ok(Plan {
             writes,
@@ -164,7 +168,16 @@ impl<S: Store> Custodian<S> {
             FhirTarget::Id(id) => {
                 let place = self.fhir_place(&write.kind, id).await?;
                 meant.chosen = Some(id.clone());
-                if let Some(place) = place {
+                let writes = |place: &Place| match reading.asker.is_of_one() {
+                    true => reading.confined() == Some(place.subject),
+                    false => reading.reaches(&place.subject),
+                };
+                // What is another's is as if it were not there, but for its id.
+                let is_update = matches!(write.act, FhirAct::Update { .. });
+                if is_update && place.as_ref().is_some_and(|place| !writes(place)) {
+                    return Err(Error::OutOfScope);
+                }
+                if let Some(place) = place.filter(writes) {
                     let meta = self
                         .vault
                         .record_meta(&place.subject, &place.record, Some(place.version))
@@ -203,7 +216,7 @@ impl<S: Store> Custodian<S> {
                 content, target, ..
             } => {
                 if let (FhirTarget::Matching(_), None) = (target, &meant.there) {
-                    meant.chosen = resource_id(content);
+                    meant.chosen = self.chosen(&write.kind, content).await?;
                 }
                 meant.content = Some(content.clone());
             }
@@ -224,22 +237,17 @@ impl<S: Store> Custodian<S> {
         Ok(meant)
     }
 
-    /// The only resource that matches, if one does.
-    async fn one_match(
-        &self,
-        reading: &mut Reading<'_, S>,
-        kind: &str,
-        pairs: &[(String, String)],
-        what: &str,
-    ) -> Result<Option<Opened>, Error> {
-        let mut found = self.fhir_matches(reading, kind, pairs).await?;
-        match found.len() {
-            0 | 1 => Ok(found.pop()),
-            matches => Err(Error::SeveralMatch {
-                what: what.to_owned(),
-                matches,
-            }),
+    /// The id that a new resource brings, which must be free.
+    async fn chosen(&self, kind: &str, content: &Content) -> Result<Option<String>, Error> {
+        let parsed = Parsed::parse(content.as_bytes()).ok();
+        let Some(id) = parsed.and_then(|parsed| Some(parsed.id()?.into_owned())) else {
+            return Ok(None);
+        };
+        if is_made(kind, &id) || self.fhir_place(kind, &id).await?.is_some() {
+            let taken = "nothing matches the search, and the id of the resource is another one's; leave the id out";
+            return Err(Conflict::Done(taken).into());
         }
+        Ok(Some(id))
     }
 
     /// A resource with changes: of what the caller may see whole.
@@ -270,231 +278,6 @@ impl<S: Store> Custodian<S> {
             .map(Content::new)
             .map_err(|error| Error::invalid("JSON Patch", "", error.to_string()))
     }
-
-    /// Where each write goes; opens compartments for new Patients.
-    async fn homes(
-        &self,
-        reading: &mut Reading<'_, S>,
-        input: &FhirTransact,
-        meant: &[Meant<'_>],
-        parsed: &[Option<Parsed<'_>>],
-        opens: &mut Vec<CompartmentOpen>,
-    ) -> Result<Vec<Option<SubjectId>>, Error> {
-        let base = &input.asker.base;
-        // Patients first: others refer to them.
-        let mut patients: BTreeMap<String, SubjectId> = BTreeMap::new();
-        let mut homes: Vec<Option<SubjectId>> = vec![None; meant.len()];
-        for (at, (meant, home)) in meant.iter().zip(&mut homes).enumerate() {
-            if let Some(there) = &meant.there {
-                *home = Some(there.place.subject);
-            } else if meant.write.kind == "Patient" && meant.content.is_some() {
-                let open = self
-                    .patient_opening()
-                    .map_err(|e| of_entry(e, at, input.bundle))?;
-                *home = Some(open.state.subject);
-                opens.push(open);
-            }
-            if let (Some(subject), "Patient") = (*home, meant.write.kind.as_str()) {
-                for name in meant.names() {
-                    patients.insert(name, subject);
-                }
-            }
-        }
-        let mut problems_found = Vec::new();
-        for (at, meant) in meant.iter().enumerate() {
-            let Some(Some(parsed)) = parsed.get(at) else {
-                continue;
-            };
-            if meant.write.kind == "Patient" {
-                continue;
-            }
-            let home = self.home(reading, parsed, &patients, base).await;
-            let there = homes.get_mut(at);
-            let problem = match (home, there) {
-                (Err(problem), _) => Some(problem),
-                (Ok(home), Some(Some(there))) => match home {
-                    Home::Subject(subject) if subject != *there => {
-                        Some("it is of another patient now; delete it and create it there")
-                    }
-                    Home::Directory if self.directory_known().await? != Some(*there) => {
-                        Some("it names its patient no more; delete it and create it anew")
-                    }
-                    Home::Subject(_) | Home::Directory => None,
-                },
-                (Ok(Home::Subject(subject)), Some(there)) => {
-                    *there = Some(subject);
-                    None
-                }
-                (Ok(Home::Directory), Some(there)) => {
-                    *there = Some(self.directory().await?);
-                    None
-                }
-                (Ok(_), None) => None,
-            };
-            if let Some(message) = problem {
-                problems_found.push(Problem {
-                    path: entry_path(at, input.bundle, &meant.write.kind),
-                    message: message.to_owned(),
-                });
-            }
-        }
-        if problems_found.is_empty() {
-            return Ok(homes);
-        }
-        Err(Error::Invalid {
-            what: "FHIR resource",
-            problems_found,
-        })
-    }
-
-    /// In whose compartment a resource belongs.
-    async fn home(
-        &self,
-        reading: &mut Reading<'_, S>,
-        parsed: &Parsed<'_>,
-        patients: &BTreeMap<String, SubjectId>,
-        base: &str,
-    ) -> Result<Home, &'static str> {
-        let mut homes = BTreeSet::new();
-        // Lists of people are the institution's own.
-        let references = match parsed.resource_type() {
-            kind if is_of_directory(kind) => Vec::new(),
-            _ => search::compartment_patients(parsed),
-        };
-        for reference in references {
-            if let Some(subject) = patients.get(reference.as_str()) {
-                homes.insert(Home::Subject(*subject));
-            } else if let Some(query) = reference.strip_prefix("Patient?") {
-                let pairs = pairs(query);
-                let found = self
-                    .one_match(reading, "Patient", &pairs, "a reference")
-                    .await;
-                match found {
-                    Ok(Some(found)) => homes.insert(Home::Subject(found.subject)),
-                    Ok(None) => return Err("it refers to a Patient by a search that none matches"),
-                    Err(_) => return Err("it refers to a Patient by a search that is refused"),
-                };
-            } else if let Some(id) = patient_id(&reference, base) {
-                match self.fhir_patient(id).await {
-                    Ok(Some(subject)) => homes.insert(Home::Subject(subject)),
-                    Ok(None) => return Err("it refers to a Patient that is not here"),
-                    Err(_) => return Err("where its Patient is cannot be found out now"),
-                };
-            } else if reference.starts_with("urn:") {
-                return Err("it refers to an entry that the Bundle does not have");
-            }
-        }
-        let mut homes = homes.into_iter();
-        match (homes.next(), homes.next()) {
-            (None, _) => Ok(Home::Directory),
-            (Some(home), None) => Ok(home),
-            (Some(_), Some(_)) => {
-                Err("it refers to two people whose records are apart; say it of each of them")
-            }
-        }
-    }
-
-    /// A compartment for a new Patient.
-    fn patient_opening(&self) -> Result<CompartmentOpen, Error> {
-        self.opening(SubjectId::new(self.ambient.random()), Vec::new(), None)
-    }
-
-    /// The record of each write.
-    async fn records(
-        &self,
-        meant: &[Meant<'_>],
-        homes: &[Option<SubjectId>],
-    ) -> Result<Vec<Option<(SubjectId, RecordId)>>, Error> {
-        let mut entropy = self.ambient.entropy();
-        let mut records = Vec::with_capacity(meant.len());
-        for (meant, home) in meant.iter().zip(homes) {
-            records.push(match (&meant.there, home) {
-                (Some(there), _) => Some((there.place.subject, there.place.record)),
-                (None, Some(subject)) if meant.done.is_none() => {
-                    Some((*subject, self.vault.record_id(subject, &mut entropy)))
-                }
-                (None, _) => None,
-            });
-        }
-        Ok(records)
-    }
-
-    /// What references become.
-    async fn links(
-        &self,
-        reading: &mut Reading<'_, S>,
-        input: &FhirTransact,
-        meant: &[Meant<'_>],
-        parsed: &[Option<Parsed<'_>>],
-        records: &[Option<(SubjectId, RecordId)>],
-    ) -> Result<Links, Error> {
-        let mut links = BTreeMap::new();
-        for (meant, record) in meant.iter().zip(records) {
-            let Some((_, record)) = record else { continue };
-            let id = match (&meant.there, &meant.chosen) {
-                (Some(there), _) => there.id.clone(),
-                (None, Some(chosen)) => chosen.clone(),
-                (None, None) => record.to_string(),
-            };
-            let link = format!("{}/{id}", meant.write.kind);
-            for name in meant.names() {
-                if name != link {
-                    links.insert(name, link.clone());
-                }
-            }
-        }
-        let base = &input.asker.base;
-        let mut problems_found = Vec::new();
-        for (at, (meant, parsed)) in meant.iter().zip(parsed).enumerate() {
-            let Some(parsed) = parsed else { continue };
-            for reference in parsed.references() {
-                let text = reference.text.as_ref();
-                if links.contains_key(text) {
-                    continue;
-                }
-                let problem = if let Some((kind, query)) = text.split_once('?')
-                    && ::fhir::is_resource_type(kind)
-                {
-                    let pairs = pairs(query);
-                    let found = self.one_match(reading, kind, &pairs, "a reference").await;
-                    match found {
-                        Ok(Some(found)) => {
-                            let link = format!("{kind}/{}", found.id());
-                            links.insert(text.to_owned(), link);
-                            None
-                        }
-                        Ok(None) => Some("nothing matches the search in this reference"),
-                        Err(_) => Some("the search in this reference is refused"),
-                    }
-                } else if input.bundle && text.starts_with("urn:") {
-                    Some("it refers to an entry that the Bundle does not have")
-                } else {
-                    // A reference under this server's own address is kept relative.
-                    if let Some((kind, id)) = local(text, base)
-                        && text.starts_with(base.as_str())
-                        && !base.is_empty()
-                    {
-                        links.insert(text.to_owned(), format!("{kind}/{id}"));
-                    }
-                    None
-                };
-                if let Some(message) = problem {
-                    let path = entry_path(at, input.bundle, &meant.write.kind);
-                    problems_found.push(Problem {
-                        path: format!("{path}.{}", reference.path),
-                        message: message.to_owned(),
-                    });
-                }
-            }
-        }
-        if problems_found.is_empty() {
-            return Ok(Links::new(links));
-        }
-        Err(Error::Invalid {
-            what: "FHIR resource",
-            problems_found,
-        })
-    }
 }
 
 impl There {
@@ -512,29 +295,10 @@ impl There {
 }
 
 impl Meant<'_> {
-    /// The texts by which other entries refer to it.
-    fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        if let Some(full_url) = &self.write.full_url {
-            names.push(full_url.clone());
-            // `http://elsewhere/fhir/Patient/7` is also meant by `Patient/7` within the same Bundle.
-            let mut parts = full_url.rsplit('/');
-            if let (Some(id), Some(kind)) = (parts.next(), parts.next())
-                && kind == self.write.kind
-            {
-                names.push(format!("{kind}/{id}"));
-            }
-        }
-        if let Some(chosen) = &self.chosen {
-            names.push(format!("{}/{chosen}", self.write.kind));
-        }
-        names
-    }
-
     fn planned(
         self,
         record: Option<(SubjectId, RecordId)>,
-        links: &Links,
+        links: Links,
     ) -> Result<Planned, Error> {
         if let Some(done) = self.done {
             return Ok(Planned::Done(done));
@@ -543,7 +307,6 @@ impl Meant<'_> {
         let (source, received) = match self.content {
             Some(bytes) => {
                 let received = digest(&[b"fhir", bytes.as_bytes()]);
-                let links = links.clone();
                 (Source::Fhir { bytes, links }, Some(received))
             }
             None => (Source::Deletion, None),
@@ -659,11 +422,6 @@ fn unchanged(found: Opened) -> FhirWritten {
     }
 }
 
-fn resource_id(content: &Content) -> Option<String> {
-    let parsed = Parsed::parse(content.as_bytes()).ok()?;
-    Some(parsed.id()?.into_owned())
-}
-
 /// The entry of a Bundle, for a message; nothing for a resource that came by itself.
 fn entry_path(at: usize, bundle: bool, kind: &str) -> String {
     match (bundle, kind) {
@@ -690,11 +448,4 @@ fn of_entry(error: Error, at: usize, bundle: bool) -> Error {
         },
         error => error,
     }
-}
-
-/// The pairs of a query as it is written in a reference.
-fn pairs(query: &str) -> Vec<(String, String)> {
-    form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect()
 }

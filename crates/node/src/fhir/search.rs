@@ -81,18 +81,24 @@ impl<S: Store> Custodian<S> {
             .await
     }
 
-    /// Who asks about one patient by name is told why, if nothing of that patient is permitted.
+    /// Who asks about one patient by name is told why, if nothing of that patient is permitted. Who is confined to
+    /// one is refused for all others, whether they are here or not.
     async fn asked_about(
         &self,
         reading: &mut Reading<'_, S>,
         patients: &[String],
     ) -> Result<(), Error> {
-        if let [patient] = patients
-            && let Some(subject) = reading.patient(patient).await?
-        {
-            reading.refused(&subject).await?;
+        let [patient] = patients else {
+            return Ok(());
+        };
+        let subject = reading.patient(patient).await?;
+        if reading.confined().is_some_and(|own| Some(own) != subject) {
+            return Err(Error::OutOfScope);
         }
-        Ok(())
+        match subject {
+            Some(subject) => reading.refused(&subject).await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) async fn page(
@@ -148,7 +154,7 @@ impl<S: Store> Custodian<S> {
     }
 
     /// What may match, each record once: too many, never too few.
-    async fn candidates(
+    pub(super) async fn candidates(
         &self,
         reading: &mut Reading<'_, S>,
         kind: &str,
@@ -573,21 +579,6 @@ impl<S: Store> Custodian<S> {
             query.patients_also(patient, &also);
         }
         Ok(())
-    }
-
-    /// The resources of a type that match, for a source that wants to know whether something is there already.
-    pub(crate) async fn fhir_matches(
-        &self,
-        reading: &mut Reading<'_, S>,
-        kind: &str,
-        pairs: &[(String, String)],
-    ) -> Result<Vec<Opened>, Error> {
-        let base = &reading.asker.base;
-        let mut query = Query::parse(kind, pairs, Handling::Strict, base).map_err(refused)?;
-        reading.searches(kind)?;
-        self.chains_resolve(reading, &mut query).await?;
-        let candidates = self.candidates(reading, kind, &query).await?;
-        self.all_matching(reading, &query, candidates).await
     }
 }
 

@@ -161,6 +161,8 @@ impl<S: Store> Custodian<S> {
         let found = match named.pop_first() {
             Some(patient) => match self.fhir_patient(&patient).await? {
                 Some(subject) => (subject, Some(patient)),
+                // Whoever is confined to one patient is told the same of all others.
+                None if confined.is_some() => return Err(Error::OutOfScope),
                 None => return Ok(Named::Unknown),
             },
             None => {

@@ -13,13 +13,14 @@ use crate::error::Error;
 use crate::identity::Mark;
 use crate::record::deposit::{REBASES, SOURCES, origin};
 use crate::record::{Content, Provenance};
+use crate::subject::Wait;
 use codec::id::SubjectId;
 use consent::{Purpose, Role};
 use institution_policy::Action;
 use keys::Zeroizing;
 use std::collections::BTreeMap;
 use store::Store;
-use vault::{NewRecord, RecordPut, Transaction};
+use vault::{NewRecord, PutRecord, RecordPut, Transaction};
 
 /// Who may delete.
 const DELETERS: [Role; 6] = [
@@ -52,7 +53,10 @@ impl<S: Store> Custodian<S> {
         self.in_service()?;
         for write in &input.writes {
             writable(write)?;
-            self.house_lets(&input.asker.caller, write.act.action(), &write.kind)?;
+            // What an update comes to is known when it is planned.
+            if let Some(action) = write.act.action() {
+                self.house_lets(&input.asker.caller, action, &write.kind)?;
+            }
         }
         let limit = self.limits.bundle_entries;
         if input.writes.len() > limit {
@@ -75,6 +79,17 @@ impl<S: Store> Custodian<S> {
                 bytes_max,
             ));
         }
+        let (written, plan, marks) = self.fhir_put(&input).await?;
+        self.identity_settle(&marks).await;
+        self.waited(&input, &plan).await?;
+        Ok(written)
+    }
+
+    /// Plans a transaction and puts it in, with what is to be compared afterwards.
+    async fn fhir_put(
+        &self,
+        input: &FhirTransact,
+    ) -> Result<(Vec<FhirWritten>, Plan, Vec<Mark>), Error> {
         // From looking for what a client named until it is written, nobody else writes by such a name.
         let mut by_name = false;
         for write in &input.writes {
@@ -91,18 +106,15 @@ impl<S: Store> Custodian<S> {
         let provenance = origin(&input.asker.caller, &provenance)?;
         for attempt in 1.. {
             let (mut plan, _) = settled!(self, &input.asker, "fhir-match", |reading| {
-                self.fhir_plan(reading, &input).await
+                self.fhir_plan(reading, input).await
             })?;
-            self.writable(&input, &plan).await?;
-            match self.put_planned(&mut plan, &provenance).await {
+            self.writable(input, &plan).await?;
+            match self.put_planned(input, &mut plan, &provenance).await {
                 // Somebody else was faster: unless a version was named, this goes on top of it.
                 Err(Error::Conflict(crate::Conflict::Version { .. }))
                     if plan.rebases && attempt < REBASES => {}
                 Err(error) => return Err(error),
-                Ok(written) => {
-                    self.waited(&input, &plan).await?;
-                    return Ok(written);
-                }
+                Ok((written, marks)) => return Ok((written, plan, marks)),
             }
         }
         Err(Error::Internal("a transaction that was tried too often"))
@@ -110,6 +122,9 @@ impl<S: Store> Custodian<S> {
 
     /// Whether a write is about a resource by something that its client chose.
     async fn is_by_name(&self, write: &FhirWrite) -> Result<bool, Error> {
+        if write.act.may_search() {
+            return Ok(true);
+        }
         Ok(match &write.act {
             FhirAct::Create { if_none_exist, .. } => if_none_exist.is_some(),
             FhirAct::Update { target, .. }
@@ -125,8 +140,13 @@ impl<S: Store> Custodian<S> {
     /// Whether the caller may put anything into these compartments.
     async fn writable(&self, input: &FhirTransact, plan: &Plan) -> Result<(), Error> {
         let caller = &input.asker.caller;
-        let bound = caller.has(Role::Controller) || caller.has(Role::Device);
-        if !plan.opens.is_empty() && (bound || input.asker.patient.is_some()) {
+        for planned in &plan.writes {
+            if let Planned::Put { draft, outcome, .. } = planned {
+                self.house_lets(caller, action_of(*outcome), &draft.kind)?;
+            }
+        }
+        let is_of_one = input.asker.is_of_one();
+        if !plan.opens.is_empty() && is_of_one {
             return Err(Error::OutOfScope);
         }
         let directory = self.directory_known().await?;
@@ -136,7 +156,7 @@ impl<S: Store> Custodian<S> {
                 continue;
             }
             if directory == Some(subject) {
-                if bound || input.asker.patient.is_some() {
+                if is_of_one {
                     return Err(Error::OutOfScope);
                 }
                 continue;
@@ -160,10 +180,12 @@ impl<S: Store> Custodian<S> {
     /// Puts a plan in, all or nothing.
     async fn put_planned(
         &self,
+        input: &FhirTransact,
         plan: &mut Plan,
         provenance: &Zeroizing<Vec<u8>>,
-    ) -> Result<Vec<FhirWritten>, Error> {
+    ) -> Result<(Vec<FhirWritten>, Vec<Mark>), Error> {
         let now = self.now();
+        let is_own = input.asker.caller.is_bound() || input.asker.patient.is_some();
         let mut puts: BTreeMap<SubjectId, Vec<NewRecord>> = BTreeMap::new();
         let mut written = Vec::with_capacity(plan.writes.len());
         for planned in &mut plan.writes {
@@ -195,7 +217,12 @@ impl<S: Store> Custodian<S> {
             puts.entry(subject).or_default().push(new);
         }
         if puts.is_empty() {
-            return Ok(written);
+            return Ok((written, Vec::new()));
+        }
+        if is_own {
+            for (subject, records) in &puts {
+                self.identifiers_kept(subject, records).await?;
+            }
         }
         let puts = puts.into_iter().map(|(subject, records)| RecordPut {
             subject,
@@ -225,7 +252,6 @@ impl<S: Store> Custodian<S> {
             .zip(answers)
             .flat_map(|(put, answers)| answers.into_iter().map(|answer| (put.subject, answer)))
             .collect();
-        self.identity_settle(&marks).await;
         self.counters.deposits.up();
         self.wakes.records.wake();
         if !plan.opens.is_empty() {
@@ -234,30 +260,71 @@ impl<S: Store> Custodian<S> {
                 self.counters.subjects_opened.up();
             }
         }
-        Ok(written)
+        Ok((written, marks))
     }
 
-    /// Waits for finality, as long as the caller wants.
+    /// Waits for finality, as long as the caller wants: of all subjects at once.
     async fn waited(&self, input: &FhirTransact, plan: &Plan) -> Result<(), Error> {
-        if matches!(input.wait, crate::subject::Wait::Durable) {
+        if matches!(input.wait, Wait::Durable) {
             return Ok(());
         }
+        let mut puts: BTreeMap<SubjectId, Vec<PutRecord>> = BTreeMap::new();
         for (subject, record) in &plan.put {
-            let one = std::slice::from_ref(record);
-            self.deposit_wait(subject, one, input.wait).await?;
+            puts.entry(*subject).or_default().push(record.clone());
         }
+        let waits = puts
+            .iter()
+            .map(|(subject, records)| self.deposit_wait(subject, records, input.wait));
+        futures::future::try_join_all(waits).await?;
         Ok(())
     }
 }
 
+/// As the institution's policy calls what became of a write.
+fn action_of(outcome: FhirOutcome) -> Action {
+    match outcome {
+        FhirOutcome::Created => Action::Create,
+        FhirOutcome::Updated | FhirOutcome::Unchanged => Action::Update,
+        FhirOutcome::Deleted => Action::Delete,
+    }
+}
+
 impl FhirAct {
-    /// As the institution's policy calls it.
-    fn action(&self) -> Action {
+    /// As the institution's policy calls it; none if that depends on what is there.
+    fn action(&self) -> Option<Action> {
         match self {
-            Self::Create { .. } => Action::Create,
-            Self::Update { .. } | Self::Patch { .. } => Action::Update,
-            Self::Delete { .. } => Action::Delete,
+            Self::Create { .. } => Some(Action::Create),
+            Self::Update { .. } => None,
+            Self::Patch { .. } => Some(Action::Update),
+            Self::Delete { .. } => Some(Action::Delete),
         }
+    }
+
+    /// Whether a reference in it may be a search. By its text alone, and so perhaps without need.
+    fn may_search(&self) -> bool {
+        let text = match self {
+            Self::Create { content, .. } | Self::Update { content, .. } => content.as_bytes(),
+            Self::Patch { operations, .. } => operations.as_bytes(),
+            Self::Delete { .. } => return false,
+        };
+        let is_type = |at: usize| {
+            let before = text.get(..at).unwrap_or_default();
+            let letters = before
+                .iter()
+                .rev()
+                .take_while(|byte| byte.is_ascii_alphabetic());
+            let name = before.get(before.len() - letters.count()..);
+            name.and_then(|name| std::str::from_utf8(name).ok())
+                .is_some_and(::fhir::is_resource_type)
+        };
+        text.iter().enumerate().any(|(at, byte)| match byte {
+            b'?' => is_type(at),
+            // Letters may be written as their numbers.
+            b'\\' => text
+                .get(at..)
+                .is_some_and(|rest| rest.starts_with(br"\u00")),
+            _ => false,
+        })
     }
 
     pub(crate) fn is_deletion(&self) -> bool {

@@ -1,10 +1,11 @@
 //! Saying whether two Patients are one person, and taking it back.
 //!
 //! A merge is two new versions, of the Patient that is kept and of the one that it replaces, and nothing else. It
-//! remembers the versions before, and undoing it puts their content in again as new versions.
+//! remembers the versions before, and undoing it puts their content in again as new versions. If one was changed
+//! since, only what the node itself knows of the two is taken back, and the links are for whoever keeps the Patients.
 
 use super::queue::{Current, busy};
-use super::rows::{Decision, Item, Linked, Merge, Seat, Verdict, item_change};
+use super::rows::{Decision, Item, Linked, Merge, Seat, Verdict};
 use super::{Identity, IdentityDecide, IdentityUndo, IdentityVerdict, ItemId};
 use crate::caller::Caller;
 use crate::custodian::Custodian;
@@ -14,6 +15,7 @@ use crate::record::form::{Draft, Links, Source, digest};
 use crate::record::{Content, Provenance};
 use codec::id::SubjectId;
 use consent::{Purpose, Reason, Role};
+use institution_policy::Action;
 use json::{Edits, quote};
 use store::Store;
 use vault::{NodeRow, RecordPut, Transaction};
@@ -29,6 +31,7 @@ impl<S: Store> Custodian<S> {
         // One decision after the other: who comes second finds what the first said, before anything is logged.
         let _turn = self.fhir_turn.lock().await;
         let item = self.identity_asked(caller, &input.item).await?;
+        let _identities = self.identity_turn.lock().await;
         if item.decision.is_some() {
             let done = "this was decided before; take that decision back first";
             return Err(Conflict::Done(done).into());
@@ -47,7 +50,8 @@ impl<S: Store> Custodian<S> {
             }
         };
         let decided = item.decided(caller, self, verdict);
-        let rows = item_change(&input.item, Some(&item), Some(&decided));
+        let change = self.identity_change(&input.item, Some(&item), Some(&decided));
+        let rows = change.await?;
         if !self.identity_rows(rows).await? {
             return Err(busy());
         }
@@ -58,6 +62,7 @@ impl<S: Store> Custodian<S> {
         let caller = &input.caller;
         let _turn = self.fhir_turn.lock().await;
         let item = self.identity_asked(caller, &input.item).await?;
+        let _identities = self.identity_turn.lock().await;
         let Some(decision) = &item.decision else {
             return Err(Conflict::Done("nothing was decided about this").into());
         };
@@ -65,7 +70,8 @@ impl<S: Store> Custodian<S> {
             decision: None,
             ..item.clone()
         };
-        let mut rows = item_change(&input.item, Some(&item), Some(&waiting));
+        let change = self.identity_change(&input.item, Some(&item), Some(&waiting));
+        let mut rows = change.await?;
         match decision.verdict {
             Verdict::Different => {
                 self.identity_act(caller, &item, "identity-reopen").await?;
@@ -75,18 +81,26 @@ impl<S: Store> Custodian<S> {
             }
             Verdict::Same(merge) => {
                 let [kept, replaced] = [merge.kept, merge.replaced];
+                self.house_lets(caller, Action::Update, "Patient")?;
+                rows.extend(
+                    self.identity_unlinked(&kept.seat.subject, &replaced.seat.subject)
+                        .await?,
+                );
+                if self.identity_moved(&[kept, replaced]).await? {
+                    // What was said since is kept: two who are apart are not told as one any more, whatever
+                    // the Patients themselves go on saying.
+                    self.identity_act(caller, &item, "identity-unmerge").await?;
+                    if !self.identity_rows(rows).await? {
+                        return Err(busy());
+                    }
+                    let view = self.identity_view(input.item, &waiting).await?;
+                    return Ok(Identity {
+                        links_stay: true,
+                        ..view
+                    });
+                }
                 for linked in [kept, replaced] {
                     self.identity_open(&linked.seat.subject).await?;
-                    let after = linked.before.saturating_add(1);
-                    let meta = self
-                        .vault
-                        .record_meta(&linked.seat.subject, &linked.seat.record, None)
-                        .await?;
-                    if meta.version != after {
-                        let changed = "a Patient was changed since they were linked; change the links in the \
-                                       Patients themselves";
-                        return Err(Conflict::Done(changed).into());
-                    }
                 }
                 self.identity_act(caller, &item, "identity-unmerge").await?;
                 let mut changes = Vec::with_capacity(2);
@@ -99,14 +113,24 @@ impl<S: Store> Custodian<S> {
                     let content = now.content.clone();
                     changes.push((linked.seat, now, content));
                 }
-                rows.extend(
-                    self.identity_unlinked(&kept.seat.subject, &replaced.seat.subject)
-                        .await?,
-                );
                 self.identity_put(caller, changes, rows, "").await?;
             }
         }
         self.identity_view(input.item, &waiting).await
+    }
+
+    /// Whether one of two Patients was changed since they were linked.
+    async fn identity_moved(&self, linked: &[Linked]) -> Result<bool, Error> {
+        for linked in linked {
+            let meta = self
+                .vault
+                .record_meta(&linked.seat.subject, &linked.seat.record, None)
+                .await?;
+            if meta.version != linked.before.saturating_add(1) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The item that somebody may decide about.
@@ -154,6 +178,7 @@ impl<S: Store> Custodian<S> {
         let mut seats = [item.one, item.other].into_iter();
         let replaced = seats.find(|seat| seat.subject != *keep);
         let replaced = replaced.ok_or_else(not_one)?;
+        self.house_lets(caller, Action::Update, "Patient")?;
         for seat in [kept, replaced] {
             self.identity_open(&seat.subject).await?;
         }
@@ -176,7 +201,8 @@ impl<S: Store> Custodian<S> {
             replaced: linked(replaced, &other),
         };
         let decided = item.decided(caller, self, Verdict::Same(merge));
-        let mut changes = item_change(id, Some(item), Some(&decided));
+        let change = self.identity_change(id, Some(item), Some(&decided));
+        let mut changes = change.await?;
         changes.extend(rows);
         let with_replaces = linking(&one.content, &other.id, "replaces", false)?;
         let with_replaced = linking(&other.content, &one.id, "replaced-by", true)?;

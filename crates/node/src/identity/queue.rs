@@ -5,7 +5,7 @@
 //! marked is looked at when the queue is.
 
 use super::rows::{
-    ATTEMPTS, DECIDED, Item, MARKS, Seat, Verdict, WAITING, damaged, item_change, item_name,
+    ATTEMPTS, DECIDED, Item, MARKS, Seat, Verdict, WAITING, WAITING_MAX, damaged, item_name,
     item_open,
 };
 use super::{Identity, IdentityList, IdentityPage, IdentityPatient, IdentityState, ItemId};
@@ -25,8 +25,6 @@ use vault::{NewRecord, NodeRow, Parts};
 
 /// The most items of a page.
 pub const PAGE_MAX: usize = 50;
-/// Items that wait at once; then Patients stay marked until some were decided.
-const WAITING_MAX: usize = 10_000;
 /// Identifiers of a Patient that are compared.
 const IDENTIFIERS_MAX: usize = 16;
 /// Others who carry one identifier that are looked at: more carry what is no identifier.
@@ -174,6 +172,7 @@ impl<S: Store> Custodian<S> {
     /// Puts two into the queue, unless they are or were there.
     async fn identity_found(&self, one: Seat, other: Seat) -> Result<(), Error> {
         let id = self.identity_item_id(&one.subject, &other.subject);
+        let _turn = self.identity_turn.lock().await;
         for _ in 0..ATTEMPTS {
             if self.identity_item(&id).await?.is_some() {
                 return Ok(());
@@ -188,8 +187,8 @@ impl<S: Store> Custodian<S> {
                 person.items.insert(id);
                 rows.push(person.row(name, read));
             }
-            let waiting = self.vault.node_rows(WAITING, None, WAITING_MAX).await?;
-            if waiting.len() >= WAITING_MAX {
+            let (waiting, _) = self.identity_waiting().await?;
+            if usize::try_from(waiting).is_ok_and(|waiting| waiting >= WAITING_MAX) {
                 return Err(Error::Unavailable(
                     "the queue of identities is full; decide what waits there".to_owned(),
                 ));
@@ -200,7 +199,7 @@ impl<S: Store> Custodian<S> {
                 found: self.now(),
                 decision: None,
             };
-            rows.extend(item_change(&id, None, Some(&item)));
+            rows.extend(self.identity_change(&id, None, Some(&item)).await?);
             // By the node: one family's list does not name who wrote of another.
             let actor = self
                 .system_request(&one.subject, Purpose::Patadmin, Records::All)?
@@ -221,6 +220,7 @@ impl<S: Store> Custodian<S> {
 
     /// Removes all items that name a subject, and the links that were made by them.
     pub(crate) async fn identity_forget(&self, subject: &SubjectId) -> Result<(), Error> {
+        let _turn = self.identity_turn.lock().await;
         // Each turn removes one item, or finds that somebody else changed something.
         for _ in 0..ITEMS_MAX.saturating_add(ATTEMPTS) {
             let (mut own, own_name, own_read) = self.identity_person(subject).await?;
@@ -236,7 +236,7 @@ impl<S: Store> Custodian<S> {
             let (mut them, their_name, their_read) = self.identity_person(&other).await?;
             own.forget(&id, &other);
             them.forget(&id, subject);
-            let mut rows = item_change(&id, Some(&item), None);
+            let mut rows = self.identity_change(&id, Some(&item), None).await?;
             rows.push(own.row(own_name, own_read));
             rows.push(them.row(their_name, their_read));
             self.identity_rows(rows).await?;
@@ -303,7 +303,12 @@ impl<S: Store> Custodian<S> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(IdentityPage { items, next })
+        let (waiting, _) = self.identity_waiting().await?;
+        Ok(IdentityPage {
+            items,
+            next,
+            waiting,
+        })
     }
 
     /// An item as it is told. That it is told has been logged.
@@ -330,6 +335,7 @@ impl<S: Store> Custodian<S> {
                 Some(Verdict::Different) => IdentityState::Different,
             },
             decided: decision.map(|decision| (decision.by.clone(), decision.at)),
+            links_stay: false,
         })
     }
 

@@ -17,6 +17,10 @@ pub(super) const WAITING: &[u8] = b"identity/w/";
 pub(super) const DECIDED: &[u8] = b"identity/d/";
 pub(super) const MARKS: &[u8] = b"identity/m/";
 const PEOPLE: &[u8] = b"identity/p/";
+/// How many items wait.
+const COUNT: &[u8] = b"identity/n";
+/// Items that wait at once; then Patients stay marked until some were decided.
+pub(super) const WAITING_MAX: usize = 10_000;
 /// How often rows that somebody else changed are read again.
 pub(super) const ATTEMPTS: usize = 8;
 
@@ -138,8 +142,8 @@ pub(super) fn item_open(row: &[u8]) -> Result<Item, Error> {
     codec::from_slice(row).map_err(|_| damaged())
 }
 
-/// An item from one state to another; none: it is not there.
-pub(super) fn item_change(item: &ItemId, from: Option<&Item>, to: Option<&Item>) -> Vec<NodeRow> {
+/// The rows of an item from one state to another; none: it is not there.
+fn item_rows(item: &ItemId, from: Option<&Item>, to: Option<&Item>) -> Vec<NodeRow> {
     let of = |side: Option<&Item>, prefix: &[u8]| {
         let side = side.filter(|item| item.prefix() == prefix);
         side.map(|item| Zeroizing::new(codec::to_vec(item)))
@@ -174,6 +178,46 @@ impl<S: Store> Custodian<S> {
             }
         }
         Ok(None)
+    }
+
+    /// An item from one state to another (none: it is not there), and how many wait then. Whoever changes it holds
+    /// the turn, from before this until the rows are put.
+    pub(super) async fn identity_change(
+        &self,
+        item: &ItemId,
+        from: Option<&Item>,
+        to: Option<&Item>,
+    ) -> Result<Vec<NodeRow>, Error> {
+        let mut rows = item_rows(item, from, to);
+        let waits = |side: Option<&Item>| side.is_some_and(|item| item.decision.is_none());
+        let (waited, waits) = (waits(from), waits(to));
+        if waited != waits {
+            let (count, read) = self.identity_waiting().await?;
+            let count = match waits {
+                true => count.saturating_add(1),
+                false => count.saturating_sub(1),
+            };
+            rows.push(NodeRow {
+                name: COUNT.to_vec(),
+                expected: read,
+                value: Some(Zeroizing::new(codec::to_vec(&count))),
+            });
+        }
+        Ok(rows)
+    }
+
+    /// How many items wait, with the row it was read from.
+    pub(super) async fn identity_waiting(&self) -> Result<(u64, Row), Error> {
+        let row = self.vault.node_row(COUNT).await?;
+        let count = match &row {
+            Some(row) => codec::from_slice(row).map_err(|_| damaged())?,
+            None => {
+                // Before the first item, or before items were counted.
+                let waiting = self.vault.node_rows(WAITING, None, WAITING_MAX).await?;
+                u64::try_from(waiting.len()).unwrap_or(u64::MAX)
+            }
+        };
+        Ok((count, row))
     }
 
     /// What a subject has to do with others, with the row it was read from.

@@ -102,8 +102,9 @@ impl<S: Store> Custodian<S> {
             };
             self.house_lets(&input.caller, action, &draft.kind)?;
         }
+        let is_own = input.caller.is_bound();
         let put = self
-            .put(&input.subject, client, &mut drafts, &provenance)
+            .put(&input.subject, client, &mut drafts, &provenance, is_own)
             .await?;
         if put.created {
             self.counters.deposits.up();
@@ -119,13 +120,14 @@ impl<S: Store> Custodian<S> {
         })
     }
 
-    /// Puts the drafts in: all or none.
+    /// Puts the drafts in: all or none. `is_own`: for somebody who may not change identifiers.
     async fn put(
         &self,
         subject: &codec::SubjectId,
         client: Option<ClientKey>,
         drafts: &mut [Draft],
         provenance: &Zeroizing<Vec<u8>>,
+        is_own: bool,
     ) -> Result<Put, Error> {
         let rebase = drafts.iter().any(|draft| draft.expect_version.is_none());
         let now = self.now();
@@ -138,11 +140,16 @@ impl<S: Store> Custodian<S> {
             client,
             records,
         };
+        if is_own {
+            self.identifiers_kept(subject, &put.records).await?;
+        }
         // A crash after the put does not forget what is to be compared; one before it marks nothing.
         let marks = self.identity_marks(subject, &put.records, now);
         for mark in &marks {
             self.identity_mark(mark).await?;
         }
+        // Who may not change identifiers does not build on a version that was not looked at.
+        let rebase = rebase && !(is_own && put.records.iter().any(|new| new.kind == "Patient"));
         let done = self.put_rebased(&mut put, drafts, provenance, rebase, now);
         let done = done.await;
         match &done {

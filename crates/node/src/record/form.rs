@@ -14,6 +14,7 @@ use codec::time::Millis;
 use fhir::{Assigned, BundleKind, Method};
 use keys::Zeroizing;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use vault::{Form, Projection, Projector};
 
 /// Rule by which a document's projection (its media type and size) is made.
@@ -62,8 +63,34 @@ pub(crate) enum Source {
     Deletion,
 }
 
-/// Where references between the entries of a Bundle lead.
-pub(crate) type Links = std::sync::Arc<BTreeMap<String, String>>;
+/// Where references lead: those between the entries of a Bundle, and before them those of one entry alone.
+#[derive(Clone, Default)]
+pub(crate) struct Links {
+    shared: Arc<BTreeMap<String, String>>,
+    own: BTreeMap<String, String>,
+}
+
+impl Links {
+    pub(crate) fn new(shared: BTreeMap<String, String>) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            own: BTreeMap::new(),
+        }
+    }
+
+    /// The same with what one entry says.
+    pub(crate) fn with(&self, own: BTreeMap<String, String>) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            own,
+        }
+    }
+
+    fn resolve(&self, reference: &str) -> Option<String> {
+        let own = self.own.get(reference);
+        own.or_else(|| self.shared.get(reference)).cloned()
+    }
+}
 
 /// A record's parts.
 pub(crate) struct Formed {
@@ -195,7 +222,7 @@ impl Draft {
                     version_id: &version.to_string(),
                     last_updated: now,
                 };
-                let resolve = |reference: &str| links.get(reference).cloned();
+                let resolve = |reference: &str| links.resolve(reference);
                 let stored_form = parsed.stored_form(&assigned, &resolve).map_err(refused)?;
                 let parsed = fhir::Parsed::parse(&stored_form).map_err(refused)?;
                 let projections = projected(parsed.projections(), fhir::RULE_VERSION);

@@ -21,6 +21,7 @@ mod folders;
 mod golden;
 mod governance;
 mod house;
+mod identities;
 mod institutions;
 mod members;
 mod network;

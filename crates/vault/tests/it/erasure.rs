@@ -102,6 +102,12 @@ async fn is_gone<S: Store>(vault: &Vault<S>, who: &SubjectId) -> bool {
 /// Everybody but alice is there, and found once for each record.
 async fn others_are_whole<S: Store>(vault: &Vault<S>) -> bool {
     let found = vault.search(b"shared", 100).await.unwrap();
+    for limit in 1..=found.len() {
+        // Those of somebody who is shut out fill no page.
+        if vault.search(b"shared", limit).await.unwrap().len() != limit {
+            return false;
+        }
+    }
     let found: Vec<(SubjectId, u8, u32)> = found
         .iter()
         .map(|posting| {
@@ -290,6 +296,34 @@ fn a_crash_at_any_step_leaves_it_to_be_done_or_finished() {
         steps += 1;
     }
     assert!(steps >= 9, "{steps} steps only");
+}
+
+#[test]
+fn a_search_beside_an_erasure_misses_nobody() {
+    for seed in 0..20 {
+        let mut world = world(100 + seed);
+        let store = world.store.with_yields(seed);
+        let vault = run(open(store, Arc::new(world.custody.clone()))).unwrap();
+        let is_done = AtomicBool::new(false);
+        let erase = async {
+            let alice = alice();
+            let done = vault.erase(&alice, ms(9_000), &mut world.rng);
+            done.await.unwrap();
+            is_done.store(true, Ordering::SeqCst);
+        };
+        let across = async {
+            assert!(others_are_whole(&vault).await, "seed {seed}");
+        };
+        let within = async {
+            let mut turns = 0;
+            while !is_done.load(Ordering::SeqCst) && turns < 10_000 {
+                let found = vault.search_within(&bob(), b"shared", 10).await.unwrap();
+                assert_eq!(found.len(), 2, "seed {seed}");
+                turns += 1;
+            }
+        };
+        run(async { futures::join!(erase, across, within) });
+    }
 }
 
 #[test]

@@ -4,11 +4,11 @@ use super::{by_clinician, get, new_patient, observation, patient};
 use crate::{house::run, wire::Call};
 use serde_json::{Value, json};
 
-fn entry(url: &str, method: &str, resource: Value, full_url: &str) -> Value {
+pub(super) fn entry(url: &str, method: &str, resource: Value, full_url: &str) -> Value {
     json!({"fullUrl": full_url, "resource": resource, "request": {"method": method, "url": url}})
 }
 
-fn bundle(of: &str, entries: &[Value]) -> Value {
+pub(super) fn bundle(of: &str, entries: &[Value]) -> Value {
     json!({"resourceType": "Bundle", "type": of, "entry": entries})
 }
 

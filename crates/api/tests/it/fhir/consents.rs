@@ -56,16 +56,36 @@ fn a_parent_sees_one_child() {
         ask(format!("/Observation/{}", own.observation))
             .await
             .is(200);
-        ask(format!("/Patient/{}", other.patient)).await.is(403);
-        ask(format!("/Observation/{}", other.observation))
-            .await
-            .is(403);
-        ask(format!("/Patient/{}/$everything", other.patient))
-            .await
-            .is(403);
-        ask(format!("/Observation?patient={}", other.patient))
-            .await
-            .is(403);
+        // Of another child not even that there is one: the answers are those to ids of nobody.
+        let nobody = "0".repeat(32);
+        for (observation, patient) in [(&other.observation, &other.patient), (&nobody, &nobody)] {
+            for path in [
+                format!("/Patient/{patient}"),
+                format!("/Observation/{observation}"),
+                format!("/Observation/{observation}/_history"),
+                format!("/Observation/{observation}/_history/1"),
+                format!("/Patient/{patient}/$everything"),
+                format!("/Provenance/w-{observation}-1"),
+            ] {
+                ask(path).await.is(404);
+            }
+            for search in [
+                format!("/Observation?patient={patient}"),
+                format!("/Patient/{patient}/Observation"),
+                format!("/Patient?_id={patient}&_revinclude=Observation:patient"),
+                format!("/AuditEvent?patient={patient}"),
+                format!("/Consent?patient={patient}"),
+            ] {
+                ask(search).await.is(403);
+            }
+            for search in [
+                format!("/Observation?_id={observation}"),
+                format!("/Provenance?target=Observation/{observation}"),
+            ] {
+                let found = ask(search.clone()).await.is(200).value();
+                assert_eq!(total(&found), 0, "{search}");
+            }
+        }
         let everybody = ask("/Patient".to_owned()).await.is(200).value();
         assert_eq!(total(&everybody), 1);
         let all = ask("/Observation?code=718-7".to_owned())
@@ -75,11 +95,6 @@ fn a_parent_sees_one_child() {
         assert_eq!(total(&all), 1);
         let chained = ask("/Observation?patient.family=ParentOther".to_owned()).await;
         assert_eq!(total(&chained.is(200).value()), 0);
-        let included = format!(
-            "/Patient?_id={}&_revinclude=Observation:patient",
-            other.patient
-        );
-        ask(included).await.is(403);
         // Nor can a parent open a compartment, or write to another's.
         let create = Call::post("/fhir/Patient")
             .fhir(&patient("ParentNew"))
@@ -87,7 +102,21 @@ fn a_parent_sees_one_child() {
         create.send(house).await.is(403);
         let of_other = super::observation(&other.patient, "718-7", "3");
         let write = Call::post("/fhir/Observation").bytes("application/fhir+json", of_other);
-        write.bearer(&own.parent).send(house).await.is(403);
+        // As if there were no such Patient.
+        write.bearer(&own.parent).send(house).await.is(422);
+        let mut of_other: Value =
+            serde_json::from_str(&super::observation(&own.patient, "718-7", "3")).unwrap();
+        of_other["id"] = json!(other.observation);
+        let write = Call::put(format!("/fhir/Observation/{}", other.observation)).fhir(&of_other);
+        let write = write.header("if-match", "W/\"9999\"").bearer(&own.parent);
+        let refused = write.send(house).await.is(403).text().to_owned();
+        assert!(!refused.contains("version"), "{refused}");
+        let patch = json!([{"op": "test", "path": "/status", "value": "final"}]).to_string();
+        for id in [&other.observation, &nobody] {
+            let call = Call::patch(format!("/fhir/Observation/{id}"));
+            let call = call.bytes("application/json-patch+json", patch.clone());
+            call.bearer(&own.parent).send(house).await.is(404);
+        }
         let of_own = super::observation(&own.patient, "718-7", "3");
         let write = Call::post("/fhir/Observation").bytes("application/fhir+json", of_own);
         write.bearer(&own.parent).send(house).await.is(201);

@@ -218,7 +218,7 @@ fn one_who_replaces_another_is_linked_until_that_is_undone() {
 }
 
 #[test]
-fn what_was_changed_since_is_not_undone() {
+fn what_was_changed_since_is_kept_when_it_is_undone() {
     run(async |house| {
         let kept = new_patient(house, "Since").await;
         let gone = new_patient(house, "Since").await;
@@ -229,12 +229,7 @@ fn what_was_changed_since_is_not_undone() {
         let call = Call::patch(format!("/fhir/Patient/{gone}"))
             .bytes("application/json-patch+json", patch.to_string());
         by_clinician(house, call).send(house).await.is(200);
-        undo(house, &asked).await.is(409);
-        let now = read(house, &gone).await;
-        assert_eq!(
-            (&now["birthDate"], &now["active"]),
-            (&json!("2019-03-05"), &json!(false))
-        );
+        let observation = new_observation(house, &gone, "718-7", "1").await;
         // Links lead to one end: who was replaced replaces nobody.
         let third = new_patient(house, "Since").await;
         let found = items(house, "open", &third).await;
@@ -247,6 +242,25 @@ fn what_was_changed_since_is_not_undone() {
         decide(house, with_gone, &backwards).await.is(409);
         let twice = same(&subject_of(with_gone, &third));
         decide(house, with_gone, &twice).await.is(409);
+        // Taken back is what the node tells of them; what the Patients say since then is theirs.
+        let everything = format!("/Patient/{kept}/$everything");
+        let before = get(house, &everything).await.is(200).text().to_owned();
+        assert!(before.contains(&observation));
+        let undone = undo(house, &asked).await.is(200).value();
+        assert_eq!(
+            (&undone["state"], &undone["links_stay"]),
+            (&json!("open"), &json!(true))
+        );
+        let after = get(house, &everything).await.is(200).text().to_owned();
+        assert!(!after.contains(&observation));
+        let now = read(house, &gone).await;
+        assert_eq!(
+            (&now["birthDate"], &now["active"]),
+            (&json!("2019-03-05"), &json!(false))
+        );
+        assert_eq!(now["meta"]["versionId"], "3");
+        undo(house, &asked).await.is(409);
+        decide(house, with_gone, &twice).await.is(200);
     });
 }
 
@@ -376,5 +390,63 @@ fn what_a_laboratory_sends_never_lands_in_the_wrong_compartment() {
             (count(&there).await, count(&new).await),
             (json!(1), json!(1))
         );
+    });
+}
+
+/// Identifiers say whom others mean: who acts for one child does not write them.
+#[test]
+fn a_family_changes_no_identifiers() {
+    run(async |house| {
+        let child = super::consents::child(house, "Numbers").await;
+        let stranger = new_patient(house, "NumbersOther").await;
+        let path = format!("/fhir/Patient/{}", child.patient);
+        let put = async |token: &str, resource: &Value| {
+            Call::put(&path)
+                .bearer(token)
+                .fhir(resource)
+                .send(house)
+                .await
+        };
+        let mut resource = patient("Numbers");
+        resource["id"] = json!(child.patient);
+        resource["birthDate"] = json!("2019-03-06");
+        put(&child.parent, &resource).await.is(200);
+        let taken = json!({"system": "http://example.org/mrn", "value": "NumbersOther"});
+        let own = resource["identifier"][0].clone();
+        let other_system = json!({"system": "http://example.org/other", "value": "Numbers"});
+        for identifiers in [
+            json!([taken]),
+            json!([own, taken]),
+            json!([]),
+            json!([other_system]),
+        ] {
+            let mut changed = resource.clone();
+            changed["identifier"] = identifiers;
+            if changed["identifier"] == json!([]) {
+                changed.as_object_mut().unwrap().remove("identifier");
+            }
+            let refused = put(&child.parent, &changed).await.is(422).value();
+            assert!(
+                refused.to_string().contains("Patient.identifier"),
+                "{refused}"
+            );
+        }
+        let patch = json!([{"op": "add", "path": "/identifier/-", "value": taken}]).to_string();
+        let patch = Call::patch(&path).bytes("application/json-patch+json", patch);
+        patch.bearer(&child.parent).send(house).await.is(422);
+        // Nor by the other door, in place of the Patient or beside it.
+        let device = house.tokens(&[house.device(&child.subject)]).remove(0);
+        for token in [&child.parent, &device] {
+            let call = Call::post(format!("/v1/subjects/{}/records", child.subject));
+            let call = call.bearer(token).fhir(&patient("NumbersOther"));
+            call.send(house).await.is(422);
+        }
+        assert_eq!(items(house, "open", &stranger).await, Vec::<Value>::new());
+        // The institution's own people do.
+        resource["identifier"] = json!([own, taken]);
+        put(&house.staff.clinician, &resource).await.is(200);
+        item(house, "open", &stranger).await;
+        // And now the family keeps both.
+        put(&child.parent, &resource).await.is(200);
     });
 }

@@ -167,8 +167,9 @@ fn a_provenance_is_read_like_what_it_is_of() {
         let seen = ask(house, &own.parent, &target(&own)).await.is(200).value();
         assert_eq!(ids(&seen), [&id(&own)[12..]]);
         ask(house, &own.parent, &id(&own)).await.is(200);
-        ask(house, &own.parent, &target(&other)).await.is(403);
-        ask(house, &own.parent, &id(&other)).await.is(403);
+        let nothing = ask(house, &own.parent, &target(&other)).await;
+        assert_eq!(ids(&nothing.is(200).value()), [""; 0]);
+        ask(house, &own.parent, &id(&other)).await.is(404);
         let researcher = Person::staff(house, "provenance-researcher", &[Role::Researcher]);
         let researcher = house.tokens(&[researcher]).remove(0);
         for path in [target(&own), id(&own)] {
@@ -346,7 +347,7 @@ fn consent(patient: &str, to: &str) -> Value {
             "period": {"start": "2020-01-01", "end": "2089-12-31"},
             "actor": [{
                 "role": concept("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "PRCP"),
-                "reference": {"reference": to},
+                "reference": {"identifier": {"system": "urn:ithaca:institution", "value": to}},
             }],
             "action": [concept("http://terminology.hl7.org/CodeSystem/consentaction", "access")],
             "purpose": codes("http://terminology.hl7.org/CodeSystem/v3-ActReason", &["TREAT"]),
@@ -369,7 +370,7 @@ async fn send_consent(house: &House, consent: &Value) -> Answer {
 fn a_consent_is_a_grant() {
     run(async |house| {
         let child = child(house, "ConsentGrant").await;
-        let to = format!("Organization/{}", house.elsewhere);
+        let to = house.elsewhere.to_string();
         let sent = consent(&child.patient, &to);
         let made = send_consent(house, &sent).await.is(201);
         let id = made.field("id");
@@ -463,7 +464,7 @@ fn a_consent_is_a_grant() {
 fn what_a_grant_cannot_say_is_refused_with_its_place() {
     run(async |house| {
         let child = child(house, "ConsentExact").await;
-        let to = format!("Organization/{}", house.elsewhere);
+        let to = house.elsewhere.to_string();
         let good = consent(&child.patient, &to);
         let with = |path: &str, value: Value| {
             let mut bad = good.clone();
@@ -479,8 +480,16 @@ fn what_a_grant_cannot_say_is_refused_with_its_place() {
             ),
             (
                 with(
-                    "/provision/actor/0/reference/reference",
-                    json!("Organization/nobody"),
+                    "/provision/actor/0/reference",
+                    json!({"reference": "Organization/nobody"}),
+                ),
+                "Consent.provision.actor[0]",
+            ),
+            // No member of the network, though it is an id of an institution.
+            (
+                with(
+                    "/provision/actor/0/reference",
+                    json!({"reference": format!("Organization/{to}")}),
                 ),
                 "Consent.provision.actor[0]",
             ),
@@ -530,12 +539,62 @@ fn what_a_grant_cannot_say_is_refused_with_its_place() {
     });
 }
 
+/// What a family leaves out is the record that the reference leads to, and one of the child's.
+#[test]
+fn what_is_left_out_is_what_was_meant() {
+    run(async |house| {
+        let child = child(house, "ConsentLeft").await;
+        let other = super::consents::child(house, "ConsentLeftNot").await;
+        let id = "0123456789abcdef0123456789abcdef";
+        let mut resource: Value =
+            serde_json::from_str(&super::observation(&child.patient, "718-7", "2")).unwrap();
+        resource["id"] = json!(id);
+        let call = Call::put(format!("/fhir/Observation/{id}")).fhir(&resource);
+        by_clinician(house, call).send(house).await.is(201);
+        let without = |reference: Value| {
+            let mut sent = consent(&child.patient, &house.elsewhere.to_string());
+            let data = json!([{"meaning": "instance", "reference": reference}]);
+            sent["provision"]["provision"] = json!([{"type": "deny", "data": data}]);
+            sent
+        };
+        let reference = |id: &str| json!({"reference": format!("Observation/{id}")});
+        let record = json!({"identifier": {"system": "urn:ithaca:record", "value": id}});
+        let others = [
+            reference(&other.observation),
+            reference(&"9".repeat(32)),
+            record,
+        ];
+        for other in others {
+            send_consent(house, &without(other)).await.is(422);
+        }
+        let made = send_consent(house, &without(reference(id)))
+            .await
+            .is(201)
+            .value();
+        let data = &made["provision"]["provision"][0]["provision"][0]["data"][0]["reference"];
+        let listed = Call::get(format!("/v1/subjects/{}/records", child.subject))
+            .query("purpose=TREAT")
+            .bearer(&house.staff.clinician)
+            .send(house)
+            .await
+            .is(200);
+        let left = data["identifier"]["value"].as_str().unwrap();
+        assert!(left != id && listed.text().contains(left), "{left}");
+        // As it is told it is sent back.
+        let path = format!("/fhir/Consent/{}", made["id"].as_str().unwrap());
+        by_desk(house, Call::put(path).fhir(&made))
+            .send(house)
+            .await
+            .is(200);
+    });
+}
+
 #[test]
 fn opt_outs_and_restriction_are_consents() {
     run(async |house| {
         let child = child(house, "ConsentOpt").await;
         let under = |policy: &str, name: &str, value: Value| {
-            let mut sent = consent(&child.patient, "Organization/none");
+            let mut sent = consent(&child.patient, "none");
             sent["policy"] = json!([{"uri": policy}]);
             sent["provision"] = json!({"provision": [{"type": "deny", name: value}]});
             sent

@@ -5,7 +5,7 @@ use crate::corpus;
 use fhir::Parsed;
 use fhir::search::{
     Handling, Query, SortKey, Subset, Summary, Target, Total, compartment_parameters,
-    compartment_patients, parameters, pointing_at, references, subset,
+    compartment_references, parameters, pointing_at, references, subset,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -343,6 +343,15 @@ fn matches_are_sorted() {
     }
 }
 
+fn owned((reference, is_about): (Option<&str>, bool)) -> (Option<String>, bool) {
+    (reference.map(str::to_owned), is_about)
+}
+
+fn placings(resource: &Parsed<'_>) -> Vec<(Option<String>, bool)> {
+    let placings = compartment_references(resource).into_iter();
+    placings.map(|p| (p.reference, p.is_about)).collect()
+}
+
 #[test]
 fn references_and_compartments_are_read() {
     let source = json!({"resourceType": "Observation", "id": "o",
@@ -357,15 +366,32 @@ fn references_and_compartments_are_read() {
         assert_eq!(references(resource, "subject")[0].text(), "Patient/a");
         assert_eq!(references(resource, "performer").len(), 6);
         assert!(references(resource, "code").is_empty());
-        assert_eq!(
-            compartment_patients(resource),
-            ["Patient/a", "bare", "http://x/fhir/Patient/b", "urn:uuid:1"]
-        );
+        let placed = [
+            (Some("#p"), true),
+            (Some("Patient/a"), true),
+            (Some("bare"), true),
+            (Some("http://x/fhir/Patient/b"), true),
+            (Some("urn:uuid:1"), false),
+        ];
+        assert_eq!(placings(resource), placed.map(owned));
     });
-    let patient = json!({"resourceType": "Patient", "id": "a",
-        "link": [{"other": {"reference": "Patient/b"}}, {"other": {"reference": "RelatedPerson/c"}}]});
-    with(&patient, |resource| {
-        assert_eq!(compartment_patients(resource), ["Patient/a", "Patient/b"]);
+    // Somebody who is named by an identifier or by words alone is named all the same.
+    let source = json!({"resourceType": "AllergyIntolerance", "patient": {"identifier": {"value": "7"}},
+        "recorder": {"display": "a nurse"}, "asserter": {"reference": "https://x/fhir/Patient?identifier=7"}});
+    with(&source, |resource| {
+        let placed = [
+            (None, false),
+            (None, true),
+            (Some("https://x/fhir/Patient?identifier=7"), false),
+        ];
+        assert_eq!(placings(resource), placed.map(owned));
+    });
+    let source = json!({"resourceType": "Observation",
+        "contained": [{"resourceType": "Practitioner", "id": "d"}], "subject": {"extension": []},
+        "performer": [{"display": "a nurse"}, {"identifier": {"value": "9"}, "type": "Practitioner"},
+            {"display": "Ann", "type": "Patient"}, {"reference": "#d"}]});
+    with(&source, |resource| {
+        assert_eq!(placings(resource), [(None, false), (None, true)]);
     });
     assert_eq!(
         compartment_parameters("Observation"),

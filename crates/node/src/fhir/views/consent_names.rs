@@ -143,10 +143,16 @@ impl<S: Store> Custodian<S> {
         })
     }
 
-    /// Who a resource of the directory says it is, if the network knows that institution.
+    /// Who a resource of the directory says it is, if the network knows that institution. An Organization that
+    /// is not there may be a member by its own id.
     async fn consent_party(&self, kind: &str, id: &str) -> Result<Option<Party>, Error> {
         let directory = self.directory_known().await?;
         let place = self.fhir_place(kind, id).await?;
+        if let (None, "Organization", Ok(member)) = (&place, kind, id.parse::<InstitutionId>()) {
+            let members = self.ledger.state_view();
+            let is_member = members.institution(&member).is_some();
+            return Ok(is_member.then_some(Party::Institution(member)));
+        }
         let Some(place) = place.filter(|place| directory == Some(place.subject)) else {
             return Ok(None);
         };

@@ -16,7 +16,8 @@ use crate::fhir::{
 use crate::record::Content;
 use ::fhir::Parsed;
 use codec::id::{RecordId, SubjectId};
-use consent::{ConsentState, Grant, Purpose, Role};
+use consent::{ConsentState, Exception, Grant, Purpose, Role};
+use institution_policy::Action;
 use json::{Edits, quote};
 use mirror::Stated;
 use std::collections::BTreeSet;
@@ -95,6 +96,9 @@ impl<S: Store> Custodian<S> {
         if confined.is_some_and(|own| own != subject) {
             return Err(Error::OutOfScope);
         }
+        if let Some(Stated::Grant(draft)) = &stated {
+            self.excepted(&subject, &draft.exceptions).await?;
+        }
         let standing = self.standing(&subject).await?;
         if !standing.latest().assisted {
             return Err(at_home());
@@ -104,6 +108,12 @@ impl<S: Store> Custodian<S> {
             None => false,
             Some(id) => self.consent_of(&standing, &id).await?.is_some(),
         };
+        let action = match (write.act.is_deletion(), is_known) {
+            (true, _) => Action::Delete,
+            (false, true) => Action::Update,
+            (false, false) => Action::Create,
+        };
+        self.house_lets(caller, action, CONSENT)?;
         let meant = match &stated {
             Some(stated) => meant(&standing, stated, named, is_known)?,
             None => self.revoked(&standing, named).await?,
@@ -157,6 +167,29 @@ impl<S: Store> Custodian<S> {
             _ => resource,
         };
         Ok(FhirWritten { outcome, resource })
+    }
+
+    /// Refuses records that are left out and are not the subject's: leaving them out would leave out nothing.
+    async fn excepted(
+        &self,
+        subject: &SubjectId,
+        exceptions: &BTreeSet<Exception>,
+    ) -> Result<(), Error> {
+        for exception in exceptions {
+            let Exception::Record(record) = exception else {
+                continue;
+            };
+            match self.vault.record_meta(subject, record, None).await {
+                Ok(_) => {}
+                Err(vault::Error::RecordUnknown(_)) => {
+                    let said =
+                        "a record that is left out is not this patient's; refer to one of theirs";
+                    return Err(invalid("Consent.provision", said));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Which Consent a write names. A document that was stored once is no consent, and stays as it is.

@@ -151,7 +151,8 @@ impl<S: Store> Custodian<S> {
         let Some((kind, id)) = local(value, &reading.asker.base) else {
             return Ok(());
         };
-        let Some(place) = self.fhir_place(kind, id).await? else {
+        let place = self.fhir_place(kind, id).await?;
+        let Some(place) = place.filter(|place| reading.reaches(&place.subject)) else {
             return Ok(());
         };
         reading.refused(&place.subject).await?;
