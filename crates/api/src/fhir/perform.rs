@@ -6,6 +6,7 @@ use super::{
     batch, capability, count,
     done::Done,
     headers::Conditions,
+    subscribe,
 };
 use crate::problem::Problem;
 use axum::http::StatusCode;
@@ -15,7 +16,7 @@ use mirror::{Issue, IssueType, Severity, outcome};
 use node::{
     Content, Millis,
     fhir::{
-        FhirAct, FhirEverything, FhirHistory, FhirOutcome, FhirPage, FhirRead, FhirResource,
+        FhirAct, FhirAsker, FhirEverything, FhirHistory, FhirOutcome, FhirPage, FhirRead, FhirResource,
         FhirSearch, FhirTarget, FhirTransact, FhirValidate, FhirWrite, FhirWritten,
     },
     subject::Wait,
@@ -66,10 +67,15 @@ pub(crate) async fn perform(
         Ask::Validate { kind, .. } => validate(asked, kind, need(content)?).await,
         Ask::Create { .. } | Ask::Update { .. } | Ask::Patch { .. } | Ask::Delete { .. } => {
             let write = write_of(ask, content, conditions, None)?;
-            let written = transact(asked, vec![write], false).await?;
-            let first = written.into_iter().next();
-            let first = first.ok_or_else(|| Problem::bad_request("nothing was to be done"))?;
-            Ok(written_done(first).preferred(asked.prefer.answer))
+            let written = match write.kind.as_str() {
+                "Subscription" => subscribe::subscribe(asked, write).await?,
+                _ => {
+                    let written = transact(asked, vec![write], false).await?;
+                    let first = written.into_iter().next();
+                    first.ok_or_else(|| Problem::bad_request("nothing was to be done"))?
+                }
+            };
+            Ok(written_done(written).preferred(asked.prefer.answer))
         }
     }
 }
@@ -146,22 +152,10 @@ pub(crate) async fn transact(
 ) -> Result<Vec<FhirWritten>, Problem> {
     let mut asker = None;
     for write in &writes {
-        let interaction = match &write.act {
-            FhirAct::Create { .. } => Interaction::Create,
-            FhirAct::Update { .. } | FhirAct::Patch { .. } => Interaction::Update,
-            FhirAct::Delete { .. } => Interaction::Delete,
-        };
-        let this = asked.asker(interaction, &write.kind)?;
+        let this = writer(asked, write)?;
         let before = asker.get_or_insert_with(|| this.clone());
         if before.patient.is_none() {
             before.patient = this.patient;
-        }
-        if !this.filters.is_empty() {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "insufficient-scope",
-                "the token's scopes reach only some resources of this type, which allows reading alone",
-            ));
         }
     }
     let asker = asker.ok_or_else(|| Problem::bad_request("nothing was to be done"))?;
@@ -180,6 +174,24 @@ pub(crate) async fn transact(
         source: asked.source.clone(),
     });
     Ok(written.await?)
+}
+
+/// Who writes, as far as the scopes reach.
+pub(crate) fn writer(asked: &Asked, write: &FhirWrite) -> Result<FhirAsker, Problem> {
+    let interaction = match &write.act {
+        FhirAct::Create { .. } => Interaction::Create,
+        FhirAct::Update { .. } | FhirAct::Patch { .. } => Interaction::Update,
+        FhirAct::Delete { .. } => Interaction::Delete,
+    };
+    let asker = asked.asker(interaction, &write.kind)?;
+    if !asker.filters.is_empty() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "insufficient-scope",
+            "the token's scopes reach only some resources of this type, which allows reading alone",
+        ));
+    }
+    Ok(asker)
 }
 
 /// What became of a write.

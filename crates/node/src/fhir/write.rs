@@ -7,7 +7,10 @@
 use super::open::settled;
 use super::plan::{Plan, Planned};
 use super::views::{CONSENT, not_atomic, writable};
-use super::{FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten};
+use super::{
+    FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten,
+    SUBSCRIPTION,
+};
 use crate::custodian::Custodian;
 use crate::error::Error;
 use crate::identity::Mark;
@@ -42,6 +45,10 @@ impl<S: Store> Custodian<S> {
                 [write] if !input.bundle => Ok(vec![self.consent_written(&input, write).await?]),
                 _ => Err(not_atomic(at)),
             };
+        }
+        let subscription = |write: &FhirWrite| write.kind == SUBSCRIPTION;
+        if let Some(at) = input.writes.iter().position(subscription) {
+            return Err(super::subscriptions::not_atomic(at));
         }
         input.asker.caller.needs("writing a resource", &SOURCES)?;
         let deletes = |write: &FhirWrite| matches!(write.act, FhirAct::Delete { .. });
@@ -207,10 +214,14 @@ impl<S: Store> Custodian<S> {
             .iter()
             .flat_map(|put| self.identity_marks(&put.subject, &put.records, now))
             .collect();
+        let noted = puts
+            .iter()
+            .map(|put| (&put.subject, put.records.as_slice()));
+        let noted = self.subscriptions_note(noted);
         let transaction = Transaction {
             opens: plan.opens.clone(),
             puts,
-            rows: marks.iter().map(Mark::row).collect(),
+            rows: marks.iter().map(Mark::row).chain(noted.clone()).collect(),
         };
         for put in &transaction.puts {
             crate::record::deposit::check_size(&put.records)?;
@@ -225,6 +236,7 @@ impl<S: Store> Custodian<S> {
             .zip(answers)
             .flat_map(|(put, answers)| answers.into_iter().map(|answer| (put.subject, answer)))
             .collect();
+        self.subscriptions_noted(&noted);
         self.identity_settle(&marks).await;
         self.counters.deposits.up();
         self.wakes.records.wake();
@@ -252,7 +264,7 @@ impl<S: Store> Custodian<S> {
 
 impl FhirAct {
     /// As the institution's policy calls it.
-    fn action(&self) -> Action {
+    pub(crate) fn action(&self) -> Action {
         match self {
             Self::Create { .. } => Action::Create,
             Self::Update { .. } | Self::Patch { .. } => Action::Update,
