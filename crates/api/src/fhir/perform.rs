@@ -16,8 +16,8 @@ use mirror::{Issue, IssueType, Severity, outcome};
 use node::{
     Content, Millis,
     fhir::{
-        FhirAct, FhirAsker, FhirEverything, FhirHistory, FhirOutcome, FhirPage, FhirRead, FhirResource,
-        FhirSearch, FhirTarget, FhirTransact, FhirValidate, FhirWrite, FhirWritten,
+        FhirAct, FhirAsker, FhirEverything, FhirHistory, FhirOutcome, FhirPage, FhirRead,
+        FhirResource, FhirSearch, FhirTarget, FhirTransact, FhirValidate, FhirWrite, FhirWritten,
     },
     subject::Wait,
 };

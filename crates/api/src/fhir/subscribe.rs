@@ -11,10 +11,7 @@ use smart::Interaction;
 /// Makes, changes or ends a Subscription.
 pub(crate) async fn subscribe(asked: &Asked, write: FhirWrite) -> Result<FhirWritten, Problem> {
     let writer = writer(asked, &write)?;
-    let session = asked
-        .session
-        .clone()
-        .ok_or_else(Problem::unauthenticated)?;
+    let session = asked.session.clone().ok_or_else(Problem::unauthenticated)?;
     let lasting = session.lasting.clone();
     let (purpose, base) = (asked.purpose, asked.base.clone());
     let written = asked.edge.node.fhir_subscribe(FhirSubscribe {
