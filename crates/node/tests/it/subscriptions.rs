@@ -1,0 +1,704 @@
+//! FHIR Subscriptions: who is told of what, when it cannot be told, and what a restart leaves of it.
+
+use crate::world::{World, final_wait, run};
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::BoxFuture;
+use node::consent_change::ConsentChange;
+use node::disclosure::DisclosureQuery;
+use node::erase::Erase;
+use node::fhir::{
+    FhirAct, FhirAsker, FhirFound, FhirPage, FhirRead, FhirReaders, FhirSearch, FhirSubscribe,
+    FhirTarget, FhirTransact, FhirWrite, FhirWritten, MAX_SUBSCRIPTIONS_EACH, Notice, Notifier,
+    Subscriptions, Unsent,
+};
+use node::record::{Content, Payload, Submission};
+use node::subject::Wait;
+use node::{Ambient, Caller, Config, Error, Kind, Millis, Role, SubjectId};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+const BASE: &str = "http://localhost/fhir";
+const HOOK: &str = "https://ehr.example/hook";
+/// Half of it is certain.
+const FIRST_WAIT_MS: u64 = 1_000;
+
+/// What a subscriber's server does.
+#[derive(Default)]
+struct Server {
+    /// What came, and when.
+    came: Vec<(Notice, u64)>,
+    /// What it answers next; afterwards it takes everything.
+    answers: VecDeque<Result<(), Unsent>>,
+    /// The next answer waits for this.
+    gate: Option<oneshot::Receiver<()>>,
+    refuses: bool,
+    /// Credentials that are good no more.
+    revoked: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Fake {
+    server: Arc<Mutex<Server>>,
+    ambient: Ambient,
+}
+
+impl Fake {
+    fn of(world: &World) -> Self {
+        Self {
+            server: Arc::default(),
+            ambient: world.ambient(),
+        }
+    }
+
+    fn server(&self) -> MutexGuard<'_, Server> {
+        self.server.lock().unwrap()
+    }
+
+    fn answers(&self, answers: &[Result<(), Unsent>]) {
+        self.server().answers.extend(answers);
+    }
+
+    fn count(&self) -> usize {
+        self.server().came.len()
+    }
+
+    fn came(&self) -> Vec<Notice> {
+        let server = self.server();
+        server
+            .came
+            .iter()
+            .map(|(notice, _)| notice.clone())
+            .collect()
+    }
+
+    /// What came: the text of each resource, or nothing for a notification without one.
+    fn texts(&self) -> Vec<String> {
+        let text = |notice: &Notice| match &notice.payload {
+            Some(payload) => String::from_utf8(payload.content.as_bytes().to_vec()).unwrap(),
+            None => String::new(),
+        };
+        self.came().iter().map(text).collect()
+    }
+}
+
+impl Notifier for Fake {
+    fn refuses(&self, endpoint: &str) -> Option<String> {
+        let listed = endpoint.starts_with(HOOK) && !self.server().refuses;
+        (!listed).then(|| "it is not listed".to_owned())
+    }
+
+    fn knows(&self, credential: &str) -> bool {
+        !self
+            .server()
+            .revoked
+            .iter()
+            .any(|other| other == credential)
+    }
+
+    fn send(&self, notice: Notice) -> BoxFuture<'static, Result<(), Unsent>> {
+        let mut server = self.server();
+        server.came.push((notice, self.ambient.now_ms()));
+        let answer = server.answers.pop_front().unwrap_or(Ok(()));
+        let gate = server.gate.take();
+        async move {
+            if let Some(gate) = gate {
+                gate.await.ok();
+            }
+            answer
+        }
+        .boxed()
+    }
+}
+
+/// A world whose node notifies a server.
+struct Net {
+    world: World,
+    fake: Fake,
+}
+
+impl Net {
+    async fn new(context: crate::world::Context) -> Self {
+        let mut world = World::founded(context).await;
+        let fake = Fake::of(&world);
+        let config = config(&world, &fake);
+        world.start_with(config).await;
+        Self { world, fake }
+    }
+
+    async fn restart(&mut self) {
+        let config = config(&self.world, &self.fake);
+        self.world.restart_with(config).await;
+    }
+
+    fn asker(&self, caller: Caller) -> FhirAsker {
+        FhirAsker {
+            caller,
+            purpose: None,
+            base: BASE.to_owned(),
+            patient: None,
+            filters: Vec::new(),
+        }
+    }
+
+    async fn subscribe(&self, caller: Caller, act: FhirAct) -> Result<FhirWritten, Error> {
+        self.subscribe_with(self.asker(caller), act, None).await
+    }
+
+    async fn subscribe_with(
+        &self,
+        asker: FhirAsker,
+        act: FhirAct,
+        credential: Option<&str>,
+    ) -> Result<FhirWritten, Error> {
+        let reader = asker.clone();
+        let subscribe = FhirSubscribe {
+            asker,
+            write: write("Subscription", act),
+            strict: true,
+            readers: FhirReaders::new(move |_| Some(reader.clone())),
+            credential: credential.map(str::to_owned),
+            until_ms: None,
+        };
+        self.world.handle().fhir_subscribe(subscribe).await
+    }
+
+    /// The clinician subscribes; gives the id.
+    async fn subscribed(&self, criteria: &str, with_payload: bool) -> String {
+        let act = create(&subscription(criteria, with_payload, "requested"));
+        let made = self.subscribe(self.world.clinician(), act).await.unwrap();
+        let resource = made.resource.unwrap();
+        let text = text(&resource.content.unwrap());
+        assert!(text.contains(r#""status":"active""#), "{text}");
+        resource.id
+    }
+
+    /// The Subscription as the clinician reads it.
+    async fn read(&self, id: &str) -> String {
+        self.read_as(self.world.clinician(), id).await.unwrap()
+    }
+
+    async fn read_as(&self, caller: Caller, id: &str) -> Result<String, Error> {
+        let read = FhirRead {
+            asker: self.asker(caller),
+            kind: "Subscription".to_owned(),
+            id: id.to_owned(),
+            version: None,
+        };
+        let read = self.world.handle().fhir_read(read).await?;
+        Ok(text(&read.resource.content.unwrap()))
+    }
+
+    /// A subject with a Patient; gives the Patient's id too.
+    async fn patient(&self) -> (SubjectId, String) {
+        let subject = self.world.subject().await;
+        let content = r#"{"resourceType":"Patient","name":[{"family":"Laertiades"}]}"#;
+        let id = self.deposit(subject, content, Wait::Durable).await;
+        (subject, id)
+    }
+
+    /// Puts a resource in over the other front door.
+    async fn deposit(&self, subject: SubjectId, content: &str, wait: Wait) -> String {
+        let submission = Submission {
+            caller: self.world.clinician(),
+            subject,
+            payload: Payload::FhirResource(Content::new(content.as_bytes().to_vec())),
+            record: None,
+            client_key: None,
+            expect_version: None,
+            provenance: Default::default(),
+            wait,
+        };
+        let deposited = self
+            .world
+            .handle()
+            .record_deposit(submission)
+            .await
+            .unwrap();
+        deposited.records[0].record.to_string()
+    }
+
+    async fn transact(&self, act: FhirAct) -> String {
+        let transact = FhirTransact {
+            asker: self.asker(self.world.clinician()),
+            writes: vec![write("Observation", act)],
+            strict: true,
+            bundle: false,
+            wait: Wait::Durable,
+            source: "test".to_owned(),
+        };
+        let written = self.world.handle().fhir_transact(transact).await.unwrap();
+        written[0].resource.as_ref().unwrap().id.clone()
+    }
+
+    /// An Observation of a code, with a value to be known by.
+    async fn observe(&self, patient: &str, code: &str, value: u32) -> String {
+        self.transact(create(&observation(patient, code, value)))
+            .await
+    }
+
+    /// Waits until so many came in all.
+    async fn tried(&self, came: usize) {
+        for _ in 0..10_000 {
+            if self.fake.count() >= came {
+                return;
+            }
+            self.world.sleep_ms(10).await;
+        }
+    }
+
+    /// The same, and a while longer, for there to be no more.
+    async fn settled(&self, came: usize) {
+        self.tried(came).await;
+        self.world.sleep_ms(5_000).await;
+        assert_eq!(self.fake.count(), came);
+    }
+
+    /// Waits until the Subscription says this.
+    async fn says(&self, id: &str, what: &str) -> String {
+        for _ in 0..2_000 {
+            let said = self.read(id).await;
+            if said.contains(what) {
+                return said;
+            }
+            self.world.sleep_ms(100).await;
+        }
+        panic!("never {what}: {}", self.read(id).await);
+    }
+}
+
+fn config(world: &World, fake: &Fake) -> Config {
+    let mut config = world.node_config();
+    let mut subscriptions = Subscriptions::new(Arc::new(fake.clone()));
+    subscriptions.first_wait_ms = FIRST_WAIT_MS;
+    subscriptions.attempts = 4;
+    config.subscriptions = Some(subscriptions);
+    config
+}
+
+fn text(content: &Content) -> String {
+    String::from_utf8(content.as_bytes().to_vec()).unwrap()
+}
+
+fn write(kind: &str, act: FhirAct) -> FhirWrite {
+    FhirWrite {
+        kind: kind.to_owned(),
+        act,
+        full_url: None,
+    }
+}
+
+fn create(content: &str) -> FhirAct {
+    FhirAct::Create {
+        content: Content::new(content.as_bytes().to_vec()),
+        if_none_exist: None,
+    }
+}
+
+fn update(id: &str, content: &str) -> FhirAct {
+    FhirAct::Update {
+        content: Content::new(content.as_bytes().to_vec()),
+        target: FhirTarget::Id(id.to_owned()),
+        if_match: None,
+    }
+}
+
+fn delete(id: &str) -> FhirAct {
+    FhirAct::Delete {
+        target: FhirTarget::Id(id.to_owned()),
+        if_match: None,
+    }
+}
+
+fn patch(id: &str, operations: &str) -> FhirAct {
+    FhirAct::Patch {
+        operations: Content::new(operations.as_bytes().to_vec()),
+        target: FhirTarget::Id(id.to_owned()),
+        if_match: None,
+    }
+}
+
+fn subscription(criteria: &str, with_payload: bool, status: &str) -> String {
+    let payload = match with_payload {
+        true => r#","payload":"application/fhir+json""#,
+        false => "",
+    };
+    format!(
+        r#"{{"resourceType":"Subscription","status":"{status}","reason":"follow-up","criteria":"{criteria}","channel":{{"type":"rest-hook","endpoint":"{HOOK}/a"{payload},"header":["Authorization: Bearer secret"]}}}}"#
+    )
+}
+
+fn observation(patient: &str, code: &str, value: u32) -> String {
+    format!(
+        r#"{{"resourceType":"Observation","status":"final","code":{{"coding":[{{"system":"http://loinc.org","code":"{code}"}}]}},"subject":{{"reference":"Patient/{patient}"}},"valueInteger":{value}}}"#
+    )
+}
+
+const DOWN: Result<(), Unsent> = Err(Unsent::Unreachable);
+const BROKEN: Result<(), Unsent> = Err(Unsent::Answered(500));
+
+#[test]
+fn what_matches_is_told_and_logged_and_nothing_else() {
+    run(301, |context| async move {
+        let net = Net::new(context).await;
+        let (subject, patient) = net.patient().await;
+        let (_, other) = net.patient().await;
+        let criteria = format!("Observation?code=718-7&patient=Patient/{patient}");
+        net.subscribed(&criteria, true).await;
+        let id = net.observe(&patient, "718-7", 41).await;
+        net.observe(&patient, "2345-7", 42).await;
+        net.observe(&other, "718-7", 43).await;
+        net.settled(1).await;
+        let notice = net.fake.came().remove(0);
+        assert_eq!(notice.endpoint, format!("{HOOK}/a"));
+        let secret = ("Authorization".to_owned(), "Bearer secret".to_owned());
+        assert_eq!(notice.headers, [secret]);
+        let payload = notice.payload.unwrap();
+        assert_eq!(payload.place, format!("Observation/{id}"));
+        let sent = text(&payload.content);
+        assert!(sent.contains(r#""valueInteger":41"#), "{sent}");
+        assert!(sent.contains(r#""versionId":"1""#), "{sent}");
+
+        // The other front door.
+        let deposited = observation(&patient, "718-7", 44);
+        net.deposit(subject, &deposited, Wait::Durable).await;
+        net.settled(2).await;
+        assert!(net.fake.texts()[1].contains(r#""valueInteger":44"#));
+
+        let listed = DisclosureQuery {
+            caller: net.world.officer(),
+            subject,
+            from: Millis::ZERO,
+            until: net.world.now().saturating_add(60_000),
+        };
+        let listed = net.world.handle().disclosure_list(listed).await.unwrap();
+        let told = listed.disclosures.iter();
+        let told = told.filter(|told| told.act.as_deref() == Some("fhir-subscription"));
+        assert_eq!(told.count(), 2);
+    });
+}
+
+#[test]
+fn a_ping_tells_nothing_but_that_something_was_written() {
+    run(302, |context| async move {
+        let net = Net::new(context).await;
+        let (_, patient) = net.patient().await;
+        net.subscribed("Observation?code=718-7", false).await;
+        net.observe(&patient, "718-7", 41).await;
+        net.settled(1).await;
+        assert_eq!(net.fake.came()[0].payload, None);
+    });
+}
+
+#[test]
+fn an_update_that_begins_to_match_is_told() {
+    run(303, |context| async move {
+        let net = Net::new(context).await;
+        let (_, patient) = net.patient().await;
+        net.subscribed("Observation?code=718-7", true).await;
+        let id = net.observe(&patient, "2345-7", 41).await;
+        net.transact(update(&id, &observation(&patient, "718-7", 42)))
+            .await;
+        net.settled(1).await;
+        // What it was before, and that it does so no more, is not told.
+        net.transact(update(&id, &observation(&patient, "2345-7", 43)))
+            .await;
+        net.transact(delete(&id)).await;
+        net.settled(1).await;
+        let sent = &net.fake.texts()[0];
+        assert!(sent.contains(r#""valueInteger":42"#), "{sent}");
+        assert!(sent.contains(r#""versionId":"2""#), "{sent}");
+    });
+}
+
+#[test]
+fn consent_withdrawn_before_it_is_told_binds() {
+    run(304, |context| async move {
+        let net = Net::new(context).await;
+        let (subject, patient) = net.patient().await;
+        let id = net.subscribed("Observation?code=718-7", true).await;
+        let (release, gate) = oneshot::channel();
+        net.fake.server().gate = Some(gate);
+        net.observe(&patient, "718-7", 41).await;
+        net.settled(1).await;
+        // It waits behind the first.
+        net.observe(&patient, "718-7", 42).await;
+        let restrict = |on| {
+            net.world
+                .consent(subject, ConsentChange::Restrict(on), final_wait())
+        };
+        restrict(true).await.unwrap();
+        release.send(()).unwrap();
+        net.settled(1).await;
+        // It was not put off either: what is permitted later is told of what is written later.
+        restrict(false).await.unwrap();
+        net.observe(&patient, "718-7", 43).await;
+        net.settled(2).await;
+        let texts = net.fake.texts();
+        assert!(texts[0].contains(r#""valueInteger":41"#));
+        assert!(texts[1].contains(r#""valueInteger":43"#));
+        assert!(net.read(&id).await.contains(r#""status":"active""#));
+    });
+}
+
+#[test]
+fn what_fails_is_tried_again_later_and_later() {
+    run(305, |context| async move {
+        let net = Net::new(context).await;
+        let (_, patient) = net.patient().await;
+        let id = net.subscribed("Observation?code=718-7", true).await;
+        net.fake.answers(&[BROKEN, DOWN, BROKEN]);
+        net.observe(&patient, "718-7", 41).await;
+        net.observe(&patient, "718-7", 42).await;
+        net.settled(5).await;
+        let came: Vec<u64> = net.fake.server().came.iter().map(|came| came.1).collect();
+        for (tried, pair) in came.windows(2).take(3).enumerate() {
+            let whole = FIRST_WAIT_MS << tried;
+            let waited = pair[1] - pair[0];
+            assert!(waited >= whole / 2, "{tried}: {waited}");
+        }
+        // In order: the second waits for the first.
+        let texts = net.fake.texts();
+        assert!(texts[3].contains(r#""valueInteger":41"#));
+        assert!(texts[4].contains(r#""valueInteger":42"#));
+        assert!(net.read(&id).await.contains(r#""status":"active""#));
+    });
+}
+
+#[test]
+fn after_the_last_attempt_it_is_given_up_until_it_is_asked_for_again() {
+    run(306, |context| async move {
+        let net = Net::new(context).await;
+        let (_, patient) = net.patient().await;
+        let id = net.subscribed("Observation?code=718-7", true).await;
+        net.fake.answers(&[BROKEN; 4]);
+        net.observe(&patient, "718-7", 41).await;
+        let said = net.says(&id, r#""status":"error""#).await;
+        assert!(said.contains("the endpoint answered 500"), "{said}");
+        assert!(!said.contains(&patient), "{said}");
+        net.observe(&patient, "718-7", 42).await;
+        net.settled(4).await;
+
+        let again = subscription("Observation?code=718-7", true, "requested");
+        let clinician = net.world.clinician();
+        net.subscribe(clinician, update(&id, &again)).await.unwrap();
+        let said = net.read(&id).await;
+        assert!(
+            said.contains(r#""status":"active""#) && !said.contains("500"),
+            "{said}"
+        );
+        net.observe(&patient, "718-7", 43).await;
+        net.settled(5).await;
+        assert!(net.fake.texts()[4].contains(r#""valueInteger":43"#));
+    });
+}
+
+#[test]
+fn a_crash_forgets_no_notification() {
+    run(307, |context| async move {
+        let mut net = Net::new(context).await;
+        let (_, patient) = net.patient().await;
+        let id = net.subscribed("Observation?code=718-7", true).await;
+        net.observe(&patient, "718-7", 41).await;
+        // Whatever the pump had done by then.
+        net.restart().await;
+        let came = net.fake.count().max(1);
+        net.settled(came).await;
+        let first = net.fake.count();
+
+        // While it is being tried again.
+        net.fake.answers(&[DOWN, DOWN]);
+        net.observe(&patient, "718-7", 42).await;
+        net.tried(first + 1).await;
+        net.restart().await;
+        net.settled(first + 3).await;
+        let last = net.fake.texts().pop().unwrap();
+        assert!(last.contains(r#""valueInteger":42"#), "{last}");
+        assert!(net.read(&id).await.contains(r#""status":"active""#));
+        // How often it was tried is not forgotten either.
+        net.fake.answers(&[DOWN; 4]);
+        net.observe(&patient, "718-7", 43).await;
+        net.tried(first + 5).await;
+        net.restart().await;
+        net.says(&id, r#""status":"error""#).await;
+        net.settled(first + 7).await;
+    });
+}
+
+#[test]
+fn off_is_off_and_so_is_what_ended() {
+    run(308, |context| async move {
+        let net = Net::new(context).await;
+        let (_, patient) = net.patient().await;
+        let id = net.subscribed("Observation?code=718-7", false).await;
+        let clinician = net.world.clinician();
+        let off = r#"[{"op":"replace","path":"/status","value":"off"}]"#;
+        let done = net.subscribe(clinician.clone(), patch(&id, off)).await;
+        let done = done.unwrap().resource.unwrap();
+        assert_eq!(done.version, 2);
+        assert!(text(&done.content.unwrap()).contains(r#""status":"off""#));
+        net.observe(&patient, "718-7", 41).await;
+        net.settled(0).await;
+
+        let end = net.world.now().saturating_add(600_000).to_rfc3339();
+        let ends = subscription("Observation?code=718-7", false, "requested");
+        let ends = ends.replace(r#""reason""#, &format!(r#""end":"{end}","reason""#));
+        let made = net.subscribe(clinician.clone(), create(&ends)).await;
+        let ending = made.unwrap().resource.unwrap().id;
+        net.observe(&patient, "718-7", 42).await;
+        net.settled(1).await;
+        net.world.skew_ms.store(601_000, Ordering::Relaxed);
+        net.observe(&patient, "718-7", 43).await;
+        net.settled(1).await;
+        net.says(&ending, r#""status":"off""#).await;
+        net.subscribe(clinician.clone(), delete(&ending))
+            .await
+            .unwrap();
+        let gone = net.read_as(clinician, &ending).await.unwrap_err();
+        assert_eq!(gone.kind(), Kind::NotFound);
+
+        // One that says no end has one all the same.
+        let endless = net.subscribed("Observation?code=718-7", false).await;
+        assert!(net.read(&endless).await.contains(r#""end":""#));
+        net.world.skew_ms.store(31 * 86_400_000, Ordering::Relaxed);
+        net.says(&endless, r#""status":"off""#).await;
+    });
+}
+
+#[test]
+fn a_token_that_was_revoked_ends_what_was_made_with_it() {
+    run(309, |context| async move {
+        let net = Net::new(context).await;
+        let (_, patient) = net.patient().await;
+        let act = create(&subscription("Observation?code=718-7", true, "requested"));
+        let asker = net.asker(net.world.clinician());
+        let made = net.subscribe_with(asker, act, Some("token-1")).await;
+        let id = made.unwrap().resource.unwrap().id;
+        net.observe(&patient, "718-7", 41).await;
+        net.settled(1).await;
+        net.fake.server().revoked.push("token-1".to_owned());
+        net.observe(&patient, "718-7", 42).await;
+        net.settled(1).await;
+        let said = net.says(&id, r#""status":"error""#).await;
+        assert!(said.contains("not good any more"), "{said}");
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_listed_no_more_gets_nothing() {
+    run(310, |context| async move {
+        let mut net = Net::new(context).await;
+        let (_, patient) = net.patient().await;
+        let id = net.subscribed("Observation?code=718-7", true).await;
+        net.fake.server().refuses = true;
+        net.restart().await;
+        net.observe(&patient, "718-7", 41).await;
+        net.says(&id, r#""status":"error""#).await;
+        net.settled(0).await;
+        // A node that takes none at all says so too.
+        net.fake.server().refuses = false;
+        let again = subscription("Observation?code=718-7", true, "requested");
+        let clinician = net.world.clinician();
+        net.subscribe(clinician.clone(), update(&id, &again))
+            .await
+            .unwrap();
+        let config = net.world.node_config();
+        net.world.restart_with(config).await;
+        let said = net.says(&id, r#""status":"error""#).await;
+        assert!(said.contains("takes no subscriptions"), "{said}");
+        let refused = net.subscribe(clinician, create(&again)).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Invalid);
+        assert!(
+            refused.to_string().contains("lists no endpoints"),
+            "{refused}"
+        );
+    });
+}
+
+#[test]
+fn a_subscription_is_its_subscribers() {
+    run(311, |context| async move {
+        let net = Net::new(context).await;
+        let id = net.subscribed("Observation?code=718-7", true).await;
+        let other = net.world.staff("nurse-1", Role::Nurse);
+        let again = subscription("Observation?code=718-7", true, "requested");
+        for act in [update(&id, &again), patch(&id, "[]"), delete(&id)] {
+            let refused = net.subscribe(other.clone(), act).await.unwrap_err();
+            assert_eq!(refused.kind(), Kind::NotFound);
+        }
+        let unseen = net.read_as(other.clone(), &id).await.unwrap_err();
+        assert_eq!(unseen.kind(), Kind::NotFound);
+        let seen = |page: FhirPage| page.found.iter().map(id_of).collect::<Vec<_>>();
+        let search = async |caller: Caller, status: &str| {
+            let search = FhirSearch {
+                asker: net.asker(caller),
+                kind: "Subscription".to_owned(),
+                query: vec![("status".to_owned(), status.to_owned())],
+                strict: true,
+                after: None,
+            };
+            seen(net.world.handle().fhir_search(search).await.unwrap())
+        };
+        assert_eq!(search(other.clone(), "active").await, [""; 0]);
+        assert_eq!(search(net.world.clinician(), "off").await, [""; 0]);
+        assert_eq!(search(net.world.clinician(), "active").await, [id.clone()]);
+        // Who answers for data protection sees it without its secrets, and may end it.
+        let officer = net.world.officer();
+        assert_eq!(search(officer.clone(), "active").await, [id.clone()]);
+        let shown = net.read_as(officer.clone(), &id).await.unwrap();
+        assert!(!shown.contains("secret"), "{shown}");
+        assert!(net.read(&id).await.contains("secret"));
+        net.subscribe(officer, delete(&id)).await.unwrap();
+
+        for _ in 0..MAX_SUBSCRIPTIONS_EACH {
+            net.subscribed("Observation?code=718-7", true).await;
+        }
+        let one_more = net.subscribe(net.world.clinician(), create(&again)).await;
+        assert_eq!(one_more.unwrap_err().kind(), Kind::Invalid);
+        net.subscribe(other, create(&again)).await.unwrap();
+        // Where it could not be undone it is not made.
+        let transact = FhirTransact {
+            asker: net.asker(net.world.clinician()),
+            writes: vec![write("Subscription", create(&again))],
+            strict: true,
+            bundle: true,
+            wait: Wait::Durable,
+            source: "test".to_owned(),
+        };
+        let refused = net.world.handle().fhir_transact(transact).await;
+        assert_eq!(refused.unwrap_err().kind(), Kind::Invalid);
+    });
+}
+
+fn id_of(found: &FhirFound) -> String {
+    found.resource.id.clone()
+}
+
+#[test]
+fn an_erasure_ends_what_names_only_the_erased() {
+    run(312, |context| async move {
+        let net = Net::new(context).await;
+        let (subject, patient) = net.patient().await;
+        let (_, other) = net.patient().await;
+        let of_one = format!("Observation?patient=Patient/{patient}");
+        let of_one = net.subscribed(&of_one, true).await;
+        let of_all = net.subscribed("Observation?code=718-7", true).await;
+        net.fake.answers(&[DOWN, DOWN]);
+        net.observe(&patient, "718-7", 41).await;
+        // Both were tried once, and wait.
+        net.tried(2).await;
+        let erase = Erase {
+            caller: net.world.officer(),
+            subject,
+        };
+        net.world.handle().erase(erase).await.unwrap();
+        net.settled(2).await;
+        let gone = net.read_as(net.world.clinician(), &of_one).await;
+        assert_eq!(gone.unwrap_err().kind(), Kind::NotFound);
+        net.observe(&other, "718-7", 42).await;
+        net.settled(3).await;
+        assert!(net.fake.texts()[2].contains(r#""valueInteger":42"#));
+        assert!(net.read(&of_all).await.contains(r#""status":"active""#));
+    });
+}
