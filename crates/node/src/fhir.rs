@@ -39,8 +39,8 @@ pub use export::{
 };
 pub use search::MAX_PAGE;
 pub use subscriptions::{
-    FhirReaders, FhirSubscribe, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_EACH, MAX_WAITING, Notice,
-    NoticePayload, Notifier, SubscriptionId, Subscriptions, Unsent,
+    FhirReaders, FhirSubscribe, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_EACH, Notice, NoticePayload,
+    Notifier, SubscriptionId, Subscriptions, Unsent,
 };
 pub(crate) use subscriptions::{SUBSCRIPTION, Step, Subscribed};
 pub(crate) use views::CONSENT;

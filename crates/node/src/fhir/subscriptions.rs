@@ -35,8 +35,8 @@ pub(crate) const SUBSCRIPTION: &str = "Subscription";
 pub const MAX_SUBSCRIPTIONS: usize = 64;
 /// Subscriptions of one caller.
 pub const MAX_SUBSCRIPTIONS_EACH: usize = 8;
-/// Notifications that wait for one subscription; one that has more has fallen too far behind.
-pub const MAX_WAITING: usize = 4_096;
+/// Notifications that usually may wait for one subscription.
+const WAITING: usize = 4_096;
 
 /// What a node with subscriptions is given.
 #[derive(Clone)]
@@ -49,16 +49,19 @@ pub struct Subscriptions {
     pub attempts: u32,
     /// How long a subscription lasts at most before its subscriber renews it, days.
     pub days: u32,
+    /// Notifications that wait for one subscription at most; one that has more has fallen too far behind.
+    pub waiting: usize,
 }
 
 impl Subscriptions {
-    /// With the usual patience: 16 attempts over about five hours, and 30 days.
+    /// With the usual patience: 16 attempts over about five hours, 30 days, and 4,096 that wait.
     pub fn new(notifier: Arc<dyn Notifier>) -> Self {
         Self {
             notifier,
             first_wait_ms: 1_000,
             attempts: 16,
             days: 30,
+            waiting: WAITING,
         }
     }
 }

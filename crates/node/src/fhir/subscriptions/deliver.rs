@@ -6,7 +6,7 @@
 
 use super::rows::{Attempts, Item, Kept, QUEUE, State, queue_prefix, tried_name};
 use super::stated::Stated;
-use super::{MAX_WAITING, Notice, NoticePayload, SubscriptionId, Subscriptions, Unsent};
+use super::{Notice, NoticePayload, SubscriptionId, Subscriptions, Unsent};
 use crate::custodian::Custodian;
 use crate::error::Error;
 use crate::fhir::open::{Opened, settled};
@@ -90,8 +90,9 @@ impl<S: Store> Custodian<S> {
 
     /// How the queue of a subscription stands.
     pub(crate) async fn subscription_tried(&self, id: &SubscriptionId) -> Result<Tried, Error> {
-        let limit = MAX_WAITING.saturating_add(1);
-        let waiting = self.vault.node_rows(&queue_prefix(id), None, limit).await?;
+        let subscriptions = self.subscriptions.as_ref();
+        let most = subscriptions.map_or(0, |subscriptions| subscriptions.waiting);
+        let waiting = self.vault.node_rows(&queue_prefix(id), None, most).await?;
         let attempts = self.subscription_attempts(id).await?.0;
         Ok(Tried {
             waiting: waiting.len(),

@@ -5,7 +5,7 @@
 
 use super::rows::{DUE, Due, Item, Kept, LOST, Noted, QUEUE, State, id_of, queue_prefix};
 use super::stated::Stated;
-use super::{MAX_SUBSCRIPTIONS, MAX_WAITING, SubscriptionId};
+use super::{MAX_SUBSCRIPTIONS, SubscriptionId};
 use crate::custodian::Custodian;
 use crate::error::Error;
 use crate::record::form::DELETED_MEDIA;
@@ -22,6 +22,8 @@ use vault::{NewRecord, NodeRow, Transaction};
 const MAX_DUE: usize = 10_000;
 /// Batches that are sorted at a time.
 const PAGE: usize = 64;
+/// Rows that are looked at together to remove some.
+const PURGED: usize = 1_024;
 /// Versions of one batch that are sorted at a time.
 const RUN: usize = 256;
 
@@ -172,6 +174,8 @@ impl<S: Store> Custodian<S> {
         waiting: &mut BTreeMap<SubscriptionId, usize>,
     ) -> Result<BTreeSet<SubscriptionId>, Error> {
         let mut full = BTreeSet::new();
+        let subscriptions = self.subscriptions.as_ref();
+        let most = subscriptions.map_or(0, |subscriptions| subscriptions.waiting);
         loop {
             let page = self.vault.node_rows(DUE, None, PAGE).await?;
             if page.is_empty() {
@@ -192,7 +196,7 @@ impl<S: Store> Custodian<S> {
                             let Some(queued) = waiting.get_mut(id) else {
                                 continue;
                             };
-                            if *queued >= MAX_WAITING {
+                            if *queued >= most {
                                 full.insert(*id);
                                 continue;
                             }
@@ -277,7 +281,7 @@ impl<S: Store> Custodian<S> {
         loop {
             let page = self
                 .vault
-                .node_rows(prefix, after.as_deref(), MAX_WAITING)
+                .node_rows(prefix, after.as_deref(), PURGED)
                 .await?;
             let Some((last, _)) = page.last() else {
                 return Ok(());

@@ -125,18 +125,13 @@ impl<S: Store> Custodian<S> {
             self.subscription_room(&id, caller).await?;
         }
         // What failed before is tried anew.
-        let tried = self.vault.node_row(&tried_name(&id)).await?;
-        let mut rows = vec![NodeRow {
+        self.vault.node_rows_remove(&[tried_name(&id)]).await?;
+        let row = NodeRow {
             name: kept_name(&id),
             expected: found.map(|(_, row)| row),
             value: Some(kept.row()),
-        }];
-        rows.extend(tried.map(|tried| NodeRow {
-            name: tried_name(&id),
-            expected: Some(tried),
-            value: None,
-        }));
-        self.rows_change(rows).await?;
+        };
+        self.rows_change(vec![row]).await?;
         self.subscriptions_watch().await?;
         self.wakes.subscriptions.wake();
         let resource = shown(&id, &kept, caller)?;
