@@ -43,3 +43,58 @@ fn reader(
     }
     Some(read)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::reader;
+    use crate::session::Session;
+    use consent::{Actor, PractitionerId, Role};
+    use node::{Caller, InstitutionId};
+    use smart::Scopes;
+
+    /// Filters and patient of who reads an Observation under these scopes, if anybody.
+    fn reads(scopes: &str) -> Option<(usize, Option<String>)> {
+        let actor = Actor {
+            institution: InstitutionId::new([1; 16]),
+            practitioner: PractitionerId::new("dr-homer").unwrap(),
+            roles: [Role::Clinician].into(),
+            slot: None,
+        };
+        let session = Session {
+            caller: Caller::staff(actor),
+            scopes: Scopes::parse(scopes).unwrap(),
+            client: None,
+            patient: Some("7".to_owned()),
+            lasting: None,
+        };
+        let reader = reader(&session, None, "http://node/fhir", "Observation")?;
+        Some((reader.filters.len(), reader.patient))
+    }
+
+    #[test]
+    fn who_subscribes_reads_and_searches_and_no_more() {
+        for (scopes, expect) in [
+            ("user/*.rs", Some((0, None))),
+            ("user/Observation.read", Some((0, None))),
+            ("user/Observation.r", None),
+            ("user/Observation.s", None),
+            ("user/Condition.rs user/Subscription.cruds", None),
+            ("patient/Observation.rs", Some((0, Some("7".to_owned())))),
+            ("user/Observation.rs?category=laboratory", Some((1, None))),
+            (
+                "user/Observation.r user/Observation.s?category=laboratory",
+                Some((1, None)),
+            ),
+            (
+                "user/Observation.r?code=1 user/Observation.s?category=laboratory",
+                None,
+            ),
+            (
+                "user/Observation.r patient/Observation.s",
+                Some((0, Some("7".to_owned()))),
+            ),
+        ] {
+            assert_eq!(reads(scopes), expect, "{scopes}");
+        }
+    }
+}

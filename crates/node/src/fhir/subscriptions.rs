@@ -146,7 +146,9 @@ pub struct FhirSubscribe {
 
 /// Who asks, by the type of resource that is read: what an edge makes of scopes.
 #[derive(Clone)]
-pub struct FhirReaders(Arc<dyn Fn(&str) -> Option<FhirAsker> + Send + Sync>);
+pub struct FhirReaders(Arc<Reader>);
+
+type Reader = dyn Fn(&str) -> Option<FhirAsker> + Send + Sync;
 
 impl FhirReaders {
     /// By this function; it gives nothing for a type that the scopes do not reach.

@@ -340,10 +340,13 @@ fn a_subscription_is_its_subscribers() {
         };
         assert_eq!(search(other.clone(), "active").await, [""; 0]);
         assert_eq!(search(net.world.clinician(), "off").await, [""; 0]);
-        assert_eq!(search(net.world.clinician(), "active").await, [id.clone()]);
+        assert_eq!(
+            search(net.world.clinician(), "active").await,
+            vec![id.as_str()]
+        );
         // Who answers for data protection sees it without its secrets, and may end it.
         let officer = net.world.officer();
-        assert_eq!(search(officer.clone(), "active").await, [id.clone()]);
+        assert_eq!(search(officer.clone(), "active").await, vec![id.as_str()]);
         let shown = net.read_as(officer.clone(), &id).await.unwrap();
         assert!(!shown.contains("secret"), "{shown}");
         assert!(net.read(&id).await.contains("secret"));
