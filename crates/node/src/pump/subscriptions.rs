@@ -28,6 +28,8 @@ struct Line {
     /// When the first may be tried, Unix milliseconds.
     next_ms: u64,
     is_busy: bool,
+    /// Whether fewer may wait than was thought.
+    is_stale: bool,
 }
 
 /// What the pump remembers; all of it can be read again.
@@ -79,11 +81,13 @@ impl Office {
             self.end(custodian, &id).await?;
         }
         for id in &on {
-            if !self.lines.contains_key(id) {
+            let line = self.lines.get(id);
+            if line.is_none_or(|line| line.is_stale) {
                 let tried = custodian.subscription_tried(id).await?;
                 let line = Line {
                     next_ms: tried.next_ms,
-                    is_busy: false,
+                    is_busy: line.is_some_and(|line| line.is_busy),
+                    is_stale: false,
                 };
                 self.lines.insert(*id, line);
                 self.waiting.insert(*id, tried.waiting);
@@ -153,7 +157,7 @@ impl Office {
                 line.next_ms = 0;
             }
             Some(Step::Later(next_ms)) => line.next_ms = next_ms,
-            Some(Step::Idle) => *waiting = 0,
+            Some(Step::Idle) => line.is_stale = true,
             None => line.next_ms = now_ms.saturating_add(RETRY_MS),
         }
     }

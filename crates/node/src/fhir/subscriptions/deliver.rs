@@ -4,7 +4,7 @@
 //! What consent does not permit is not told of at all, and not tried again: what a family permits later is read, not
 //! notified. At least once: who was told a moment before a crash is told again.
 
-use super::rows::{Attempts, Item, Kept, QUEUE, State, queue_prefix, tried_name};
+use super::rows::{Attempts, Item, Kept, QUEUE, State, TRIED, queue_prefix, tried_name};
 use super::stated::Stated;
 use super::{Notice, NoticePayload, SubscriptionId, Subscriptions, Unsent};
 use crate::custodian::Custodian;
@@ -114,12 +114,17 @@ impl<S: Store> Custodian<S> {
         &self,
         on: &BTreeSet<SubscriptionId>,
     ) -> Result<(), Error> {
-        let is_over = |name: &[u8], _: &[u8]| {
-            let id = name.get(QUEUE.len()..QUEUE.len() + SubscriptionId::LEN);
-            let id = id.and_then(|id| SubscriptionId::try_from(id).ok());
-            id.is_none_or(|id| !on.contains(&id))
-        };
-        self.rows_purge(QUEUE, is_over).await
+        for prefix in [QUEUE, TRIED] {
+            let is_over = |name: &[u8], _: &[u8]| {
+                let id = name
+                    .get(prefix.len()..)
+                    .and_then(|rest| rest.get(..SubscriptionId::LEN));
+                let id = id.and_then(|id| SubscriptionId::try_from(id).ok());
+                id.is_none_or(|id| !on.contains(&id))
+            };
+            self.rows_purge(prefix, is_over).await?;
+        }
+        Ok(())
     }
 
     /// Tells a subscriber of the first that waits.

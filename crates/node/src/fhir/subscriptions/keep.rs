@@ -319,6 +319,9 @@ impl<S: Store> Custodian<S> {
                 Err(Error::Conflict(_)) => {}
                 done => {
                     done?;
+                    if let Some(why) = error {
+                        tracing::warn!(subscription = %id, why, "a subscription was given up");
+                    }
                     return Ok(self.subscriptions_watch().await?);
                 }
             }
