@@ -5,12 +5,12 @@ mod net;
 use crate::world::{final_wait, run};
 use futures::channel::oneshot;
 use net::*;
-use node::consent_change::ConsentChange;
+use node::consent_change::{ConsentChange, GrantDraft};
 use node::disclosure::DisclosureQuery;
 use node::erase::Erase;
 use node::fhir::{FhirFound, FhirPage, FhirSearch, FhirTransact, MAX_SUBSCRIPTIONS_EACH};
 use node::subject::Wait;
-use node::{Caller, Kind, Millis, Role};
+use node::{Caller, Category, Grantee, Kind, Millis, PractitionerAt, Purpose, Role};
 use std::sync::atomic::Ordering;
 
 #[test]
@@ -114,6 +114,75 @@ fn consent_withdrawn_before_it_is_told_binds() {
         assert!(texts[0].contains(r#""valueInteger":41"#));
         assert!(texts[1].contains(r#""valueInteger":43"#));
         assert!(net.read(&id).await.contains(r#""status":"active""#));
+    });
+}
+
+#[test]
+fn what_cannot_be_decided_now_waits_until_it_can() {
+    run(314, |context| async move {
+        let net = Net::new(context).await;
+        let (subject, patient) = net.patient().await;
+        let researcher = net.world.staff("dr-calypso", Role::Researcher);
+        let act = create(&subscription("Observation?code=718-7", true, "requested"));
+        let made = net.subscribe(researcher.clone(), act).await.unwrap();
+        let id = made.resource.unwrap().id;
+        let grant = GrantDraft {
+            grantee: Grantee::Practitioner(PractitionerAt {
+                institution: net.world.id,
+                practitioner: researcher.actor.practitioner.clone(),
+            }),
+            purposes: [Purpose::Hresch].into(),
+            categories: Category::ALL.iter().copied().collect(),
+            ..net.world.grant()
+        };
+        let grant = ConsentChange::GrantAdd(grant);
+        net.observe(&patient, "718-7", 40).await;
+        net.settled(0).await;
+        net.world
+            .consent(subject, grant, final_wait())
+            .await
+            .unwrap();
+        net.observe(&patient, "718-7", 41).await;
+        net.settled(1).await;
+        // The ledger is out of sight, for longer than an endpoint may be.
+        net.world.skew_ms.store(120_000, Ordering::Relaxed);
+        net.observe(&patient, "718-7", 42).await;
+        net.world.sleep_ms(300_000).await;
+        assert_eq!(net.fake.count(), 1);
+        net.world.skew_ms.store(0, Ordering::Relaxed);
+        net.world.sleep_ms(200_000).await;
+        net.settled(2).await;
+        assert!(net.fake.texts()[1].contains(r#""valueInteger":42"#));
+        let said = net.read_as(researcher, &id).await.unwrap();
+        assert!(said.contains(r#""status":"active""#), "{said}");
+    });
+}
+
+#[test]
+fn a_subscriber_hears_of_nobody_but_whom_it_is_confined_to() {
+    run(315, |context| async move {
+        let net = Net::new(context).await;
+        let (own, patient) = net.patient().await;
+        let (_, other) = net.patient().await;
+        // By the Patient of its scopes, by the subject of its token, and by what the scopes filter.
+        let mut launched = net.asker(net.world.clinician());
+        launched.patient = Some(patient.clone());
+        let family = net.asker(net.world.parent(own, 1));
+        let mut filtered = net.asker(net.world.clinician());
+        filtered.filters = vec![vec![("code".to_owned(), "2345-7".to_owned())]];
+        for (at, asker) in [launched, family, filtered].into_iter().enumerate() {
+            let subscription = subscription("Observation?code=718-7", true, "requested");
+            let subscription = subscription.replace("hook/a", &format!("hook/{at}"));
+            let made = net.subscribe_with(asker, create(&subscription), None).await;
+            made.unwrap();
+        }
+        net.observe(&other, "718-7", 41).await;
+        net.settled(0).await;
+        net.observe(&patient, "718-7", 42).await;
+        net.settled(2).await;
+        let mut ends: Vec<String> = net.fake.came().into_iter().map(|n| n.endpoint).collect();
+        ends.sort();
+        assert_eq!(ends, [format!("{HOOK}/0"), format!("{HOOK}/1")]);
     });
 }
 

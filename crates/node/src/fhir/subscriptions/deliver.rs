@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::fhir::open::{Opened, settled};
 use crate::record::form::DELETED_MEDIA;
 use codec::time::Millis;
-use consent::Missing;
+use consent::{Denial, Missing};
 use futures::FutureExt;
 use std::collections::BTreeSet;
 use store::Store;
@@ -22,6 +22,9 @@ use vault::Posting;
 const SEND_MS: u64 = 30_000;
 /// The longest wait between two attempts, ms.
 const LONGEST_WAIT_MS: u64 = 3_600_000;
+
+/// How long what needs the ledger waits for it, ms.
+const NO_LEDGER_WAIT_MS: u64 = 60_000;
 
 /// What a delivery came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,19 +151,16 @@ impl<S: Store> Custodian<S> {
             Ok(item) => self.notice(&kept, &item).await,
             Err(_) => Ok(None),
         };
-        let why = match notice {
+        let failure = match notice {
             Ok(None) => None,
             Ok(Some(notice)) => match self.notice_sent(subscriptions, notice).await {
                 Ok(()) => {
                     self.counters.notifications.up();
                     None
                 }
-                Err(unsent) => Some(unsent.to_string()),
+                Err(unsent) => Some(Failure::Unsent(unsent)),
             },
-            Err(error) if is_passing(&error) => {
-                Some("consent could not be decided: the ledger is not there".to_owned())
-            }
-            Err(Error::Denied { .. }) => None,
+            Err(Error::Denied { denial, .. }) => passing(&denial),
             Err(Error::OutOfScope) => {
                 let gone = "whom it is confined to is not here any more";
                 self.subscription_end(id, Some(gone)).await?;
@@ -168,17 +168,20 @@ impl<S: Store> Custodian<S> {
             }
             Err(error) => return Err(error),
         };
-        match why {
-            None => {
-                let names = [name, tried_name(id)];
-                self.vault.node_rows_remove(&names).await?;
-                Ok(Step::Done)
-            }
-            Some(why) => {
-                self.subscription_failed(id, subscriptions, name, &why)
+        match failure {
+            None => self.subscription_told(id, name).await,
+            Some(failure) => {
+                self.subscription_failed(id, subscriptions, name, failure)
                     .await
             }
         }
+    }
+
+    /// The first of a queue is done with.
+    async fn subscription_told(&self, id: &SubscriptionId, name: Vec<u8>) -> Result<Step, Error> {
+        let names = [name, tried_name(id)];
+        self.vault.node_rows_remove(&names).await?;
+        Ok(Step::Done)
     }
 
     /// What a subscriber is to be told of a version; nothing, if it does not match or may not be seen.
@@ -239,28 +242,42 @@ impl<S: Store> Custodian<S> {
         }
     }
 
-    /// Notes that the first of a queue could not be told; gives the subscription up after the last attempt.
+    /// Notes that the first of a queue could not be told, and what becomes of it after the last attempt.
     async fn subscription_failed(
         &self,
         id: &SubscriptionId,
         subscriptions: &Subscriptions,
         name: Vec<u8>,
-        why: &str,
+        failure: Failure,
     ) -> Result<Step, Error> {
         let (before, row) = self.subscription_attempts(id).await?;
         let before = before.filter(|before| before.name == name);
-        let failed = before.map_or(0, |before| before.failed).saturating_add(1);
-        self.counters.notifications_failed.up();
-        if failed >= subscriptions.attempts {
-            let error = format!(
-                "{why}; given up after {failed} attempts. Send status requested to begin again, and search for \
-                 what was written meanwhile"
-            );
-            self.subscription_end(id, Some(&error)).await?;
-            return Ok(Step::Idle);
-        }
+        let mut failed = before.map_or(0, |before| before.failed);
         let random = u64::from_le_bytes(self.ambient.random());
-        let wait_ms = wait_ms(subscriptions.first_wait_ms, failed, random);
+        let wait_ms = match failure {
+            // Nobody's attempt: it goes on when the ledger is there again.
+            Failure::NoLedger => wait_ms(NO_LEDGER_WAIT_MS, 1, random),
+            Failure::Unsent(_) | Failure::Undecided => {
+                self.counters.notifications_failed.up();
+                failed = failed.saturating_add(1);
+                wait_ms(subscriptions.first_wait_ms, failed, random)
+            }
+        };
+        match failure {
+            Failure::Unsent(why) if failed >= subscriptions.attempts => {
+                let error = format!(
+                    "{why}; given up after {failed} attempts. Send status requested to begin again, and search \
+                     for what was written meanwhile"
+                );
+                self.subscription_end(id, Some(&error)).await?;
+                return Ok(Step::Idle);
+            }
+            // Of one subject: what is told of others is not held up by it for ever.
+            Failure::Undecided if failed >= subscriptions.attempts => {
+                return self.subscription_told(id, name).await;
+            }
+            Failure::Unsent(_) | Failure::Undecided | Failure::NoLedger => {}
+        }
         let next = Millis::new(self.ambient.now_ms()).saturating_add(wait_ms);
         let attempts = codec::to_vec(&Attempts { name, failed, next });
         let mut entropy = self.ambient.entropy();
@@ -286,18 +303,25 @@ impl Stated {
     }
 }
 
+/// Why a notification is put off.
+#[derive(Clone, Copy)]
+enum Failure {
+    /// It did not arrive.
+    Unsent(Unsent),
+    /// This node does not see the ledger.
+    NoLedger,
+    /// The subject's consent here is not what the ledger has.
+    Undecided,
+}
+
 /// Whether a refusal says that it cannot be decided now, rather than that it is not permitted.
-fn is_passing(error: &Error) -> bool {
-    let passes = |missing: &Missing| {
-        matches!(
-            missing,
-            Missing::LedgerStale(_) | Missing::OpeningMismatch | Missing::NotOnLedgerYet
-        )
-    };
-    match error {
-        Error::Denied { denial, .. } => denial.missing.iter().any(passes),
-        _ => false,
+fn passing(denial: &Denial) -> Option<Failure> {
+    let has = |passes: fn(&Missing) -> bool| denial.missing.iter().any(passes);
+    if has(|missing| matches!(missing, Missing::LedgerStale(_))) {
+        return Some(Failure::NoLedger);
     }
+    has(|missing| matches!(missing, Missing::OpeningMismatch | Missing::NotOnLedgerYet))
+        .then_some(Failure::Undecided)
 }
 
 /// How long to wait after so many failures: twice as long each time, half of it by chance.
