@@ -126,6 +126,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hpke", &["keys"]),
     ("argon2", &["keys"]),
     ("jsonwebtoken", &["sign-in"]),
+    ("webauthn-rs", &["sign-in"]),
     ("cedar-policy", &["institution-policy"]),
     (
         "commonware-cryptography",

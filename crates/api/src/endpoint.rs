@@ -207,6 +207,7 @@ const NOTE: &[&str] = &["text/plain"];
 const OCTETS: &[&str] = &["application/octet-stream"];
 const FORM: &[&str] = &["application/x-www-form-urlencoded"];
 const HTML: &[&str] = &["text/html"];
+const SCRIPT: &[&str] = &["text/javascript"];
 
 /// Who opens a record in a system that launches apps.
 const LAUNCHERS: [Role; 4] = [
@@ -283,6 +284,22 @@ endpoints! {
         "What the form for signing in sends.", [], Bytes(FORM), 200 Bytes(HTML);
     "auth_agree": Post "/auth/agree" => post(auth::agree), Open,
         "What the form for agreeing sends; 303 leads back to the software.", [], Bytes(FORM), 303 Nothing;
+    "passkey_challenge": Post "/auth/sign-in/challenge" => post(auth::passkeys::challenge), Open,
+        "Asks for a passkey of an account, for the form for signing in (WebAuthn).", [], Bytes(FORM), 200 Bytes(JSON);
+    "passkey_sign_in": Post "/auth/sign-in/passkey" => post(auth::passkeys::sign_in), Open,
+        "What the form for signing in sends with a passkey.", [], Bytes(FORM), 200 Bytes(HTML);
+    "passkey_page": Get "/auth/passkeys" => get(auth::passkeys::begin), Open,
+        "A form for signing in to make and remove one's passkeys.", [], Nothing, 200 Bytes(HTML);
+    "passkey_manage": Post "/auth/passkeys" => post(auth::passkeys::manage), Open,
+        "What that form sends; the passkeys of the account.", [], Bytes(FORM), 200 Bytes(HTML);
+    "passkey_offer": Post "/auth/passkeys/offer" => post(auth::passkeys::offer), Open,
+        "Offers to make a passkey (WebAuthn).", [], Bytes(FORM), 200 Bytes(JSON);
+    "passkey_add": Post "/auth/passkeys/add" => post(auth::passkeys::add), Open,
+        "Takes the passkey that a device made.", [], Bytes(FORM), 200 Bytes(HTML);
+    "passkey_remove": Post "/auth/passkeys/remove" => post(auth::passkeys::remove), Open,
+        "Removes a passkey.", [], Bytes(FORM), 200 Bytes(HTML);
+    "passkey_script": Get "/auth/passkeys.js" => get(auth::passkeys::script), Open,
+        "What pages with passkeys run.", [], Nothing, 200 Bytes(SCRIPT);
     "auth_token": Post "/auth/token" => post(auth::token), Open,
         "Tokens for a code, a refresh token, or a service's own signature or secret (RFC 6749, SMART Backend Services).",
         [], Bytes(FORM), 200 Bytes(JSON);

@@ -126,35 +126,26 @@ impl Asked {
     /// Who asks, as far as the scopes reach.
     fn asker(&self, interaction: Interaction, kind: &str) -> Result<FhirAsker, Problem> {
         let session = self.session.as_ref().ok_or_else(Problem::unauthenticated)?;
-        asker(session, self.purpose, &self.base, interaction, kind)
+        let reach = session
+            .scopes
+            .permits(interaction, kind)
+            .ok_or_else(|| insufficient(kind))?;
+        let patient = match reach.patient_only {
+            false => None,
+            // A token that is bound to a subject is confined by that.
+            true if session.caller.subject.is_some() => None,
+            true => Some(session.patient.clone().ok_or_else(|| insufficient(kind))?),
+        };
+        Ok(FhirAsker {
+            caller: session.caller.clone(),
+            purpose: self.purpose,
+            base: self.base.clone(),
+            patient,
+            scopes: session.scopes.clone(),
+            interaction,
+            launched: session.patient.clone(),
+        })
     }
-}
-
-/// Who asks in a session, as far as its scopes reach.
-fn asker(
-    session: &Session,
-    purpose: Option<Purpose>,
-    base: &str,
-    interaction: Interaction,
-    kind: &str,
-) -> Result<FhirAsker, Problem> {
-    let reach = session
-        .scopes
-        .permits(interaction, kind)
-        .ok_or_else(|| insufficient(kind))?;
-    let patient = match reach.patient_only {
-        false => None,
-        // A token that is bound to a subject is confined by that.
-        true if session.caller.subject.is_some() => None,
-        true => Some(session.patient.clone().ok_or_else(|| insufficient(kind))?),
-    };
-    Ok(FhirAsker {
-        caller: session.caller.clone(),
-        purpose,
-        base: base.to_owned(),
-        patient,
-        filters: reach.filters,
-    })
 }
 
 fn insufficient(kind: &str) -> Problem {

@@ -4,6 +4,7 @@
 //! After: an id for each problem, a log line without patient data, no caching.
 
 use crate::{
+    cors,
     edge::Edge,
     endpoint::{Access, ENDPOINTS, Endpoint, Shape},
     fhir::{as_outcome, is_path},
@@ -20,8 +21,22 @@ use axum::{
 };
 use std::{collections::BTreeSet, time::Duration};
 
-/// Authenticates, checks against the table, bounds the time, logs.
-pub(crate) async fn guard(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+/// Authenticates, checks against the table, bounds the time, logs; says which pages may read the answer.
+pub(crate) async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let asker = cors::Asker::of(&edge, &request);
+    let asked = asker.preflight(&request);
+    let mut response = answered(&edge, request, next, asked).await;
+    asker.permit(&mut response);
+    response
+}
+
+/// The answer; `ready` if there is one already.
+async fn answered(
+    edge: &Edge,
+    mut request: Request,
+    next: Next,
+    ready: Option<Response>,
+) -> Response {
     let from_ms = edge.ambient.now_ms();
     let endpoint = endpoint_of(&request);
     let of_fhir = is_path(request.uri().path());
@@ -30,18 +45,19 @@ pub(crate) async fn guard(State(edge): State<Edge>, mut request: Request, next: 
             let query = request.uri().query().unwrap_or_default();
             let peer = request.extensions().get::<Peer>();
             let certificate = peer.and_then(|peer| peer.certificate.clone());
-            admit(&edge, endpoint, request.headers(), query, certificate).await
+            admit(edge, endpoint, request.headers(), query, certificate).await
         }
         None => Ok(None),
     };
-    let mut response = match admitted {
-        Ok(session) => {
+    let mut response = match (ready, admitted) {
+        (Some(ready), _) => ready,
+        (None, Ok(session)) => {
             if let Some(session) = session {
                 request.extensions_mut().insert(session);
             }
-            timed(&edge, next.run(request)).await
+            timed(edge, next.run(request)).await
         }
-        Err(problem) => problem.into_response(),
+        (None, Err(problem)) => problem.into_response(),
     };
     let took_ms = edge.ambient.now_ms().saturating_sub(from_ms);
     let status = response.status().as_u16();

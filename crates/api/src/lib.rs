@@ -18,6 +18,7 @@ pub mod token;
 
 mod auth;
 mod consents;
+mod cors;
 mod differentials;
 mod disclosures;
 mod edge;

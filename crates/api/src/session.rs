@@ -93,7 +93,7 @@ pub(crate) async fn authenticate(
         Some(own) => own
             .identify(token, certificate, edge.ambient.now_ms())
             .map_err(|why| Problem::invalid_token(&why.to_string()))?,
-        None => issued_elsewhere(edge, token, unverified).await?,
+        None => issued_elsewhere(edge, token, unverified, certificate).await?,
     };
     Session::of(identity)
 }
@@ -103,13 +103,14 @@ async fn issued_elsewhere(
     edge: &Edge,
     token: &str,
     unverified: Unverified,
+    certificate: Option<&str>,
 ) -> Result<Identity, Problem> {
     let refused = |why: &str| Err(Problem::invalid_token(why));
     let Some(issuers) = edge.issuers.as_ref() else {
         return refused("this node believes no other issuer");
     };
     let now_ms = edge.ambient.now_ms();
-    let mut outcome = issuers.check(token, &unverified, now_ms);
+    let mut outcome = issuers.check(token, &unverified, certificate, now_ms);
     if outcome == Outcome::Fetch {
         let fetching = (issuers.clone(), unverified.clone());
         let fetch = move || fetching.0.fetch(&fetching.1, now_ms);
@@ -117,7 +118,7 @@ async fn issued_elsewhere(
         if tokio::task::spawn_blocking(fetch).await.is_err() {
             return refused("its issuer's keys could not be fetched");
         }
-        outcome = issuers.check(token, &unverified, now_ms);
+        outcome = issuers.check(token, &unverified, certificate, now_ms);
     }
     match outcome {
         Outcome::Good(identity) => Ok(*identity),
@@ -141,7 +142,11 @@ impl Session {
     /// Of an identity that an issuer vouches for. What is true of every caller is checked here once more.
     fn of(identity: Identity) -> Result<Self, Problem> {
         let bound = BOUND.iter().any(|role| identity.roles.contains(role));
-        if identity.roles.contains(&Role::System) || bound && identity.subject.is_none() {
+        let is_nobody = identity.roles.is_empty();
+        if is_nobody
+            || identity.roles.contains(&Role::System)
+            || bound && identity.subject.is_none()
+        {
             return Err(Problem::invalid_token(
                 "its roles are not such as a token can give",
             ));

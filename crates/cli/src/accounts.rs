@@ -7,7 +7,7 @@ use codec::{Millis, SubjectId};
 use consent::{PractitionerId, Role};
 use keys::PasswordParams;
 use sign_in::own::{
-    account::{self, NewAccount},
+    account::{self, AccountError, NewAccount},
     accounts_file,
     client::{self, Client, Proof, Service},
     clients_file,
@@ -21,7 +21,11 @@ pub(crate) enum AccountCommand {
     /// Lists the accounts.
     List(Folder),
     /// Removes an account; its tokens are good no longer.
-    Remove(AccountRemove),
+    Remove(AccountNamed),
+    /// Lists the passkeys of an account. They are made in a browser, at /auth/passkeys.
+    Passkeys(AccountNamed),
+    /// Removes a passkey of an account.
+    RemovePasskey(PasskeyRemove),
 }
 
 #[derive(Args)]
@@ -62,12 +66,23 @@ pub(crate) struct AccountAdd {
 }
 
 #[derive(Args)]
-pub(crate) struct AccountRemove {
+pub(crate) struct AccountNamed {
     /// The node's data folder.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Whose.
     name: String,
+}
+
+#[derive(Args)]
+pub(crate) struct PasskeyRemove {
+    /// The node's data folder.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Whose.
+    name: String,
+    /// Which, as `ithaca account passkeys` names it.
+    id: String,
 }
 
 #[derive(Subcommand)]
@@ -145,6 +160,19 @@ pub(crate) fn account(command: AccountCommand) -> Result<()> {
         AccountCommand::Remove(options) => {
             account::remove(&accounts_file(&options.data), &options.name)?;
             println!("Removed. What was issued to it is good no longer.");
+            Ok(())
+        }
+        AccountCommand::Passkeys(options) => {
+            let accounts = account::list(&accounts_file(&options.data))?;
+            let account = accounts.into_iter().find(|a| a.name == options.name);
+            for passkey in account.ok_or(AccountError::Unknown)?.passkeys {
+                println!("{}  {}  {}", passkey.id, passkey.since, passkey.label);
+            }
+            Ok(())
+        }
+        AccountCommand::RemovePasskey(options) => {
+            account::remove_passkey(&accounts_file(&options.data), &options.name, &options.id)?;
+            println!("Removed. It signs nobody in any more.");
             Ok(())
         }
         AccountCommand::List(options) => {
@@ -321,6 +349,11 @@ mod tests {
         refused(add("--role nurse"), "already");
         let path = accounts_file(&folder);
         assert_eq!(account::list(&path).unwrap().len(), 1);
+        run(&format!("account passkeys --data {data} a")).unwrap();
+        let none = run(&format!("account passkeys --data {data} b"));
+        refused(none, "no account");
+        let none = run(&format!("account remove-passkey --data {data} a x"));
+        refused(none, "no passkey");
         run(&format!("account remove --data {data} a")).unwrap();
         assert!(account::list(&path).unwrap().is_empty());
 

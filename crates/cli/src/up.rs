@@ -280,7 +280,9 @@ fn read_config(options: &Options, data: &Path) -> Result<Config> {
 
 fn logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ITHACA_LOG").unwrap_or_else(|_| {
-        tracing_subscriber::EnvFilter::new("warn,ithaca=info,node=info,api=info,consensus=info")
+        tracing_subscriber::EnvFilter::new(
+            "warn,webauthn_rs_core=off,ithaca=info,node=info,api=info,consensus=info",
+        )
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)

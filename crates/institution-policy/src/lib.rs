@@ -96,8 +96,6 @@ pub struct Question<'a> {
     pub own_patient: bool,
     /// Whether they have broken the glass.
     pub break_glass: bool,
-    /// Through which software, if it is known.
-    pub client: Option<&'a str>,
 }
 
 /// An answer.
@@ -241,7 +239,7 @@ impl Policy {
             ]),
             HashSet::new(),
         );
-        let mut situation = vec![
+        let situation = vec![
             ("purpose".to_owned(), text(question.purpose.as_str())),
             (
                 "own_patient".to_owned(),
@@ -252,9 +250,6 @@ impl Policy {
                 RestrictedExpression::new_bool(question.break_glass),
             ),
         ];
-        if let Some(client) = question.client {
-            situation.push(("client".to_owned(), text(client)));
-        }
         let request = Request::new(
             person,
             self.actions.get(&question.action)?.clone(),

@@ -29,6 +29,7 @@ use codec::id::{DisclosureId, RecordId, SubjectId};
 use codec::time::Millis;
 use consent::{Decision, Permit, Purpose, Records, Request, Role, Selection};
 use findings::{Case, Document};
+use institution_policy::Action;
 use ontology::Ontology;
 use profile::Profile;
 use std::collections::{BTreeMap, BTreeSet};
@@ -405,7 +406,8 @@ impl<S: Store> Custodian<S> {
                 needs: "a clinician, and not a controller".to_owned(),
             });
         }
-        self.own_staff(caller)
+        self.own_staff(caller)?;
+        self.house_lets(caller, Action::Differential, "Differential")
     }
 
     /// Whether a clinician may hear that a subject's differential has news; that it hears is logged.

@@ -71,6 +71,14 @@ pub enum Error {
     /// The caller is scoped to another subject, or has a role that needs a scope and has none.
     #[error("this caller may act for one subject only, and not for this one")]
     OutOfScope,
+    /// The scopes of the caller's software do not let it do this with resources of a type.
+    #[error("the token's scopes do not reach {interaction} on {kind}; ask for one that does")]
+    ScopeLacks {
+        /// What.
+        interaction: &'static str,
+        /// The type.
+        kind: String,
+    },
     /// The caller is another institution's.
     #[error("only this institution's own people and controllers may do this here")]
     Elsewhere,
@@ -261,6 +269,7 @@ impl Error {
             Self::Forbidden { .. }
             | Self::PolicyForbids { .. }
             | Self::OutOfScope
+            | Self::ScopeLacks { .. }
             | Self::Elsewhere
             | Self::ControlEnded => Kind::Forbidden,
             Self::Denied { .. } => Kind::Denied,

@@ -13,13 +13,15 @@
 //! - Exports ([`FhirExport`]) are reads of many: what is kept of one is its plan, and each page of a file is read as
 //!   it is downloaded.
 //!
-//! Scopes and consent must both permit: an [`FhirAsker`] brings what its scopes confine it to.
+//! Scopes and consent must both permit: an [`FhirAsker`] brings the scopes of its software, and every resource that
+//! is opened for it, also one that is only included, chained to or part of `$everything`, must be reached by them.
 
 use crate::caller::Caller;
 use crate::record::Content;
 use crate::subject::Wait;
 use codec::id::DisclosureId;
 use consent::Purpose;
+pub use smart::{Interaction, Scopes};
 
 mod check;
 mod directory;
@@ -39,8 +41,8 @@ pub use export::{
 };
 pub use search::MAX_PAGE;
 pub use subscriptions::{
-    FhirReaders, FhirSubscribe, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_EACH, Notice, NoticePayload,
-    Notifier, SubscriptionId, Subscriptions, Unsent,
+    FhirSubscribe, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_EACH, Notice, NoticePayload, Notifier,
+    SubscriptionId, Subscriptions, Unsent,
 };
 pub(crate) use subscriptions::{SUBSCRIPTION, Step, Subscribed};
 pub(crate) use views::CONSENT;
@@ -54,10 +56,14 @@ pub struct FhirAsker {
     pub purpose: Option<Purpose>,
     /// The address of this server, such as `https://host/fhir`: references under it are this node's own.
     pub base: String,
-    /// The Patient that the scopes confine the asker to, if they do.
+    /// The Patient that the scopes confine the whole request to, if they do.
     pub patient: Option<String>,
-    /// Searches, of which a resource must match one; none: any resource. Each is decoded names and values.
-    pub filters: Vec<Vec<(String, String)>>,
+    /// What the software may do, for each type of resource.
+    pub scopes: Scopes,
+    /// What it does, as scopes name it.
+    pub interaction: Interaction,
+    /// The Patient that the session is about: whose resources `patient/` scopes reach.
+    pub launched: Option<String>,
 }
 
 /// What is to be done to one resource.

@@ -46,7 +46,6 @@ impl House {
             purpose: request.purpose,
             own_patient: self.is_bound,
             break_glass: false,
-            client: None,
         });
         asked.insert(key, verdict.permitted);
         verdict.permitted
@@ -104,7 +103,6 @@ impl<S: Store> Custodian<S> {
             purpose: Purpose::Treat,
             own_patient: caller.subject.is_some(),
             break_glass: false,
-            client: None,
         });
         if verdict.permitted {
             return Ok(());

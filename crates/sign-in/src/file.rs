@@ -89,6 +89,15 @@ pub fn replace(path: &Path, value: &impl Serialize) -> Result<(), FileError> {
     written.map_err(|source| failed(path, source))
 }
 
+/// Makes a folder, if it is not there, into which only its owner may look.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(path)
+}
+
 /// A file that only its owner may read: it names people.
 fn private(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();

@@ -177,8 +177,16 @@ impl Issuers {
         self.all.iter().find(|known| known.issuer.url == issuer)
     }
 
-    /// Checks a token with the keys that are there. It does not block. `unverified` is [`crate::jwt::peek`]'s.
-    pub fn check(&self, token: &str, unverified: &Unverified, now_ms: u64) -> Outcome {
+    /// Checks a token with the keys that are there. It does not block. `unverified` is [`crate::jwt::peek`]'s,
+    /// `certificate` the SHA-256 of the one that the connection was made with: a token that is bound to one is no
+    /// good on another.
+    pub fn check(
+        &self,
+        token: &str,
+        unverified: &Unverified,
+        certificate: Option<&str>,
+        now_ms: u64,
+    ) -> Outcome {
         let Some(known) = self.of(unverified) else {
             return Outcome::Refused(Refused::Issuer);
         };
@@ -189,7 +197,10 @@ impl Issuers {
         let Some(keys) = keys else {
             return Outcome::Refused(Refused::UnknownKey);
         };
-        match known.issuer.read(token, &keys, self.institution, now_ms) {
+        let read = known
+            .issuer
+            .read(token, &keys, self.institution, certificate, now_ms);
+        match read {
             Ok(identity) => Outcome::Good(Box::new(identity)),
             Err(refused) => Outcome::Refused(refused),
         }
@@ -243,6 +254,7 @@ impl Issuer {
         token: &str,
         keys: &KeySet,
         institution: InstitutionId,
+        certificate: Option<&str>,
         now_ms: u64,
     ) -> Result<Identity, Refused> {
         let Verified { kind, claims } = keys.verify::<Claims>(token, FOR_TOKENS)?;
@@ -256,6 +268,18 @@ impl Issuer {
         }
         claims.check(&self.url, &[&self.audience], now_ms, self.skew_s)?;
         let others = &claims.others;
+        let says_access = kind.is_some_and(|kind| kind.ends_with("at+jwt"));
+        if !says_access && !looks_like_access(others) {
+            return Err(Refused::Malformed);
+        }
+        // Bound to whoever holds a key (RFC 7800): a certificate (RFC 8705), or something that is not checked here.
+        if let Some(bound) = others.get("cnf") {
+            let pin = bound.as_object().filter(|bound| bound.len() == 1);
+            let pin = pin.and_then(|bound| bound.get("x5t#S256")?.as_str());
+            if pin.is_none() || pin != certificate {
+                return Err(Refused::Audience);
+            }
+        }
         let name = match self.practitioner_claim.as_str() {
             "sub" => claims.sub.as_str(),
             path => at(others, path).and_then(Value::as_str).unwrap_or_default(),
@@ -301,6 +325,17 @@ impl Issuer {
             patient: text("patient"),
         })
     }
+}
+
+/// Whether claims are an access token's. Providers sign identity tokens with the same keys, and where one client
+/// identifier serves an app and this node, for the same audience.
+fn looks_like_access(claims: &Map<String, Value>) -> bool {
+    let of_others = ["nonce", "at_hash", "c_hash", "s_hash", "events"];
+    let named = claims.get("typ").and_then(Value::as_str);
+    let has_scope = claims.contains_key("scope") || claims.contains_key("scp");
+    has_scope
+        && !of_others.iter().any(|name| claims.contains_key(*name))
+        && named.is_none_or(|named| named.eq_ignore_ascii_case("bearer"))
 }
 
 /// What is at a path of claims: `realm_access.roles`. A claim whose own name has dots is found first.

@@ -2,7 +2,7 @@
 //!
 //! - [`jwt`] signs and checks JSON Web Tokens; no other module names the library.
 //! - [`issuers`] believes access tokens of configured OpenID Connect issuers; [`fetch`] gets their keys.
-//! - [`own`] is the issuer that comes with the node: accounts, clients, codes, refresh tokens, services.
+//! - [`own`] is the issuer that comes with the node: accounts, passkeys, clients, codes, refresh tokens, services.
 //! - [`file`](mod@file) keeps their small files.
 //!
 //! Time comes in as milliseconds since 1970, randomness as a function. Nothing here logs a token, a code, a

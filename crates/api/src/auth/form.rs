@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use sign_in::own::{AuthorizeError, SignInError};
+use sign_in::own::{AuthorizeError, Consenting, SignInError};
 
 /// Begins: a form for signing in.
 pub(crate) async fn authorize(
@@ -21,8 +21,14 @@ pub(crate) async fn authorize(
     let begun = beside(desk, move |issuer| issuer.begin(&parameters, now_ms)).await?;
     Ok(match begun {
         Ok(starting) => {
-            let form = page::sign_in(StatusCode::OK, &starting.ticket, &starting.client, None);
-            with_cookie(form, desk.issuer.url(), &starting.cookie)
+            let form = page::sign_in(
+                StatusCode::OK,
+                &desk.issuer,
+                &starting.ticket,
+                &starting.client,
+                None,
+            );
+            with_cookie(form, desk.issuer.url(), Jar::SignIn, &starting.cookie)
         }
         Err(AuthorizeError::Page(sentence)) => {
             page::notice(StatusCode::BAD_REQUEST, "This does not work", sentence)
@@ -42,7 +48,7 @@ pub(crate) async fn sign_in(
         return Ok(stale());
     }
     let address = address(peer(from).as_ref(), &raw.headers);
-    let cookie = cookie(&raw.headers, desk.issuer.url());
+    let cookie = cookie(&raw.headers, desk.issuer.url(), Jar::SignIn);
     let fields = form(&edge, raw).await?;
     let ticket = field(&fields, "ticket");
     let (name, password) = (field(&fields, "name"), field(&fields, "password"));
@@ -54,16 +60,30 @@ pub(crate) async fn sign_in(
         (signed_in, again.map(|client| (ticket, client)))
     });
     let (signed_in, again) = done.await?;
-    let once_more = |status, sentence: &str| match &again {
-        Some((ticket, client)) => page::sign_in(status, ticket, client, Some(sentence)),
-        None => stale(),
-    };
-    Ok(match signed_in {
-        Ok(consenting) => page::agree(&consenting),
+    Ok(over(
+        signed_in,
+        |consenting: &Consenting| page::agree(consenting),
+        "The name or the password is wrong.",
+        |status, sentence| match &again {
+            Some((ticket, client)) => {
+                page::sign_in(status, &desk.issuer, ticket, client, Some(sentence))
+            }
+            None => stale(),
+        },
+    ))
+}
+
+/// What becomes of a try to sign in: the page after it, or the form once more with what went wrong.
+pub(super) fn over<T>(
+    tried: Result<T, SignInError>,
+    done: impl FnOnce(&T) -> Response,
+    wrong: &str,
+    once_more: impl FnOnce(StatusCode, &str) -> Response,
+) -> Response {
+    match tried {
+        Ok(signed_in) => done(&signed_in),
         Err(SignInError::Stale) => stale(),
-        Err(SignInError::Wrong) => {
-            once_more(StatusCode::FORBIDDEN, "The name or the password is wrong.")
-        }
+        Err(SignInError::Wrong) => once_more(StatusCode::FORBIDDEN, wrong),
         Err(SignInError::Wait(seconds)) => {
             let sentence = format!("Too many tries. Wait {seconds} seconds, then try again.");
             let mut response = once_more(StatusCode::TOO_MANY_REQUESTS, &sentence);
@@ -77,7 +97,7 @@ pub(crate) async fn sign_in(
             "The node is busy. Try again in a moment.",
         ),
         Err(SignInError::Redirect(url)) => sent_to(&url),
-    })
+    }
 }
 
 /// Takes what was left ticked; sends the person back to the software.
@@ -86,7 +106,7 @@ pub(crate) async fn agree(State(edge): State<Edge>, raw: Raw) -> Result<Response
     if is_from_elsewhere(&raw.headers) {
         return Ok(stale());
     }
-    let cookie = cookie(&raw.headers, desk.issuer.url());
+    let cookie = cookie(&raw.headers, desk.issuer.url(), Jar::SignIn);
     let fields = form(&edge, raw).await?;
     let ticket = field(&fields, "ticket");
     let ticked: Option<Vec<String>> = (field(&fields, "decision") == "allow").then(|| {
@@ -99,25 +119,29 @@ pub(crate) async fn agree(State(edge): State<Edge>, raw: Raw) -> Result<Response
     });
     Ok(match agreed.await? {
         Ok(url) => sent_to(&url),
-        Err(SignInError::Busy) => page::notice(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The node is busy",
-            "Go back to the application and start again in a moment.",
-        ),
+        Err(SignInError::Busy) => too_busy(),
         Err(_) => stale(),
     })
 }
 
-fn field(fields: &[(String, String)], name: &str) -> String {
+pub(super) fn field(fields: &[(String, String)], name: &str) -> String {
     let found = fields.iter().find(|(n, _)| n == name);
     found.map(|(_, value)| value.clone()).unwrap_or_default()
 }
 
-fn stale() -> Response {
+pub(super) fn too_busy() -> Response {
+    page::notice(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The node is busy",
+        "Go back to where you came from and start again in a moment.",
+    )
+}
+
+pub(super) fn stale() -> Response {
     page::notice(
         StatusCode::BAD_REQUEST,
         "Start again",
-        "This form is too old, was used before, or was opened in another browser or window. Go back to the application and start again.",
+        "This form is too old, was used before, or was opened in another browser or window. Go back to where you came from and start again.",
     )
 }
 
@@ -134,23 +158,35 @@ fn sent_to(url: &str) -> Response {
 
 /// Browsers say where a form comes from; one of another site is none of ours. Who says nothing has the cookie to
 /// show.
-fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     headers
         .get("sec-fetch-site")
         .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
-/// A cookie that only this host over https can set, where there is https.
-fn cookie_name(url: &str) -> &'static str {
-    if url.starts_with("https://") {
-        "__Host-ithaca-form"
-    } else {
-        "ithaca-form"
+/// Which form a cookie is of: one that is open leaves the other good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Jar {
+    /// For signing in and agreeing.
+    SignIn,
+    /// For one's passkeys.
+    Passkeys,
+}
+
+impl Jar {
+    /// A cookie that only this host over https can set, where there is https.
+    fn name(self, url: &str) -> &'static str {
+        match (self, url.starts_with("https://")) {
+            (Self::SignIn, true) => "__Host-ithaca-form",
+            (Self::SignIn, false) => "ithaca-form",
+            (Self::Passkeys, true) => "__Host-ithaca-passkeys",
+            (Self::Passkeys, false) => "ithaca-passkeys",
+        }
     }
 }
 
-fn with_cookie(mut response: Response, url: &str, value: &str) -> Response {
-    let name = cookie_name(url);
+pub(super) fn with_cookie(mut response: Response, url: &str, jar: Jar, value: &str) -> Response {
+    let name = jar.name(url);
     let secure = if url.starts_with("https://") {
         "; Secure"
     } else {
@@ -163,8 +199,8 @@ fn with_cookie(mut response: Response, url: &str, value: &str) -> Response {
     response
 }
 
-fn cookie(headers: &HeaderMap, url: &str) -> String {
-    let name = cookie_name(url);
+pub(super) fn cookie(headers: &HeaderMap, url: &str, jar: Jar) -> String {
+    let name = jar.name(url);
     headers
         .get_all(header::COOKIE)
         .iter()

@@ -1,11 +1,12 @@
 //! The node's own issuer at the edge: forms for people, endpoints for software.
 //!
-//! Forms are plain HTML that needs no script; a form and the browser that opened it are tied by a cookie, and what it
+//! Forms are plain HTML that needs no script, but for passkeys; a form and the browser that opened it are tied by a cookie, and what it
 //! says is good once. Endpoints for software answer as OAuth asks, errors too. Whatever blocks (a password, a key
 //! set to be fetched, a file to be kept) runs beside the requests, a few at a time.
 
 mod form;
 mod page;
+pub(crate) mod passkeys;
 
 pub(crate) use form::{agree, authorize, sign_in};
 
@@ -18,7 +19,7 @@ use crate::{
 use axum::{
     Extension,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::Response,
 };
 use schemars::JsonSchema;
@@ -156,7 +157,6 @@ async fn software<T: Serialize + Send + 'static>(
         Ok(value) => answer(StatusCode::OK, &value),
         Err(error) => refusal(&error, by_header),
     };
-    for_browsers(&mut response);
     insert(&mut response, header::PRAGMA, "no-cache");
     Ok(response)
 }
@@ -178,14 +178,6 @@ fn refusal(error: &OAuthError, by_header: bool) -> Response {
         insert(&mut response, header::WWW_AUTHENTICATE, "Basic");
     }
     response
-}
-
-/// Apps that run in a browser read these from elsewhere. No cookie is looked at there.
-fn for_browsers(response: &mut Response) {
-    let anybody = HeaderValue::from_static("*");
-    response
-        .headers_mut()
-        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, anybody);
 }
 
 pub(crate) async fn token(
@@ -278,9 +270,7 @@ pub(crate) async fn smart_configuration(State(edge): State<Edge>) -> Result<Resp
 
 fn public(edge: &Edge, document: fn(&OwnIssuer) -> Value) -> Result<Response, Problem> {
     let desk = desk(edge)?;
-    let mut response = answer(StatusCode::OK, &document(&desk.issuer));
-    for_browsers(&mut response);
-    Ok(response)
+    Ok(answer(StatusCode::OK, &document(&desk.issuer)))
 }
 
 #[cfg(test)]

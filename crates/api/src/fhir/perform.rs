@@ -159,6 +159,7 @@ pub(crate) async fn transact(
         }
     }
     let asker = asker.ok_or_else(|| Problem::bad_request("nothing was to be done"))?;
+    let is_confined = asker.patient.is_some() || asker.caller.subject.is_some();
     let written = asked.edge.node.fhir_transact(FhirTransact {
         asker,
         writes,
@@ -173,7 +174,47 @@ pub(crate) async fn transact(
         },
         source: asked.source.clone(),
     });
-    Ok(written.await?)
+    let mut written = written.await?;
+    for one in &mut written {
+        tell(asked, one, is_confined);
+    }
+    Ok(written)
+}
+
+/// What the software may write and not read it is not told.
+pub(crate) fn tell(asked: &Asked, written: &mut FhirWritten, is_confined: bool) {
+    if let Some(resource) = &mut written.resource
+        && !shows(asked, &resource.kind, is_confined)
+    {
+        resource.content = None;
+    }
+}
+
+/// Whether a write finds its resource by a search.
+fn is_conditional(act: &FhirAct) -> bool {
+    match act {
+        FhirAct::Create { if_none_exist, .. } => if_none_exist.is_some(),
+        FhirAct::Update { target, .. }
+        | FhirAct::Patch { target, .. }
+        | FhirAct::Delete { target, .. } => matches!(target, FhirTarget::Matching(_)),
+    }
+}
+
+/// Whether a JSON Patch asks what a resource holds, or cannot be read.
+fn tests(operations: &Content) -> bool {
+    let operations = serde_json::from_slice::<Vec<serde_json::Value>>(operations.as_bytes());
+    operations.map_or(true, |all| {
+        all.iter()
+            .any(|one| ["test", "copy", "move"].contains(&one["op"].as_str().unwrap_or("test")))
+    })
+}
+
+/// Whether what was written may be shown to who wrote it. A write that was not confined to the patient may be
+/// about another one.
+fn shows(asked: &Asked, kind: &str, is_confined: bool) -> bool {
+    let reader = asked.asker(Interaction::Read, kind).ok();
+    let reach = reader.and_then(|reader| reader.scopes.permits(Interaction::Read, kind));
+    reach.is_some_and(|reach| reach.filters.is_empty() && (is_confined || !reach.patient_only))
 }
 
 /// Who writes, as far as the scopes reach.
@@ -184,7 +225,16 @@ pub(crate) fn writer(asked: &Asked, write: &FhirWrite) -> Result<FhirAsker, Prob
         FhirAct::Delete { .. } => Interaction::Delete,
     };
     let asker = asked.asker(interaction, &write.kind)?;
-    if !asker.filters.is_empty() {
+    if is_conditional(&write.act) {
+        asked.asker(Interaction::Search, &write.kind)?;
+    }
+    if let FhirAct::Patch { operations, .. } = &write.act
+        && tests(operations)
+    {
+        asked.asker(Interaction::Read, &write.kind)?;
+    }
+    let reach = asker.scopes.permits(interaction, &write.kind);
+    if reach.is_none_or(|reach| !reach.filters.is_empty()) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "insufficient-scope",
@@ -414,7 +464,12 @@ async fn history(
     id: Option<String>,
     pairs: &Pairs,
 ) -> Result<Done, Problem> {
-    let asker = asked.asker(Interaction::Read, &kind)?;
+    let interaction = match &id {
+        Some(_) => Interaction::Read,
+        // As SMART names it: what there is of a type is found by it.
+        None => Interaction::Search,
+    };
+    let asker = asked.asker(interaction, &kind)?;
     let mut pairs = pairs.clone();
     let count = count(&pairs, HISTORY_PAGE)?;
     let after = taken(&mut pairs, "_after");

@@ -140,7 +140,6 @@ fn a_person_signs_in_agrees_and_the_app_speaks_for_them() {
         let tokens = token(&router, &form).await;
         assert_eq!(tokens.status, 200, "{}", tokens.text());
         assert_eq!(tokens.header("cache-control"), "no-store");
-        assert_eq!(tokens.header("access-control-allow-origin"), "*");
         let tokens: Value = tokens.value();
         assert_eq!(tokens["scope"], "ithaca offline_access");
         let ask = async |path: &str| {

@@ -13,6 +13,7 @@ mod clients;
 mod consents;
 mod exporting;
 mod identity;
+mod scoped;
 mod searching;
 mod views;
 

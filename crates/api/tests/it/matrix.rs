@@ -73,6 +73,9 @@ fn laws() {
         let lawful = match asker {
             // These forms nobody has opened.
             _ if matches!(id, "auth_sign_in" | "auth_agree") => status == "400",
+            // Of the house, which is reached at an address in numbers, there are no passkeys.
+            _ if id == "passkey_page" => status == "404",
+            _ if id.starts_with("passkey_") && id != "passkey_script" => status == "400",
             // Software proves itself by other things than a bearer token.
             "none" if id == "auth_token" => status == "400",
             "none" if id == "auth_introspect" => status == "401",

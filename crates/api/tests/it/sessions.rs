@@ -87,6 +87,37 @@ fn claims(house: &House, role: &str, scope: &str) -> Value {
     })
 }
 
+/// A clinician who signed on elsewhere, through software of whatever scopes.
+pub(crate) struct Doctor {
+    signer: Signer,
+    router: Router,
+}
+
+pub(crate) fn doctor(house: &House) -> Doctor {
+    let signer = signer();
+    let (router, _) = edge(house, &signer);
+    Doctor { signer, router }
+}
+
+impl Doctor {
+    pub(crate) fn token(&self, house: &House, scope: &str) -> String {
+        let claims = claims(house, "doctor", scope);
+        self.signer.sign("at+jwt", &claims).unwrap()
+    }
+
+    /// Of a session that is about a patient.
+    pub(crate) fn launched(&self, house: &House, scope: &str, patient: &str) -> String {
+        let mut claims = claims(house, "doctor", scope);
+        claims["patient"] = json!(patient);
+        self.signer.sign("at+jwt", &claims).unwrap()
+    }
+
+    pub(crate) async fn send(&self, call: Call) -> Answer {
+        let call = call.header("host", "fhir.example");
+        call.send_to(&self.router).await
+    }
+}
+
 async fn ask(router: &Router, path: &str, token: &str) -> Answer {
     let bearer = format!("Bearer {token}");
     let call = Call::get(path).header("authorization", &bearer);

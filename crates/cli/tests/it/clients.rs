@@ -1,6 +1,8 @@
 //! The FHIR front door, used by clients and judged by models that nobody here wrote. They come from PyPI and
 //! npm, once; after that the tests need no network. Without a way there they say so and are skipped.
 
+mod browser;
+mod bulk;
 mod examples;
 mod openapi;
 mod synthea;
@@ -12,6 +14,7 @@ use crate::{
     python::{Python, succeeded, text},
 };
 use std::{
+    ffi::OsStr,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -35,16 +38,16 @@ fn kept(name: &str) -> PathBuf {
 fn python(test: &str) -> Option<Python> {
     let python = Python::ready(&sources(), &kept("clients-python"));
     if python.is_none() {
-        skipped(test, "PyPI");
+        skipped(test, "PyPI cannot be reached");
     }
     python
 }
 
-fn skipped(test: &str, registry: &str) {
+fn skipped(test: &str, why: &str) {
     // Not through the test's own output, which is shown only if it fails.
     let _ = writeln!(
         std::io::stderr(),
-        "SKIPPED: {test}: {registry} cannot be reached, so the clients are not here"
+        "SKIPPED: {test}: {why}, so the clients are not here"
     );
 }
 
@@ -70,6 +73,13 @@ impl House {
     fn start(&self) -> Server<'_> {
         self.institution.start()
     }
+}
+
+/// A program that is ended if it does not end by itself: some clients would wait for weeks.
+fn patient(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("300").arg(program);
+    command
 }
 
 /// What a client printed; it must have come to its end.
@@ -105,7 +115,7 @@ fn clients_of_pypi_are_at_home() {
             "fhirclient (PyPI): 1 patients, 28 observations, 3 pages\n",
         ),
     ] {
-        let mut command = Command::new(&python.program);
+        let mut command = patient(&python.program);
         command.arg("-B").arg(sources().join(script));
         assert_eq!(said(command.arg(fhir(&server)), &house.token), done);
     }
@@ -115,7 +125,10 @@ fn clients_of_pypi_are_at_home() {
 #[test]
 fn clients_of_npm_are_at_home() {
     let Some(npm) = Npm::ready(&sources(), &kept("clients-npm")) else {
-        return skipped("clients_of_npm_are_at_home", "npm's registry");
+        return skipped(
+            "clients_of_npm_are_at_home",
+            "npm's registry cannot be reached",
+        );
     };
     let house = House::found();
     let server = house.start();
@@ -129,7 +142,7 @@ fn clients_of_npm_are_at_home() {
             "fhirclient (npm): 1 patients, 25 observations, 3 pages\n",
         ),
     ] {
-        let mut command = Command::new("node");
+        let mut command = patient("node");
         command.arg(npm.folder.join(script));
         assert_eq!(said(command.arg(fhir(&server)), &house.token), done);
     }

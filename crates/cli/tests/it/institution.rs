@@ -115,8 +115,14 @@ impl Institution {
 
     /// Writes `node.toml`: whatever ports are free, and this.
     pub(crate) fn configure(&self, more: &str) {
-        let any = "127.0.0.1:0";
-        let text = format!("[http]\nlisten = \"{any}\"\n[ledger]\nlisten = \"{any}\"\n{more}\n");
+        self.configure_at(0, more);
+    }
+
+    /// Writes `node.toml`: the port at which people reach it, and this.
+    pub(crate) fn configure_at(&self, port: u16, more: &str) {
+        let (http, ledger) = (format!("127.0.0.1:{port}"), "127.0.0.1:0");
+        let text =
+            format!("[http]\nlisten = \"{http}\"\n[ledger]\nlisten = \"{ledger}\"\n{more}\n");
         fs::write(self.data().join("node.toml"), text).unwrap();
     }
 

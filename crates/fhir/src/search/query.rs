@@ -241,6 +241,34 @@ impl Query {
         wanted.iter().map(id).collect()
     }
 
+    /// Where the query names this Patient by a parameter of the patient compartment, these do as well.
+    pub fn patients_also(&mut self, patient: &str, also: &[String]) {
+        let of = self.of;
+        let chained = self.chains.iter_mut().filter_map(|c| c.resolved.as_mut());
+        for clause in self.clauses.iter_mut().chain(chained) {
+            if !is_of_compartment(of, clause.parameter) {
+                continue;
+            }
+            match &mut clause.test {
+                Test::Any(wanted) => {
+                    let more: Vec<Wanted> = wanted
+                        .iter()
+                        .flat_map(|one| also.iter().filter_map(|id| one.renamed(patient, id)))
+                        .collect();
+                    wanted.extend(more);
+                }
+                Test::Names(names) => {
+                    if let Some(ids) = names.of_type.get_mut("Patient")
+                        && ids.contains(patient)
+                    {
+                        ids.extend(also.iter().cloned());
+                    }
+                }
+                Test::Missing(_) | Test::None(_) => {}
+            }
+        }
+    }
+
     /// Which resources are candidates: those that post, for every list, one of its terms. Without
     /// any list it is every resource of the type. There may be too many, never too few.
     pub fn plan(&self) -> Vec<Vec<Vec<u8>>> {

@@ -114,6 +114,32 @@ pub(super) enum Wanted {
     Composite(Vec<Wanted>),
 }
 
+impl Wanted {
+    /// Of a reference to the Patient of one id, that to the Patient of another, whatever its version.
+    pub(super) fn renamed(&self, from: &str, to: &str) -> Option<Self> {
+        let Self::Reference {
+            target: Target::Local { resource_type, id },
+            of,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let is_patient = |of: &str| of == "Patient";
+        let renames = id == from
+            && resource_type.as_deref().is_none_or(is_patient)
+            && of.as_deref().is_none_or(is_patient);
+        renames.then(|| Self::Reference {
+            target: Target::Local {
+                resource_type: resource_type.clone(),
+                id: Cow::Owned(to.to_owned()),
+            },
+            of: of.clone(),
+            version: None,
+        })
+    }
+}
+
 /// Splits at a character that no `\` escapes.
 pub(super) fn split(text: &str, at: char) -> Vec<&str> {
     let (mut parts, mut from, mut escaped) = (Vec::new(), 0, false);

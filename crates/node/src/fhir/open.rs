@@ -8,6 +8,7 @@ use super::{FhirAsker, FhirResource};
 use crate::custodian::Custodian;
 use crate::disclosure::log::{Logging, Trace};
 use crate::error::Error;
+use crate::house::House;
 use crate::record::Content;
 use crate::record::fetch::{Decided, Judged};
 use crate::record::form::DELETED_MEDIA;
@@ -18,6 +19,7 @@ use codec::id::{DisclosureId, RecordId, SubjectId};
 use consent::{Basis, Because, Purpose, Request, Role, RuleName, Selection};
 use institution_policy::Action;
 use json::{Edits, quote};
+use smart::{Interaction, Reach};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
 use vault::{Parts, Posting};
@@ -33,6 +35,16 @@ const SHOWN_TO_ALL: [&str; 8] = [
     "Medication",
     "Substance",
 ];
+/// Whose work it is to read all of the directory, lists and groups of patients too.
+const READS_DIRECTORY: [Role; 7] = [
+    Role::Clinician,
+    Role::Geneticist,
+    Role::Nurse,
+    Role::EmergencyClinician,
+    Role::Laboratory,
+    Role::Desk,
+    Role::PrivacyOfficer,
+];
 /// What marks a resource of which a part was left out.
 const SUBSETTED: &str =
     r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}"#;
@@ -45,6 +57,10 @@ pub(crate) struct Reading<'c, S: Store> {
     purpose: Purpose,
     directory: Option<SubjectId>,
     confined: Option<SubjectId>,
+    /// Whose resources `patient/` scopes reach.
+    launched: Option<SubjectId>,
+    /// What resources are opened for, as scopes name it.
+    interaction: Interaction,
     touched: BTreeMap<SubjectId, Touched>,
 }
 
@@ -57,7 +73,7 @@ enum Verdict {
     /// By the law of consent.
     Decided(Box<Decided>),
     /// The directory, which is about no patient.
-    Directory(Request),
+    Directory(Box<(Request, House)>),
     Refused(Judged),
 }
 
@@ -80,10 +96,23 @@ impl<'c, S: Store> Reading<'c, S> {
         channel: &'static str,
     ) -> Result<Self, Error> {
         custodian.in_service()?;
+        let confined = custodian.fhir_confined(asker).await?;
+        let launched = match (confined, &asker.launched) {
+            (None, Some(id)) if asker.scopes.has_context(smart::Context::Patient) => {
+                custodian.fhir_patient(id).await?
+            }
+            (confined, _) => confined,
+        };
         Ok(Self {
             purpose: asker.purpose.unwrap_or_else(|| usual_purpose(asker)),
             directory: custodian.directory_known().await?,
-            confined: custodian.fhir_confined(asker).await?,
+            confined,
+            launched,
+            interaction: match asker.interaction {
+                Interaction::Read => Interaction::Read,
+                // Of writes, what is opened is looked for.
+                _ => Interaction::Search,
+            },
             custodian,
             asker,
             channel,
@@ -102,8 +131,96 @@ impl<'c, S: Store> Reading<'c, S> {
             || self.confined.as_ref().is_none_or(|own| own == subject)
     }
 
-    /// Opens what is permitted of a version; none if nothing is, or if it is not there any more.
+    /// Whether the scopes reach any resource of a type, for this.
+    pub(crate) fn may(&self, interaction: Interaction, kind: &str) -> bool {
+        self.asker.scopes.permits(interaction, kind).is_some()
+    }
+
+    /// Refuses to look for resources of a type that the scopes do not let the software search: what it finds by
+    /// them, it would know of them.
+    pub(crate) fn searches(&self, kind: &str) -> Result<(), Error> {
+        match self.may(Interaction::Search, kind) {
+            true => Ok(()),
+            false => Err(Error::ScopeLacks {
+                interaction: "search",
+                kind: kind.to_owned(),
+            }),
+        }
+    }
+
+    /// Whether a resource of a type may be included beside what was found.
+    pub(crate) fn may_include(&self, kind: &str) -> bool {
+        self.may(Interaction::Read, kind) || self.may(Interaction::Search, kind)
+    }
+
+    /// Opens what is included beside what was found: what the software could read by its id, or find.
+    pub(crate) async fn include(&mut self, posting: &Posting) -> Result<Option<Opened>, Error> {
+        match self.open_for(posting, Interaction::Read).await? {
+            Some(opened) => Ok(Some(opened)),
+            None => self.open_for(posting, Interaction::Search).await,
+        }
+    }
+
+    /// The one compartment in which resources of a type may be looked for, if there is but one.
+    pub(crate) fn confined_to(&self, kind: &str) -> Result<Option<SubjectId>, Error> {
+        let reach = self.asker.scopes.permits(self.interaction, kind);
+        match (self.confined, self.launched) {
+            (Some(own), _) => Ok(Some(own)),
+            (None, launched) if reach.is_some_and(|reach| reach.patient_only) => {
+                launched.map(Some).ok_or(Error::OutOfScope)
+            }
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// Opens what is permitted of a version and reached by the scopes; none if nothing is, or if it is not there
+    /// any more.
     pub(crate) async fn open(&mut self, posting: &Posting) -> Result<Option<Opened>, Error> {
+        self.open_for(posting, self.interaction).await
+    }
+
+    /// As [`Self::open`], for something else than the request is.
+    pub(crate) async fn open_for(
+        &mut self,
+        posting: &Posting,
+        interaction: Interaction,
+    ) -> Result<Option<Opened>, Error> {
+        let Some(opened) = self.open_by_consent(posting).await? else {
+            return Ok(None);
+        };
+        if !opened.is_deleted {
+            return Ok(self.is_reached(&opened, interaction)?.then_some(opened));
+        }
+        Ok(match self.before_deletion(posting).await? {
+            Some(before) => self.is_reached(&before, interaction)?.then_some(opened),
+            None => None,
+        })
+    }
+
+    /// What a deletion deleted, as far as that is permitted: who may see nothing of it is not told of its
+    /// deletion either.
+    async fn before_deletion(&mut self, posting: &Posting) -> Result<Option<Opened>, Error> {
+        let mut version = posting.version;
+        while let Some(before) = version.checked_sub(1).filter(|before| *before > 0) {
+            version = before;
+            let before = Posting {
+                version,
+                ..*posting
+            };
+            match self.open_by_consent(&before).await? {
+                Some(opened) if opened.is_deleted => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens what consent permits of a version, whatever its type; none if nothing is. What is made of it must
+    /// itself be reached by the scopes.
+    pub(crate) async fn open_by_consent(
+        &mut self,
+        posting: &Posting,
+    ) -> Result<Option<Opened>, Error> {
         if !self.reaches(&posting.subject) {
             return Ok(None);
         }
@@ -137,7 +254,11 @@ impl<'c, S: Store> Reading<'c, S> {
         let whole = meta.categories();
         let permitted = match &touched.verdict {
             Verdict::Decided(decided) => decided.permitted(&meta)?,
-            Verdict::Directory(_) if self.may_see(&meta.kind) => whole.clone(),
+            Verdict::Directory(asked) if self.may_see(&meta.kind) => {
+                let (request, house) = &**asked;
+                let permitted = |category: &Category| house.permits(request, &meta.kind, *category);
+                whole.iter().copied().filter(permitted).collect()
+            }
             Verdict::Directory(_) | Verdict::Refused(_) => BTreeSet::new(),
         };
         let is_subset = permitted != whole;
@@ -149,7 +270,7 @@ impl<'c, S: Store> Reading<'c, S> {
                 None => return Ok(None),
             },
         };
-        let opened = Opened {
+        Ok(Some(Opened {
             subject: posting.subject,
             record: posting.record,
             version: posting.version,
@@ -158,27 +279,37 @@ impl<'c, S: Store> Reading<'c, S> {
             content,
             is_deleted,
             is_subset,
-        };
-        Ok(self.is_within_filters(&opened)?.then_some(opened))
+        }))
     }
 
     /// Whether a type of the directory may be seen by the asker.
     fn may_see(&self, kind: &str) -> bool {
         let caller = &self.asker.caller;
-        let staff = !caller.has(Role::Controller) && !caller.has(Role::Device);
+        let reads_all = caller.subject.is_none() && READS_DIRECTORY.iter().any(|r| caller.has(*r));
         let launched = self.asker.patient.is_some();
         let own = caller.actor.institution == self.custodian.id;
-        own && ((staff && !launched) || SHOWN_TO_ALL.contains(&kind))
+        let is_anyone = !caller.actor.roles.is_empty();
+        own && is_anyone && ((reads_all && !launched) || SHOWN_TO_ALL.contains(&kind))
     }
 
     /// Whether the scopes reach a resource.
-    fn is_within_filters(&self, opened: &Opened) -> Result<bool, Error> {
-        if self.asker.filters.is_empty() || opened.is_deleted {
+    fn is_reached(&self, opened: &Opened, interaction: Interaction) -> Result<bool, Error> {
+        let Some(reach) = self.asker.scopes.permits(interaction, &opened.kind) else {
+            return Ok(false);
+        };
+        if reach.is_everything() {
             return Ok(true);
         }
+        let is_own = self.launched == Some(opened.subject)
+            || self.directory == Some(opened.subject)
+                && SHOWN_TO_ALL.contains(&opened.kind.as_str());
+        if reach.filters.is_empty() {
+            return Ok(is_own || !reach.patient_only);
+        }
+        let parsed = opened.parsed()?;
         Ok(self
             .asker
-            .scopes_reach(&opened.parsed()?, opened.updated_ms))
+            .covers(&reach, is_own, &parsed, opened.updated_ms))
     }
 
     /// Decides about a subject, once for a request.
@@ -195,7 +326,9 @@ impl<'c, S: Store> Reading<'c, S> {
             partial: true,
         };
         let verdict = if self.directory.as_ref() == Some(subject) {
-            Verdict::Directory(request)
+            let mut house = self.custodian.house(&request);
+            house.action = action_of(self.channel);
+            Verdict::Directory(Box::new((request, house)))
         } else {
             match self.custodian.judge(request, &[]).await? {
                 Judged::Permitted(mut decided) => {
@@ -260,8 +393,8 @@ impl<'c, S: Store> Reading<'c, S> {
             let records: Vec<RecordId> = touched.served.iter().copied().collect();
             logging.push(match &touched.verdict {
                 Verdict::Decided(decided) => decided.logging(records, &trace),
-                Verdict::Directory(request) => Logging {
-                    request: request.clone(),
+                Verdict::Directory(asked) => Logging {
+                    request: asked.0.clone(),
                     outcome: vault::Outcome::Permitted(vec![Because {
                         basis: Basis::Policy(directory_rule()?),
                         categories: BTreeSet::new(),
@@ -331,15 +464,29 @@ macro_rules! settled {
 pub(crate) use settled;
 
 impl FhirAsker {
-    /// Whether the scopes reach a resource.
+    /// Whether the scopes reach a resource that the node makes, of what the request may be about.
     pub(crate) fn scopes_reach(&self, resource: &Parsed<'_>, updated_ms: u64) -> bool {
-        let reaches = |filter: &Vec<(String, String)>| {
-            let kind = resource.resource_type();
-            let query = Query::parse(kind, filter, Handling::Strict, &self.base);
+        let interaction = match self.interaction {
+            Interaction::Read => Interaction::Read,
+            _ => Interaction::Search,
+        };
+        let is_own = self.patient.is_some() || self.caller.subject.is_some();
+        let reach = self.scopes.permits(interaction, resource.resource_type());
+        reach.is_some_and(|reach| self.covers(&reach, is_own, resource, updated_ms))
+    }
+
+    fn covers(&self, reach: &Reach, is_own: bool, resource: &Parsed<'_>, updated_ms: u64) -> bool {
+        reach.covers(is_own, |filter| {
+            let filter = std::slice::from_ref(filter);
+            let query = Query::parse(
+                resource.resource_type(),
+                filter,
+                Handling::Strict,
+                &self.base,
+            );
             // What cannot be understood of a scope reaches nothing.
             query.is_ok_and(|query| query.matches(resource, updated_ms))
-        };
-        self.filters.is_empty() || self.filters.iter().any(reaches)
+        })
     }
 }
 

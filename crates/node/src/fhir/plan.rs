@@ -251,7 +251,7 @@ impl<S: Store> Custodian<S> {
     ) -> Result<Content, Error> {
         let posting = there.place.posting();
         reading.refused(&posting.subject).await?;
-        let opened = reading.open(&posting).await?;
+        let opened = reading.open_by_consent(&posting).await?;
         let opened = opened.ok_or_else(super::read::unknown)?;
         if opened.is_subset {
             return Err(Error::invalid(

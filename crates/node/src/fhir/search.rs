@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::record::form::DELETED_MEDIA;
 use ::fhir::search::{self, Handling, Query, QueryError, SortKey, Summary, Total};
 use codec::id::{RecordId, SubjectId};
+use smart::Interaction;
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
 use vault::Posting;
@@ -30,6 +31,10 @@ const MAX_OPENED: usize = 20_000;
 const FIRST_POSTINGS: usize = 64;
 /// Resources that are included beside a page.
 const MAX_INCLUDED: usize = 2_000;
+/// Patients of a search of whom it is looked up whom they replace.
+const MAX_REPLACING: usize = 16;
+/// Patients of one compartment.
+const MAX_PATIENTS: usize = 4;
 /// How often what was included is itself followed.
 const ITERATIONS: usize = 4;
 
@@ -71,6 +76,7 @@ impl<S: Store> Custodian<S> {
         self.chains_resolve(reading, &mut query).await?;
         if let Some(patients) = query.patients() {
             self.asked_about(reading, &patients).await?;
+            self.also_replaced(reading, &mut query, &patients).await?;
         }
         self.page(reading, &input.kind, &query, input.after.as_deref())
             .await
@@ -154,7 +160,7 @@ impl<S: Store> Custodian<S> {
         }
         // Lists of people are in the directory, whoever they name.
         let patients = query.patients().filter(|_| !is_of_directory(kind));
-        let within = match (reading.confined(), patients) {
+        let within = match (reading.confined_to(kind)?, patients) {
             (Some(own), _) => {
                 let mut reached = vec![own];
                 reached.extend(self.directory_known().await?);
@@ -310,6 +316,7 @@ impl<S: Store> Custodian<S> {
         for chain in query.chains() {
             let mut targets = Vec::new();
             for (kind, inner) in &chain.targets {
+                reading.searches(kind)?;
                 let candidates = self.candidates(reading, kind, inner).await?;
                 let found = self.all_matching(reading, inner, candidates).await?;
                 targets.extend(found.iter().map(|found| ((*kind).to_owned(), found.id())));
@@ -318,6 +325,7 @@ impl<S: Store> Custodian<S> {
         }
         let mut pointed = Vec::new();
         for has in query.has() {
+            reading.searches(has.resource_type)?;
             let candidates = self
                 .candidates(reading, has.resource_type, &has.query)
                 .await?;
@@ -381,7 +389,9 @@ impl<S: Store> Custodian<S> {
                 let of_type = sources.iter().filter(|o| o.kind == include.source_type);
                 for opened in of_type {
                     for (kind, id) in self.referred(reading, opened, include.parameter)? {
-                        if include.target_type.is_none_or(|target| target == kind) {
+                        if include.target_type.is_none_or(|target| target == kind)
+                            && reading.may_include(&kind)
+                        {
                             wanted.extend(self.placed_all(&kind, &[id]).await?);
                         }
                     }
@@ -391,6 +401,7 @@ impl<S: Store> Custodian<S> {
                 if turn > 0 && !include.iterate {
                     continue;
                 }
+                reading.searches(include.source_type)?;
                 let targets: Vec<String> = sources
                     .iter()
                     .map(|opened| format!("{}/{}", opened.kind, opened.id()))
@@ -422,7 +433,7 @@ impl<S: Store> Custodian<S> {
                         ),
                     });
                 }
-                let opened = reading.open(&posting).await?;
+                let opened = reading.include(&posting).await?;
                 let opened = opened.filter(|opened| !opened.is_deleted && opened.kind != CONSENT);
                 included.extend(opened);
             }
@@ -474,6 +485,7 @@ impl<S: Store> Custodian<S> {
             let wanted = ::fhir::is_resource_type(&meta.kind)
                 && meta.media_type != DELETED_MEDIA
                 && meta.kind != CONSENT
+                && reading.may(Interaction::Read, &meta.kind)
                 && after.is_none_or(|after| meta.record > after)
                 && (input.kinds.is_empty() || input.kinds.contains(&meta.kind))
                 && input
@@ -522,6 +534,40 @@ impl<S: Store> Custodian<S> {
         Ok(subjects)
     }
 
+    /// A search about a Patient is about those whom it replaces too, as far as these may be seen.
+    async fn also_replaced(
+        &self,
+        reading: &mut Reading<'_, S>,
+        query: &mut Query,
+        patients: &[String],
+    ) -> Result<(), Error> {
+        if query.resource_type() == "Patient" || patients.len() > MAX_REPLACING {
+            return Ok(());
+        }
+        for patient in patients {
+            let Some(subject) = self.fhir_patient(patient).await? else {
+                continue;
+            };
+            let mut also = Vec::new();
+            for other in self.and_replaced(reading, &subject).await? {
+                if other == subject {
+                    continue;
+                }
+                let term = search::type_term("Patient");
+                for posting in self
+                    .vault
+                    .search_within(&other, &term, MAX_PATIENTS)
+                    .await?
+                {
+                    let opened = reading.open_by_consent(&posting).await?;
+                    also.extend(opened.map(|opened| opened.id()));
+                }
+            }
+            query.patients_also(patient, &also);
+        }
+        Ok(())
+    }
+
     /// The resources of a type that match, for a source that wants to know whether something is there already.
     pub(crate) async fn fhir_matches(
         &self,
@@ -531,6 +577,7 @@ impl<S: Store> Custodian<S> {
     ) -> Result<Vec<Opened>, Error> {
         let base = &reading.asker.base;
         let mut query = Query::parse(kind, pairs, Handling::Strict, base).map_err(refused)?;
+        reading.searches(kind)?;
         self.chains_resolve(reading, &mut query).await?;
         let candidates = self.candidates(reading, kind, &query).await?;
         self.all_matching(reading, &query, candidates).await

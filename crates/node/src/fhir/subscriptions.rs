@@ -130,41 +130,16 @@ pub enum Unsent {
 /// Writes a `Subscription`.
 #[derive(Debug, Clone)]
 pub struct FhirSubscribe {
-    /// Who, as far as the scopes reach for the `Subscription` itself.
+    /// Who. Its scopes must reach what is subscribed to, too.
     pub asker: FhirAsker,
     /// What is to be done.
     pub write: FhirWrite,
     /// Whether elements that R4 does not know are refused.
     pub strict: bool,
-    /// How far the scopes reach for reading what is subscribed to.
-    pub readers: FhirReaders,
     /// What the caller was let in with, if the edge can tell later whether it is still good.
     pub credential: Option<String>,
     /// When that ends, Unix milliseconds, if that is known and longer than a moment.
     pub until_ms: Option<u64>,
-}
-
-/// Who asks, by the type of resource that is read: what an edge makes of scopes.
-#[derive(Clone)]
-pub struct FhirReaders(Arc<Reader>);
-
-type Reader = dyn Fn(&str) -> Option<FhirAsker> + Send + Sync;
-
-impl FhirReaders {
-    /// By this function; it gives nothing for a type that the scopes do not reach.
-    pub fn new(reader: impl Fn(&str) -> Option<FhirAsker> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(reader))
-    }
-
-    fn of(&self, kind: &str) -> Option<FhirAsker> {
-        (self.0)(kind)
-    }
-}
-
-impl fmt::Debug for FhirReaders {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FhirReaders")
-    }
 }
 
 fn invalid(element: &str, message: impl Into<String>) -> Error {

@@ -149,7 +149,14 @@ impl<S: Store> Custodian<S> {
                 return Err(error);
             }
         };
-        let mut plans = plans(metas, &decided)?;
+        let mut plans = match plans(metas, &decided) {
+            Ok(plans) => plans,
+            // What the institution forbids was asked for, and that is told.
+            Err(error) => {
+                self.permit_log(&decided, Vec::new(), trace).await?;
+                return Err(error);
+            }
+        };
         if trace.asked.is_some() {
             // What travels is proved by the ledger: what is not there yet is not sent, nor said to be.
             let found = plans.len();
@@ -205,8 +212,8 @@ impl<S: Store> Custodian<S> {
             let known = metas.as_deref().unwrap_or_default();
             let decided = self.decide(request.clone(), known, &trace).await?;
             // Unknown records, and those without that part, are told only to those who may read.
-            let plan = match metas {
-                Ok(metas) => plans(metas, &decided)?.pop(),
+            let plan = match metas.and_then(|metas| plans(metas, &decided)) {
+                Ok(mut plans) => plans.pop(),
                 Err(error) => {
                     self.permit_log(&decided, Vec::new(), &trace).await?;
                     return Err(error);

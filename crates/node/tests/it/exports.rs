@@ -15,7 +15,9 @@ fn asker(world: &World) -> FhirAsker {
         purpose: None,
         base: "http://localhost/fhir".to_owned(),
         patient: None,
-        filters: Vec::new(),
+        scopes: node::fhir::Scopes::everything(),
+        interaction: node::fhir::Interaction::Read,
+        launched: None,
     }
 }
 

@@ -24,7 +24,9 @@ fn asker(caller: Caller) -> FhirAsker {
         purpose: None,
         base: "http://node.example/fhir".to_owned(),
         patient: None,
-        filters: Vec::new(),
+        scopes: node::fhir::Scopes::everything(),
+        interaction: node::fhir::Interaction::Read,
+        launched: None,
     }
 }
 

@@ -8,7 +8,7 @@ use net::*;
 use node::consent_change::{ConsentChange, GrantDraft};
 use node::disclosure::DisclosureQuery;
 use node::erase::Erase;
-use node::fhir::{FhirFound, FhirPage, FhirSearch, FhirTransact, MAX_SUBSCRIPTIONS_EACH};
+use node::fhir::{FhirFound, FhirPage, FhirSearch, FhirTransact, MAX_SUBSCRIPTIONS_EACH, Scopes};
 use node::subject::Wait;
 use node::{Caller, Category, Grantee, Kind, Millis, PractitionerAt, Purpose, Role};
 use std::sync::atomic::Ordering;
@@ -166,10 +166,11 @@ fn a_subscriber_hears_of_nobody_but_whom_it_is_confined_to() {
         let (_, other) = net.patient().await;
         // By the Patient of its scopes, by the subject of its token, and by what the scopes filter.
         let mut launched = net.asker(net.world.clinician());
-        launched.patient = Some(patient.clone());
+        launched.launched = Some(patient.clone());
+        launched.scopes = scopes("patient/*.cruds");
         let family = net.asker(net.world.parent(own, 1));
         let mut filtered = net.asker(net.world.clinician());
-        filtered.filters = vec![vec![("code".to_owned(), "2345-7".to_owned())]];
+        filtered.scopes = scopes("user/*.c user/Observation.r user/Observation.s?code=2345-7");
         for (at, asker) in [launched, family, filtered].into_iter().enumerate() {
             let subscription = subscription("Observation?code=718-7", true, "requested");
             let subscription = subscription.replace("hook/a", &format!("hook/{at}"));
@@ -180,6 +181,19 @@ fn a_subscriber_hears_of_nobody_but_whom_it_is_confined_to() {
         net.settled(0).await;
         net.observe(&patient, "718-7", 42).await;
         net.settled(2).await;
+        // Who may not find and read it may not subscribe to it.
+        for missing in [
+            "user/*.cs",
+            "user/*.cr",
+            "user/Subscription.cruds",
+            "patient/*.cruds",
+        ] {
+            let mut asker = net.asker(net.world.clinician());
+            asker.scopes = scopes(missing);
+            let act = create(&subscription("Observation?code=718-7", true, "requested"));
+            let refused = net.subscribe_with(asker, act, None).await.unwrap_err();
+            assert_eq!(refused.kind(), Kind::Forbidden, "{missing}");
+        }
         let mut ends: Vec<String> = net.fake.came().into_iter().map(|n| n.endpoint).collect();
         ends.sort();
         assert_eq!(ends, [format!("{HOOK}/0"), format!("{HOOK}/1")]);
@@ -439,6 +453,10 @@ fn a_subscription_is_its_subscribers() {
         let refused = net.world.handle().fhir_transact(transact).await;
         assert_eq!(refused.unwrap_err().kind(), Kind::Invalid);
     });
+}
+
+fn scopes(text: &str) -> Scopes {
+    text.parse().unwrap()
 }
 
 fn id_of(found: &FhirFound) -> String {

@@ -12,7 +12,12 @@ use codec::{Millis, SubjectId};
 use consent::{PractitionerId, Role};
 use keys::{PasswordParams, password_open, password_seal};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, path::Path, sync::OnceLock};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+use webauthn_rs::prelude::AuthenticationResult;
 
 /// The shortest password, in characters.
 pub const MIN_PASSWORD_CHARS: usize = 12;
@@ -21,6 +26,9 @@ pub const MAX_PASSWORD_BYTES: usize = 1_024;
 /// Accounts that one file may hold.
 pub const MAX_ACCOUNTS: usize = 10_000;
 const MAX_NAME_BYTES: usize = 64;
+/// Passkeys that one account may have.
+pub const MAX_PASSKEYS: usize = 10;
+const MAX_LABEL_CHARS: usize = 64;
 
 /// Somebody who signs in here.
 #[derive(Clone, Serialize, Deserialize)]
@@ -50,6 +58,68 @@ pub struct Account {
     pub fhir_user: Option<String>,
     /// When it was made.
     pub since: Millis,
+    /// What signs in instead of the password.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passkeys: Vec<Passkey>,
+}
+
+/// A passkey of an account.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passkey {
+    /// Names it here; random.
+    pub id: String,
+    /// What its owner calls it.
+    pub label: String,
+    /// When it was made.
+    pub since: Millis,
+    /// The signature counter when it was last used; 0 of those that count nothing.
+    counter: u32,
+    /// The public key, and what the device said of it.
+    pub(super) key: webauthn_rs::prelude::Passkey,
+}
+
+impl Passkey {
+    pub(super) fn new(
+        id: String,
+        label: &str,
+        since: Millis,
+        key: webauthn_rs::prelude::Passkey,
+    ) -> Self {
+        let label: String = label
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(MAX_LABEL_CHARS)
+            .collect();
+        let label = match label.trim() {
+            "" => "Passkey".to_owned(),
+            label => label.to_owned(),
+        };
+        Self {
+            id,
+            label,
+            since,
+            counter: 0,
+            key,
+        }
+    }
+}
+
+/// Why a passkey that signed is of no use.
+#[derive(Debug)]
+pub(super) enum UseError {
+    /// Its counter did not go up.
+    Copied,
+    /// It is not there any more.
+    Unknown,
+    /// Of the file.
+    File(FileError),
+}
+
+impl From<FileError> for UseError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
 }
 
 impl std::fmt::Debug for Account {
@@ -114,6 +184,15 @@ pub enum AccountError {
     /// It is full.
     #[error("there are {MAX_ACCOUNTS} accounts already; remove one first")]
     Full,
+    /// Too many.
+    #[error("an account has {MAX_PASSKEYS} passkeys at most; remove one first")]
+    PasskeysFull,
+    /// There is one.
+    #[error("this passkey is there already")]
+    PasskeyTaken,
+    /// There is none.
+    #[error("the account has no passkey of that id")]
+    PasskeyUnknown,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -156,8 +235,26 @@ pub fn add(
             patient,
             fhir_user: new.fhir_user,
             since: now,
+            passkeys: Vec::new(),
         });
         Ok(())
+    })
+}
+
+/// Removes a passkey of an account.
+///
+/// # Errors
+/// [`AccountError::Unknown`], [`AccountError::PasskeyUnknown`], or of the file.
+pub fn remove_passkey(path: &Path, name: &str, id: &str) -> Result<(), AccountError> {
+    file::change(path, |file: &mut File| {
+        let account = file.accounts.iter_mut().find(|a| a.name == name);
+        let passkeys = &mut account.ok_or(AccountError::Unknown)?.passkeys;
+        let before = passkeys.len();
+        passkeys.retain(|passkey| passkey.id != id);
+        match passkeys.len() == before {
+            true => Err(AccountError::PasskeyUnknown),
+            false => Ok(()),
+        }
     })
 }
 
@@ -242,6 +339,7 @@ fn sealed(
 /// The accounts of a running node.
 #[derive(Debug)]
 pub struct Accounts {
+    path: PathBuf,
     file: Watched<File>,
     cost: PasswordParams,
     /// Checked where there is no account, so that the time tells nothing.
@@ -252,6 +350,7 @@ impl Accounts {
     /// Those in this file; a wrong name costs as much time as a wrong password of this cost.
     pub fn at(path: &Path, cost: PasswordParams) -> Self {
         Self {
+            path: path.to_owned(),
             file: Watched::at(path),
             cost,
             decoy: OnceLock::new(),
@@ -261,6 +360,61 @@ impl Accounts {
     /// The account with this id.
     pub fn by_id(&self, id: &str) -> Option<Account> {
         self.find(|account| account.id == id)
+    }
+
+    /// The account of this name.
+    pub(super) fn by_name(&self, name: &str) -> Option<Account> {
+        self.find(|account| account.name == name)
+    }
+
+    /// Adds a passkey to the account with this id; the account as it is then.
+    pub(super) fn add_passkey(&self, id: &str, new: Passkey) -> Result<Account, AccountError> {
+        file::change(&self.path, |file: &mut File| {
+            let taken = |account: &Account| account.passkeys.iter().any(|p| p.key == new.key);
+            if file.accounts.iter().any(taken) {
+                return Err(AccountError::PasskeyTaken);
+            }
+            let account = file.accounts.iter_mut().find(|account| account.id == id);
+            let account = account.ok_or(AccountError::Unknown)?;
+            if account.passkeys.len() >= MAX_PASSKEYS {
+                return Err(AccountError::PasskeysFull);
+            }
+            account.passkeys.push(new);
+            Ok(account.clone())
+        })
+    }
+
+    /// See [`remove_passkey`].
+    pub(super) fn remove_passkey(&self, name: &str, id: &str) -> Result<(), AccountError> {
+        remove_passkey(&self.path, name, id)
+    }
+
+    /// The account with this id, one of whose passkeys signed; its counter is kept before this returns.
+    pub(super) fn used(&self, id: &str, used: &AuthenticationResult) -> Result<Account, UseError> {
+        let account = self.by_id(id).ok_or(UseError::Unknown)?;
+        let of = |account: &Account| {
+            let mut all = account.passkeys.iter();
+            all.position(|p| p.key.cred_id() == used.cred_id())
+        };
+        let at = of(&account).ok_or(UseError::Unknown)?;
+        let counts = |kept: u32| kept > 0 || used.counter() > 0;
+        let counted = account.passkeys.get(at).is_some_and(|p| counts(p.counter));
+        if !counted && !used.needs_update() {
+            return Ok(account);
+        }
+        file::change(&self.path, |file: &mut File| {
+            let account = file.accounts.iter_mut().find(|account| account.id == id);
+            let account = account.ok_or(UseError::Unknown)?;
+            let at = of(account).ok_or(UseError::Unknown)?;
+            let passkey = account.passkeys.get_mut(at).ok_or(UseError::Unknown)?;
+            // Once more: another may have signed since the challenge was made.
+            if counts(passkey.counter) && used.counter() <= passkey.counter {
+                return Err(UseError::Copied);
+            }
+            passkey.counter = used.counter();
+            passkey.key.update_credential(used);
+            Ok(account.clone())
+        })
     }
 
     fn find(&self, is_it: impl Fn(&Account) -> bool) -> Option<Account> {
@@ -280,7 +434,7 @@ impl Accounts {
         password: &str,
         entropy: &dyn Fn(&mut [u8]),
     ) -> Option<Account> {
-        let account = self.find(|account| account.name == name);
+        let account = self.by_name(name);
         let decoy = || {
             let mut secret = [0; 16];
             entropy(&mut secret);

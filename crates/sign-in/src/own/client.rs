@@ -9,7 +9,7 @@ use crate::{
 use consent::{PractitionerId, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use smart::{Context, Scopes};
+use smart::{Context, Scope, Scopes};
 use std::{collections::BTreeSet, path::Path};
 
 /// Clients that one file may hold.
@@ -235,6 +235,15 @@ impl Client {
     pub(crate) fn most(&self) -> Scopes {
         Scopes::parse(&self.scopes).unwrap_or_default()
     }
+
+    /// The most that it gets without anybody signed in: nothing that is a person's.
+    pub(crate) fn most_by_itself(&self) -> Scopes {
+        let by_itself = |scope: &&Scope| match scope {
+            Scope::Clinical(clinical) => clinical.context == Context::System,
+            Scope::Named(name) => name == "ithaca",
+        };
+        Scopes::of(self.most().iter().filter(by_itself).cloned())
+    }
 }
 
 /// Whether people may be sent there.
@@ -255,6 +264,24 @@ fn is_redirect(uri: &str) -> bool {
     })
 }
 
+/// The origin of a page, as browsers write it (scheme, host, and the port where it is not the usual one); none of what
+/// is no http URL.
+pub fn web_origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let usual = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    let host = rest.split(['/', '?', '#']).next()?.to_ascii_lowercase();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    if host.is_empty() || !host.bytes().all(plain) {
+        return None;
+    }
+    let host = host.strip_suffix(usual).unwrap_or(&host);
+    Some(format!("{scheme}://{host}"))
+}
+
 /// The clients of a running node.
 #[derive(Debug)]
 pub struct Clients(Watched<File>);
@@ -272,6 +299,16 @@ impl Clients {
         found.validate().is_ok().then(|| found.clone())
     }
 
+    /// Whether pages of this origin are of a client: people are sent back there.
+    pub fn has_origin(&self, origin: &str) -> bool {
+        let is_there = |uri: &String| web_origin(uri).is_some_and(|known| known == origin);
+        self.0
+            .now()
+            .clients
+            .iter()
+            .any(|client| client.redirect_uris.iter().any(is_there) && client.validate().is_ok())
+    }
+
     /// The client that connects with this certificate.
     pub fn by_certificate(&self, sha256: &str) -> Option<Client> {
         let file = self.0.now();
@@ -283,5 +320,30 @@ impl Clients {
             (Some(only), None) if only.validate().is_ok() => Some(only.clone()),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        let check =
+            |url: &str, expect: Option<&str>| assert_eq!(web_origin(url).as_deref(), expect);
+        check("https://App.example/back?x", Some("https://app.example"));
+        check("https://app.example:443", Some("https://app.example"));
+        check(
+            "https://app.example:8443/",
+            Some("https://app.example:8443"),
+        );
+        check("http://127.0.0.1:80/back", Some("http://127.0.0.1"));
+        check("http://[::1]:9/back", Some("http://[::1]:9"));
+        check("https://app.example:80", Some("https://app.example:80"));
+        check("https://user@app.example/", None);
+        check("https://a;b/", None);
+        check("https:///back", None);
+        check("com.example.app:/back", None);
+        check("null", None);
     }
 }

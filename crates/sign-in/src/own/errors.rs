@@ -1,6 +1,6 @@
 //! What software is told when it is refused (RFC 6749 sections 4.1.2.1 and 5.2).
 
-use crate::file::FileError;
+use crate::{file::FileError, own::throttle::TooEarly};
 
 /// A refusal at the token endpoint and its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,4 +84,10 @@ pub enum SignInError {
     Redirect(String),
     /// The node cannot now.
     Busy,
+}
+
+impl From<TooEarly> for SignInError {
+    fn from(early: TooEarly) -> Self {
+        Self::Wait(early.wait_ms.div_ceil(1000))
+    }
 }

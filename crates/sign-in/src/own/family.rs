@@ -9,13 +9,18 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// How many families there are at most.
 const MAX_FAMILIES: usize = 100_000;
+/// How many an account has at most: with one more, the one that ends first is over.
+const MAX_EACH: usize = 32;
+/// How many used tokens of a family are known as such.
+const USED: usize = 64;
 
 /// What a refresh token stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,14 +46,26 @@ struct File {
     granted: Option<Granted>,
     /// The fingerprint of the token that is good.
     token: String,
+    /// Those of the last ones that were used. Whoever only knows the family's name cannot make one up.
+    #[serde(default)]
+    used: Vec<String>,
 }
+
+/// What is known of a family without its file.
+#[derive(Debug)]
+struct Kept {
+    account: String,
+    expires_s: u64,
+}
+
+type All = BTreeMap<String, Kept>;
 
 /// All families.
 #[derive(Debug)]
 pub(crate) struct Families {
     folder: PathBuf,
-    /// How many there are; held while one changes.
-    count: Mutex<usize>,
+    /// Those that there are; held while one changes.
+    all: Mutex<All>,
 }
 
 /// What became of a refresh token.
@@ -73,26 +90,31 @@ impl Families {
             path: folder.to_owned(),
             source,
         };
-        fs::create_dir_all(folder).map_err(failed)?;
-        let mut count = 0;
+        file::private_folder(folder).map_err(failed)?;
+        let mut all = All::new();
         for entry in fs::read_dir(folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             if path.extension().is_none_or(|e| e != "json") {
                 continue;
             }
-            let file: File = file::load(&path)?;
-            if file
-                .granted
-                .is_none_or(|granted| granted.expires_s <= now_s)
-            {
-                fs::remove_file(&path).map_err(failed)?;
-            } else {
-                count += 1;
+            let Ok(file) = file::load::<File>(&path) else {
+                // Whoever had it signs in again; everybody else goes on.
+                tracing::warn!("a refresh token's file is damaged and left aside");
+                continue;
+            };
+            let granted = file.granted.filter(|granted| granted.expires_s > now_s);
+            let id = path.file_stem().and_then(|stem| stem.to_str());
+            match granted.zip(id) {
+                None => fs::remove_file(&path).map_err(failed)?,
+                Some((granted, id)) => {
+                    let kept = Kept::of(&granted);
+                    all.insert(id.to_owned(), kept);
+                }
             }
         }
         Ok(Self {
             folder: folder.to_owned(),
-            count: Mutex::new(count),
+            all: Mutex::new(all),
         })
     }
 
@@ -100,15 +122,31 @@ impl Families {
     pub(crate) fn begin(
         &self,
         granted: Granted,
+        now_s: u64,
         entropy: &dyn Fn(&mut [u8]),
     ) -> Result<Option<(String, String)>, FileError> {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        if *count >= MAX_FAMILIES {
+        let mut all = self.all();
+        let of_account = |(_, kept): &(&String, &Kept)| kept.account == granted.account;
+        let own = all.iter().filter(of_account);
+        let first = own.clone().min_by_key(|(_, kept)| kept.expires_s);
+        let first = first.map(|(id, _)| id.clone());
+        if let Some(first) = first.filter(|_| own.count() >= MAX_EACH) {
+            self.remove(&first, &mut all)?;
+        }
+        if all.len() >= MAX_FAMILIES {
+            let over = all.iter().filter(|(_, kept)| kept.expires_s <= now_s);
+            let over: Vec<String> = over.map(|(id, _)| id.clone()).collect();
+            for id in over {
+                self.remove(&id, &mut all)?;
+            }
+        }
+        if all.len() >= MAX_FAMILIES {
             return Ok(None);
         }
         let id = secret::name(entropy);
-        let token = self.write(&id, granted, entropy)?;
-        *count += 1;
+        let kept = Kept::of(&granted);
+        let token = self.write(&id, granted, Vec::new(), entropy)?;
+        all.insert(id.clone(), kept);
         Ok(Some((id, token)))
     }
 
@@ -124,27 +162,41 @@ impl Families {
         let Some(family) = family_of(token) else {
             return Ok(Refreshed::Bad);
         };
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all();
         let file: File = file::load(&self.path(family))?;
         let Some(granted) = file.granted.filter(|granted| granted.client == client) else {
             return Ok(Refreshed::Bad);
         };
         let family = family.to_owned();
         if granted.expires_s <= now_s {
-            self.remove(&family, &mut count)?;
+            self.remove(&family, &mut all)?;
             return Ok(Refreshed::Bad);
         }
-        if secret::fingerprint(token) != file.token {
-            self.remove(&family, &mut count)?;
+        let print = secret::fingerprint(token);
+        if print != file.token {
+            if !file.used.contains(&print) {
+                return Ok(Refreshed::Bad);
+            }
+            self.remove(&family, &mut all)?;
             return Ok(Refreshed::Reused { family });
         }
         accept(&granted)?;
-        let token = self.write(&family, granted.clone(), entropy)?;
+        let mut used = file.used;
+        let excess = (used.len() + 1).saturating_sub(USED);
+        used.drain(..excess);
+        used.push(print);
+        let token = self.write(&family, granted.clone(), used, entropy)?;
         Ok(Refreshed::Next {
             family,
             granted,
             token,
         })
+    }
+
+    /// The client that a token's family was begun for, be the token good or used before.
+    pub(crate) fn client_of(&self, token: &str) -> Option<String> {
+        let file: File = file::load(&self.path(family_of(token)?)).ok()?;
+        file.granted.map(|granted| granted.client)
     }
 
     /// What a token stands for, if it is good.
@@ -157,18 +209,24 @@ impl Families {
 
     /// Ends a family; durable when it returns.
     pub(crate) fn end(&self, family: &str) -> Result<(), FileError> {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        self.remove(family, &mut count)
+        self.remove(family, &mut self.all())
     }
 
-    fn remove(&self, family: &str, count: &mut usize) -> Result<(), FileError> {
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remove(&self, family: &str, all: &mut All) -> Result<(), FileError> {
         let path = self.path(family);
         let removed = match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                all.remove(family);
+                return Ok(());
+            }
             Err(error) => Err(error),
             Ok(()) => fs::File::open(&self.folder).and_then(|folder| folder.sync_all()),
         };
-        *count = count.saturating_sub(1);
+        all.remove(family);
         removed.map_err(|source| FileError::Io { path, source })
     }
 
@@ -176,12 +234,14 @@ impl Families {
         &self,
         family: &str,
         granted: Granted,
+        used: Vec<String>,
         entropy: &dyn Fn(&mut [u8]),
     ) -> Result<String, FileError> {
         let token = format!("{family}.{}", secret::fresh(entropy));
         let file = File {
             granted: Some(granted),
             token: secret::fingerprint(&token),
+            used,
         };
         file::replace(&self.path(family), &file)?;
         Ok(token)
@@ -190,6 +250,15 @@ impl Families {
     /// `family` is hexadecimal.
     fn path(&self, family: &str) -> PathBuf {
         self.folder.join(format!("{family}.json"))
+    }
+}
+
+impl Kept {
+    fn of(granted: &Granted) -> Self {
+        Self {
+            account: granted.account.clone(),
+            expires_s: granted.expires_s,
+        }
     }
 }
 

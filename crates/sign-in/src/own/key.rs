@@ -10,7 +10,7 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use keys::{PasswordError, PasswordParams, Zeroizing, password_open, password_seal};
 use serde::{Deserialize, Serialize};
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub fn open_or_make(
     entropy: &dyn Fn(&mut [u8]),
 ) -> Result<Signer, KeyError> {
     let folder = state_folder(data);
-    fs::create_dir_all(&folder).map_err(|source| FileError::Io {
+    file::private_folder(&folder).map_err(|source| FileError::Io {
         path: folder.clone(),
         source,
     })?;

@@ -9,13 +9,13 @@
 //! | accounts, clients | `accounts.json`, `clients.json` | yes |
 //! | refresh tokens | `sign-in/families/` | yes |
 //! | revoked tokens, used assertions | `sign-in/revoked.json`, `sign-in/assertions.json` | yes |
-//! | codes, launches, forms under way | memory | no |
+//! | codes, launches, forms under way, challenges for passkeys | memory | no |
 //!
 //! All calls may block (a password takes 64 MiB and a tenth of a second; keys may be fetched): the caller bounds
 //! how many there are at once. Nothing is logged of what comes in.
 //!
 //! Sources: RFC 6749, 6750, 7009, 7523, 7636, 7662, 8414, 8725, 9068, 9207, 9700; OpenID Connect Core 1.0; SMART App
-//! Launch 2.2.
+//! Launch 2.2; WebAuthn Level 3.
 
 pub mod account;
 pub mod client;
@@ -25,6 +25,7 @@ mod family;
 pub mod key;
 mod metadata;
 mod one_use;
+mod passkey;
 mod proof;
 mod request;
 mod secret;
@@ -33,6 +34,7 @@ pub mod throttle;
 mod token;
 
 pub use errors::{AuthorizeError, OAuthError, SignInError};
+pub use passkey::{CHALLENGE_MS, ManageError, Managed, Shown};
 pub use secret::Entropy;
 pub use sign_in::{Consenting, Offered, Starting};
 pub use token::{Sent, Tokens};
@@ -48,6 +50,7 @@ use crate::{
         expiring::Expiring,
         family::Families,
         one_use::OneUse,
+        passkey::Passkeys,
         proof::Recogniser,
         throttle::Throttle,
     },
@@ -106,6 +109,7 @@ pub struct OwnIssuer {
     /// Codes that were used, and what came of them.
     spent: OneUse<token::Spent>,
     launches: OneUse<Launch>,
+    passkeys: Result<Passkeys, &'static str>,
     by_account: Throttle,
     by_address: Throttle,
     entropy: Entropy,
@@ -149,6 +153,7 @@ impl OwnIssuer {
         let families = Families::open(&state.join("families"), now_ms / 1000)?;
         let used = Expiring::open(&state.join("assertions.json"))?;
         let clients = Clients::at(&clients_file(data));
+        let passkeys = Passkeys::open(&settings.url, &state, &settings.entropy)?;
         Ok(Self {
             audience: format!("{}/fhir", settings.url),
             url: settings.url,
@@ -162,6 +167,7 @@ impl OwnIssuer {
             codes: OneUse::default(),
             spent: OneUse::default(),
             launches: OneUse::default(),
+            passkeys,
             by_account: Throttle::new(ACCOUNT_WAIT_MS),
             by_address: Throttle::new(ADDRESS_WAIT_MS),
             entropy: settings.entropy,
@@ -171,6 +177,11 @@ impl OwnIssuer {
     /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether pages of this origin, as a browser names it, are of software that is registered here.
+    pub fn has_app_of(&self, origin: &str) -> bool {
+        self.recogniser.clients.has_origin(origin)
     }
 
     /// Whose people sign in here.
@@ -220,7 +231,7 @@ impl OwnIssuer {
     /// Whom a client speaks for that is recognised by its certificate and sends no token.
     pub fn identify_machine(&self, certificate: &str) -> Option<Identity> {
         let client = self.recogniser.clients.by_certificate(certificate)?;
-        let scopes = client.most();
+        let scopes = client.most_by_itself();
         self.service(client, scopes)
     }
 
@@ -275,8 +286,9 @@ impl OwnIssuer {
         };
         let id = secret::fresh(&self.entropy);
         let key = secret::fingerprint(&id);
+        let until_ms = now_ms.saturating_add(LAUNCH_MS);
         self.launches
-            .put(key, launch, now_ms.saturating_add(LAUNCH_MS), now_ms)
+            .put(key, launch, practitioner.as_str(), until_ms, now_ms)
             .then_some(id)
     }
 }

@@ -1,6 +1,7 @@
 //! Recognising software: by nothing, a secret, or its signature (RFC 6749 section 2.3, RFC 7523, SMART Backend
 //! Services).
 
+use crate::own::expiring::Added;
 use crate::{
     fetch::Fetch,
     jwt::{self, Claims, FOR_CLIENTS, KeySet},
@@ -46,13 +47,15 @@ impl Recogniser {
     }
 
     /// The client that sends a form. `certificate` is the SHA-256 of the one it connected with. It may block while
-    /// keys are fetched. `audiences` are what an assertion may be meant for.
+    /// keys are fetched. `audiences` are what an assertion may be meant for; `implied` is the client that what is in
+    /// the form was given to, for one that does not name itself.
     pub(crate) fn recognise(
         &self,
         form: &[(String, String)],
         authorization: Option<&str>,
         certificate: Option<&str>,
         audiences: &[&str],
+        implied: Option<&str>,
         now_ms: u64,
     ) -> Result<Client, OAuthError> {
         let param = |name| one(form, name).map_err(OAuthError::request);
@@ -80,7 +83,7 @@ impl Recogniser {
             let (id, secret) = basic(header).ok_or_else(OAuthError::client)?;
             self.by_secret(&id, &secret)?
         } else {
-            let id = named.ok_or_else(OAuthError::client)?;
+            let id = named.or(implied).ok_or_else(OAuthError::client)?;
             match posted {
                 Some(secret) => self.by_secret(id, secret)?,
                 None => self.by_nothing(id, certificate)?,
@@ -143,8 +146,10 @@ impl Recogniser {
         }
         // Once only, also after a restart.
         let id_of_it = secret::fingerprint(&format!("{id} {jti}"));
-        if !self.used.add(&id_of_it, claims.exp + SKEW_S + 1, now_s)? {
-            return Err(OAuthError::client());
+        match self.used.add(&id_of_it, claims.exp + SKEW_S + 1, now_s)? {
+            Added::Now => {}
+            Added::Before => return Err(OAuthError::client()),
+            Added::NoRoom => return Err(OAuthError::busy()),
         }
         Ok(client)
     }

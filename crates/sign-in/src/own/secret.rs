@@ -9,6 +9,11 @@ pub type Entropy = Box<dyn Fn(&mut [u8]) + Send + Sync>;
 pub(crate) fn fresh(entropy: &dyn Fn(&mut [u8])) -> String {
     let mut bytes = [0; 32];
     entropy(&mut bytes);
+    text(&bytes)
+}
+
+/// Bytes as text, in Base64 for URLs without padding.
+pub(crate) fn text(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 

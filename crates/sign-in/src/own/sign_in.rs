@@ -15,7 +15,7 @@ use crate::{
         token::Code,
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use smart::{Context, Scope, Scopes};
 
 /// A form for signing in.
@@ -64,10 +64,10 @@ pub(super) struct Agreeing {
 
 /// The first ticket.
 #[derive(Serialize, Deserialize)]
-struct Ticket {
-    asked: Asked,
+pub(super) struct Ticket {
+    pub(super) asked: Asked,
     /// The fingerprint of the cookie.
-    cookie: String,
+    pub(super) cookie: String,
     until_ms: u64,
 }
 
@@ -113,14 +113,17 @@ impl OwnIssuer {
         Some(client.name)
     }
 
-    fn ticket(&self, ticket: &str, cookie: &str, now_ms: u64) -> Option<Ticket> {
-        let keys = self.signer.keys();
-        let verified = keys.verify::<Ticket>(ticket, &[Algorithm::Es256]).ok()?;
-        let ticket = verified.claims;
-        let good = verified.kind.as_deref() == Some(TICKET_KIND)
-            && ticket.cookie == secret::fingerprint(cookie)
-            && now_ms < ticket.until_ms;
+    pub(super) fn ticket(&self, ticket: &str, cookie: &str, now_ms: u64) -> Option<Ticket> {
+        let ticket = self.signed::<Ticket>(TICKET_KIND, ticket)?;
+        let good = ticket.cookie == secret::fingerprint(cookie) && now_ms < ticket.until_ms;
         good.then_some(ticket)
+    }
+
+    /// What a text of this kind says that was signed here.
+    pub(super) fn signed<T: DeserializeOwned>(&self, kind: &str, text: &str) -> Option<T> {
+        let keys = self.signer.keys();
+        let verified = keys.verify::<T>(text, &[Algorithm::Es256]).ok()?;
+        (verified.kind.as_deref() == Some(kind)).then_some(verified.claims)
     }
 
     /// Checks a name and a password. `address` is where the request came from.
@@ -139,36 +142,54 @@ impl OwnIssuer {
         let Ticket { asked, cookie, .. } = self
             .ticket(ticket, cookie, now_ms)
             .ok_or(SignInError::Stale)?;
-        let client = self
-            .recogniser
-            .clients
-            .by_id(&asked.client)
-            .ok_or(SignInError::Stale)?;
+        let account = self.by_password(name, password, address, now_ms)?;
+        self.consent(asked, &account, cookie, now_ms)
+    }
+
+    /// The account of a name and its password, as often as one may try.
+    pub(super) fn by_password(
+        &self,
+        name: &str,
+        password: &str,
+        address: &str,
+        now_ms: u64,
+    ) -> Result<Account, SignInError> {
         // Names are kept as fingerprints: whatever is typed there, passwords too.
         let account_key = secret::fingerprint(name);
-        let wait =
-            |early: super::throttle::TooEarly| SignInError::Wait(early.wait_ms.div_ceil(1000));
-        self.by_address.attempt(address, now_ms).map_err(wait)?;
+        self.by_address.attempt(address, now_ms)?;
         self.by_account
             .attempt(&account_key, now_ms)
-            .map_err(|early| {
-                self.by_address.forgiven(address);
-                wait(early)
-            })?;
+            .inspect_err(|_| self.by_address.forgiven(address))?;
         let account = self
             .accounts
             .sign_in(name, password, &self.entropy)
             .ok_or(SignInError::Wrong)?;
         self.by_account.succeeded(&account_key);
         self.by_address.forgiven(address);
+        Ok(account)
+    }
+
+    /// Asks the owner of an account to agree. `cookie` is the fingerprint of their browser's.
+    pub(super) fn consent(
+        &self,
+        asked: Asked,
+        account: &Account,
+        cookie: String,
+        now_ms: u64,
+    ) -> Result<Consenting, SignInError> {
+        let client = self
+            .recogniser
+            .clients
+            .by_id(&asked.client)
+            .ok_or(SignInError::Stale)?;
         let refuse = |why: &str| {
             let parameters = [("error", "access_denied"), ("error_description", why)];
             Err(SignInError::Redirect(asked.answer(&self.url, &parameters)))
         };
-        let Ok(patient) = self.patient(&asked, &account, now_ms) else {
+        let Ok(patient) = self.patient(&asked, account, now_ms) else {
             return refuse("the launch is over, or of somebody else");
         };
-        let offered = offered(&asked, &account, patient.is_some());
+        let offered = offered(&asked, account, patient.is_some());
         if offered.is_empty() {
             return refuse("this account may have none of the scopes");
         }
@@ -182,7 +203,7 @@ impl OwnIssuer {
         let redirect_uri = asked.redirect_uri.clone();
         let agreeing = Agreeing {
             asked,
-            account: account.id,
+            account: account.id.clone(),
             offered,
             patient,
             cookie,
@@ -191,7 +212,10 @@ impl OwnIssuer {
         let ticket = secret::fresh(&self.entropy);
         let key = secret::fingerprint(&ticket);
         let until_ms = now_ms.saturating_add(FORM_MS);
-        if !self.consenting.put(key, agreeing, until_ms, now_ms) {
+        if !self
+            .consenting
+            .put(key, agreeing, &account.id, until_ms, now_ms)
+        {
             return Err(SignInError::Busy);
         }
         Ok(Consenting {
@@ -254,6 +278,7 @@ impl OwnIssuer {
         let about_patient = ["launch", "launch/patient"].iter().any(|n| scopes.names(n))
             || scopes.has_context(Context::Patient);
         let url = asked.answer(&self.url, &[("code", &code)]);
+        let owner = agreeing.account.clone();
         let kept = Code {
             client: agreeing.asked.client,
             redirect_uri: agreeing.asked.redirect_uri,
@@ -267,7 +292,7 @@ impl OwnIssuer {
         let until_ms = now_ms.saturating_add(super::CODE_MS);
         if self
             .codes
-            .put(secret::fingerprint(&code), kept, until_ms, now_ms)
+            .put(secret::fingerprint(&code), kept, &owner, until_ms, now_ms)
         {
             Ok(url)
         } else {

@@ -1,20 +1,18 @@
 //! The token endpoint, and its neighbours for revoking and looking at tokens.
 
-use crate::{
-    file::FileError,
-    own::{
-        ACCESS_KIND, ACCESS_S, OFFLINE_S, ONLINE_S, OwnIssuer,
-        account::Account,
-        client::{Client, Proof},
-        errors::OAuthError,
-        family::{Granted, Refreshed},
-        request::one,
-        secret,
-    },
+use crate::own::expiring::Added;
+use crate::own::{
+    ACCESS_KIND, ACCESS_S, OFFLINE_S, ONLINE_S, OwnIssuer,
+    account::Account,
+    client::{Client, Proof},
+    errors::OAuthError,
+    family::{Granted, Refreshed},
+    request::one,
+    secret,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use smart::{Context, Scope, Scopes};
+use smart::Scopes;
 
 /// A code that was given out.
 #[derive(Debug)]
@@ -98,11 +96,18 @@ impl OwnIssuer {
 
     fn recognise(&self, sent: Sent<'_>, now_ms: u64) -> Result<Client, OAuthError> {
         let here = format!("{}/auth/token", self.url);
+        // Public software need not name itself when it refreshes (RFC 6749 section 6), and some does not.
+        let implied = match one(sent.form, "grant_type") {
+            Ok(Some("refresh_token")) => one(sent.form, "refresh_token").ok().flatten(),
+            _ => None,
+        };
+        let implied = implied.and_then(|token| self.families.client_of(token));
         self.recogniser.recognise(
             sent.form,
             sent.authorization,
             sent.certificate,
             &[&here],
+            implied.as_deref(),
             now_ms,
         )
     }
@@ -140,7 +145,7 @@ impl OwnIssuer {
                 expires_s: now_ms / 1000 + lasting_s,
             };
             self.families
-                .begin(granted, &self.entropy)?
+                .begin(granted, now_ms / 1000, &self.entropy)?
                 .ok_or_else(OAuthError::busy)
         });
         let (family, refresh_token) = refresh.transpose()?.unzip();
@@ -158,7 +163,8 @@ impl OwnIssuer {
         )?;
         let spent = Spent { token: id, family };
         let until_ms = now_ms.saturating_add(ACCESS_S * 1000);
-        if !self.spent.put(key, spent, until_ms, now_ms) {
+        let owner = key.clone();
+        if !self.spent.put(key, spent, &owner, until_ms, now_ms) {
             return Err(OAuthError::busy());
         }
         let id_token = self.id_token(client, &account, &code, now_ms)?;
@@ -218,7 +224,7 @@ impl OwnIssuer {
                     "a refresh token was used twice; its family is revoked"
                 );
                 let now_s = now_ms / 1000;
-                self.revoked.add(&family, now_s + ACCESS_S + 1, now_s)?;
+                self.disbelieve(&family, now_s)?;
                 return Err(OAuthError::grant());
             }
             Refreshed::Bad => return Err(OAuthError::grant()),
@@ -263,14 +269,7 @@ impl OwnIssuer {
         }
         let asked = one(sent.form, "scope").map_err(OAuthError::request)?;
         let asked = Scopes::parse(asked.unwrap_or_default()).map_err(|_| OAuthError::scope())?;
-        // Nothing that is a person's: a service acts by itself.
-        let by_itself = |scope: &&Scope| match scope {
-            Scope::Clinical(clinical) => clinical.context == Context::System,
-            Scope::Named(name) => name == "ithaca",
-        };
-        let most = client.most();
-        let most = Scopes::of(most.iter().filter(by_itself).cloned());
-        let scopes = asked.within(&most);
+        let scopes = asked.within(&client.most_by_itself());
         if scopes.is_empty() {
             return Err(OAuthError::scope());
         }
@@ -387,14 +386,20 @@ impl OwnIssuer {
     }
 
     /// Believes no access token of this id any more, and ends a family with its access tokens.
-    fn forget(&self, id: &str, family: Option<&str>, now_ms: u64) -> Result<(), FileError> {
+    fn forget(&self, id: &str, family: Option<&str>, now_ms: u64) -> Result<(), OAuthError> {
         let now_s = now_ms / 1000;
         if let Some(family) = family {
             self.families.end(family)?;
-            self.revoked.add(family, now_s + ACCESS_S + 1, now_s)?;
+            self.disbelieve(family, now_s)?;
         }
-        self.revoked.add(id, now_s + ACCESS_S + 1, now_s)?;
-        Ok(())
+        self.disbelieve(id, now_s)
+    }
+
+    fn disbelieve(&self, id: &str, now_s: u64) -> Result<(), OAuthError> {
+        match self.revoked.add(id, now_s + ACCESS_S + 1, now_s)? {
+            Added::Now | Added::Before => Ok(()),
+            Added::NoRoom => Err(OAuthError::busy()),
+        }
     }
 
     /// Says what a token is good for (RFC 7662), to software that proves itself.
@@ -417,12 +422,23 @@ impl OwnIssuer {
             }
             said.insert("active".to_owned(), json!(true));
             said.insert("token_type".to_owned(), json!("Bearer"));
+            if let Some(scopes) = said.get("scope").and_then(Value::as_str)
+                && let Some(of) = said.get("client_id").and_then(Value::as_str)
+                && let Some(of) = self.recogniser.clients.by_id(of)
+                && let Ok(scopes) = Scopes::parse(scopes)
+            {
+                // What the client lost since, its tokens lost.
+                let left = scopes.within(&of.most()).to_string();
+                said.insert("scope".to_owned(), json!(left));
+            }
         } else if let Some((_, granted)) = self.families.look(token, now_ms / 1000)
+            // No other software is told of a refresh token: it could take it for something to be let in by.
+            && granted.client == client.id
             && self.accounts.by_id(&granted.account).is_some()
         {
             let all = json!({
                 "active": true, "client_id": granted.client, "scope": granted.scopes,
-                "exp": granted.expires_s, "sub": granted.account,
+                "exp": granted.expires_s, "sub": granted.account, "token_type": "refresh_token",
             });
             if let Value::Object(all) = all {
                 said = all;

@@ -57,11 +57,21 @@ fn claims(url: &str) -> Value {
 
 /// Checks as an edge does: once, and again after fetching.
 fn check(issuers: &Issuers, token: &str, now_ms: u64) -> Result<Identity, Refused> {
+    check_with(issuers, token, None, now_ms)
+}
+
+/// As on a connection that was made with a certificate.
+fn check_with(
+    issuers: &Issuers,
+    token: &str,
+    certificate: Option<&str>,
+    now_ms: u64,
+) -> Result<Identity, Refused> {
     let unverified = peek(token)?;
-    let mut outcome = issuers.check(token, &unverified, now_ms);
+    let mut outcome = issuers.check(token, &unverified, certificate, now_ms);
     if outcome == Outcome::Fetch {
         issuers.fetch(&unverified, now_ms);
-        outcome = issuers.check(token, &unverified, now_ms);
+        outcome = issuers.check(token, &unverified, certificate, now_ms);
     }
     match outcome {
         Outcome::Good(identity) => Ok(*identity),
@@ -100,6 +110,51 @@ fn a_family_is_bound_by_its_claims() {
     let identity = check(&issuers, &key.sign(&claims), NOW_MS).unwrap();
     assert_eq!(identity.subject.unwrap().to_string(), "ab".repeat(32));
     assert_eq!(identity.slot, Some(1));
+}
+
+#[test]
+fn an_identity_token_is_no_access_token() {
+    let key = Key::es256("k");
+    let there = LittleIssuer::with_keys(set(&[&key]));
+    let issuers = issuers(&there.url);
+    let with = |name: &str, value: Value| {
+        let mut claims = claims(&there.url);
+        claims[name] = value;
+        check(&issuers, &key.sign(&claims), NOW_MS)
+    };
+    assert!(with("typ", json!("Bearer")).is_ok());
+    for name in ["nonce", "at_hash", "c_hash", "events"] {
+        assert_eq!(with(name, json!("x")), Err(Refused::Malformed), "{name}");
+    }
+    assert_eq!(with("typ", json!("ID")), Err(Refused::Malformed));
+    let mut claims = claims(&there.url);
+    claims.as_object_mut().unwrap().remove("scope");
+    let refused = check(&issuers, &key.sign(&claims), NOW_MS);
+    assert_eq!(refused, Err(Refused::Malformed));
+    // What says of itself that it is one needs no scope: the configuration may add some.
+    let mut head = key.head();
+    head.typ = Some("at+jwt".to_owned());
+    let token = encode(&head, &claims, &key.private).unwrap();
+    assert!(check(&issuers, &token, NOW_MS).is_ok());
+}
+
+#[test]
+fn a_token_bound_to_a_certificate_is_good_with_it_alone() {
+    let key = Key::es256("k");
+    let there = LittleIssuer::with_keys(set(&[&key]));
+    let issuers = issuers(&there.url);
+    let bound = |cnf: Value, certificate: Option<&str>| {
+        let mut claims = claims(&there.url);
+        claims["cnf"] = cnf;
+        check_with(&issuers, &key.sign(&claims), certificate, NOW_MS).map(drop)
+    };
+    let pin = json!({"x5t#S256": "pin"});
+    assert_eq!(bound(pin.clone(), Some("pin")), Ok(()));
+    assert_eq!(bound(pin.clone(), Some("other")), Err(Refused::Audience));
+    assert_eq!(bound(pin, None), Err(Refused::Audience));
+    // A proof that this node does not check.
+    let other = json!({"jkt": "key"});
+    assert_eq!(bound(other, Some("pin")), Err(Refused::Audience));
 }
 
 #[test]

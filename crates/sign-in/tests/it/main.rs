@@ -7,5 +7,7 @@ mod keeping;
 mod keyring;
 mod little_issuer;
 mod own;
+mod passkeys;
+mod refreshing;
 mod services;
 mod tokens;

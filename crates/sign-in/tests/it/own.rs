@@ -61,7 +61,13 @@ impl Place {
         client::add(&sign_in::own::clients_file(self.folder.path()), client).unwrap();
     }
 
-    fn account(&self, name: &str, practitioner: &str, role: Role, subject: Option<SubjectId>) {
+    pub(crate) fn account(
+        &self,
+        name: &str,
+        practitioner: &str,
+        role: Role,
+        subject: Option<SubjectId>,
+    ) {
         let new = account::NewAccount {
             name: name.to_owned(),
             practitioner: PractitionerId::new(practitioner).unwrap(),
@@ -90,11 +96,16 @@ impl Place {
     /// A code, for all that is offered.
     fn code(&self, scope: &str, more: &[(&str, &str)], name: &str) -> String {
         let (consenting, cookie) = self.consenting(scope, more, name);
+        self.agreed(&consenting, &cookie)
+    }
+
+    /// A code, for all that is offered in a form.
+    pub(crate) fn agreed(&self, consenting: &Consenting, cookie: &str) -> String {
         let all: Vec<String> = consenting.offered.iter().map(|o| o.scope.clone()).collect();
         let ticket = &consenting.ticket;
         let url = self
             .issuer
-            .agree(ticket, &cookie, Some(&all), NOW_MS)
+            .agree(ticket, cookie, Some(&all), NOW_MS)
             .unwrap();
         assert!(
             url.starts_with("https://app.example/back?x=1&code="),
@@ -170,7 +181,7 @@ pub(crate) fn sent(form: &[(String, String)]) -> Sent<'_> {
     }
 }
 
-fn by_code(code: &str) -> [(&str, &str); 5] {
+pub(crate) fn by_code(code: &str) -> [(&str, &str); 5] {
     [
         ("grant_type", "authorization_code"),
         ("client_id", "app"),
@@ -180,7 +191,7 @@ fn by_code(code: &str) -> [(&str, &str); 5] {
     ]
 }
 
-fn by_refresh(token: &str) -> [(&str, &str); 3] {
+pub(crate) fn by_refresh(token: &str) -> [(&str, &str); 3] {
     [
         ("grant_type", "refresh_token"),
         ("client_id", "app"),
@@ -189,7 +200,7 @@ fn by_refresh(token: &str) -> [(&str, &str); 3] {
 }
 
 /// A request to authorise; what `more` names replaces what is there.
-fn asked(scope: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn asked(scope: &str, more: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut all = vec![
         ("response_type", "code"),
         ("client_id", "app"),
@@ -540,83 +551,6 @@ fn a_code_used_twice_ends_what_came_of_it() {
         place.ask(&by_refresh(refresh), NOW_MS),
         Err("invalid_grant")
     );
-}
-
-#[test]
-fn refresh_tokens_rotate_and_reuse_ends_the_family_also_after_a_restart() {
-    let place = Place::new();
-    let scope = "openid user/*.rs offline_access";
-    let first = place.tokens(scope, "odysseus");
-    let one = text(&first, "refresh_token");
-    let place = place.restarted();
-    let second = place.ask(&by_refresh(one), NOW_MS).unwrap();
-    assert_eq!(text(&second, "scope"), scope);
-    let two = text(&second, "refresh_token");
-    assert_ne!(one, two);
-    let access = text(&second, "access_token");
-    let place = place.restarted();
-    assert!(place.who(access, NOW_MS).is_ok());
-    assert_eq!(
-        place.ask(&by_refresh(one), NOW_MS),
-        Err("invalid_grant"),
-        "reuse"
-    );
-    let place = place.restarted();
-    assert_eq!(place.ask(&by_refresh(two), NOW_MS), Err("invalid_grant"));
-    assert_eq!(place.who(access, NOW_MS), Err(Refused::Expired));
-    assert_eq!(
-        place.who(text(&first, "access_token"), NOW_MS),
-        Err(Refused::Expired)
-    );
-}
-
-#[test]
-fn refreshing_narrows_and_never_widens() {
-    let place = Place::new();
-    let scope = "openid user/Observation.rs offline_access";
-    let tokens = place.tokens(scope, "odysseus");
-    let mut token = text(&tokens, "refresh_token").to_owned();
-    let mut refresh = |scope: &str| {
-        let mut form = by_refresh(&token).to_vec();
-        form.push(("scope", scope));
-        let tokens = place.ask(&form, NOW_MS)?;
-        token = text(&tokens, "refresh_token").to_owned();
-        Ok(text(&tokens, "scope").to_owned())
-    };
-    assert_eq!(
-        refresh("user/Observation.r"),
-        Ok("user/Observation.r".to_owned())
-    );
-    assert_eq!(refresh("user/*.r"), Err("invalid_scope"));
-    assert_eq!(refresh("ithaca"), Err("invalid_scope"));
-    assert_eq!(refresh("user/x"), Err("invalid_scope"));
-    // A refused try leaves the token good, and all that was granted is there again.
-    assert_eq!(refresh(scope), Ok(scope.to_owned()));
-}
-
-#[test]
-fn another_client_refreshes_nothing_and_ends_nothing() {
-    let place = Place::new();
-    let mut other = client("other", Proof::Public {}, "openid");
-    other.redirect_uris = vec!["https://app.example/back?x=1".to_owned()];
-    place.client(other);
-    let tokens = place.tokens("openid offline_access", "odysseus");
-    let token = text(&tokens, "refresh_token");
-    let stolen = [
-        ("grant_type", "refresh_token"),
-        ("client_id", "other"),
-        ("refresh_token", token),
-    ];
-    assert_eq!(place.ask(&stolen, NOW_MS), Err("invalid_grant"));
-    for bad in [
-        "",
-        "x",
-        "../../x.y",
-        &format!("{}.{}", "0".repeat(32), "A".repeat(43)),
-    ] {
-        assert!(place.ask(&by_refresh(bad), NOW_MS).is_err(), "{bad}");
-    }
-    assert!(place.ask(&by_refresh(token), NOW_MS).is_ok());
 }
 
 #[test]

@@ -179,6 +179,23 @@ fn one_who_replaces_another_is_linked_until_that_is_undone() {
         let of = |ids: &[&String]| ids.iter().map(|id| (*id).clone()).collect::<BTreeSet<_>>();
         assert_eq!(ids(&kept).await, of(&[&kept, &gone, &observation, &own]));
         assert_eq!(ids(&gone).await, of(&[&gone, &observation]));
+        // So does who searches for what is about it, by whatever name.
+        let found = async |query: &str| -> BTreeSet<String> {
+            let page = get(house, &format!("/Observation?code=718-7&{query}")).await;
+            let page = page.is(200).value();
+            let all = page["entry"].as_array().cloned().unwrap_or_default();
+            let id = |entry: &Value| entry["resource"]["id"].as_str().unwrap().to_owned();
+            all.iter().map(id).collect()
+        };
+        for query in [
+            format!("patient={kept}"),
+            format!("subject=Patient/{kept}"),
+            format!("subject=http://fhir.example/fhir/Patient/{kept}"),
+            format!("patient._id={kept}"),
+        ] {
+            assert_eq!(found(&query).await, of(&[&own, &observation]), "{query}");
+        }
+        assert_eq!(found(&format!("patient={gone}")).await, of(&[&observation]));
         assert!(acts(house, &replaced).await.contains("fhir-everything"));
         let moved = get(house, &format!("/Observation/{observation}")).await;
         let reference = &moved.is(200).value()["subject"]["reference"];
@@ -192,6 +209,7 @@ fn one_who_replaces_another_is_linked_until_that_is_undone() {
             assert_eq!(said(now), *before);
         }
         assert_eq!(ids(&kept).await, of(&[&kept, &own]));
+        assert_eq!(found(&format!("patient={kept}")).await, of(&[&own]));
         for subject in [&keeper, &replaced] {
             let acts = acts(house, subject).await;
             assert!(acts.contains("identity-unmerge"), "{acts}");
@@ -353,9 +371,10 @@ fn what_a_laboratory_sends_never_lands_in_the_wrong_compartment() {
         let keep = same(&subject_of(&asked, &there));
         decide(house, &asked, &keep).await.is(200);
         send(Some(condition)).send(house).await.is(412);
+        // It stays where it is; who asks for the one that is kept finds it through the link.
         assert_eq!(
             (count(&there).await, count(&new).await),
-            (json!(0), json!(1))
+            (json!(1), json!(1))
         );
     });
 }

@@ -96,6 +96,26 @@ pub(super) const CASES: &[Case] = &[
     case("auth_agree", NoSubject, |call, _, _, _| {
         call.form("decision=allow")
     }),
+    case("passkey_challenge", NoSubject, |call, _, _, _| {
+        call.form("name=a")
+    }),
+    case("passkey_sign_in", NoSubject, |call, _, _, _| {
+        call.form("credential=%7B%7D")
+    }),
+    plain("passkey_page", NoSubject),
+    case("passkey_manage", NoSubject, |call, _, _, _| {
+        call.form("name=a")
+    }),
+    case("passkey_offer", NoSubject, |call, _, _, _| {
+        call.form("ticket=x")
+    }),
+    case("passkey_add", NoSubject, |call, _, _, _| {
+        call.form("ticket=x")
+    }),
+    case("passkey_remove", NoSubject, |call, _, _, _| {
+        call.form("id=x")
+    }),
+    plain("passkey_script", NoSubject),
     case("auth_token", NoSubject, |call, _, _, _| {
         call.form("grant_type=authorization_code&client_id=app&code=x")
     }),

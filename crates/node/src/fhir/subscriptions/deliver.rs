@@ -9,6 +9,7 @@ use super::stated::Stated;
 use super::{Notice, NoticePayload, SubscriptionId, Subscriptions, Unsent};
 use crate::custodian::Custodian;
 use crate::error::Error;
+use crate::fhir::Interaction;
 use crate::fhir::open::{Opened, settled};
 use crate::record::form::DELETED_MEDIA;
 use codec::time::Millis;
@@ -206,11 +207,14 @@ impl<S: Store> Custodian<S> {
             record: item.record,
             version: item.version,
         };
-        let asker = kept.asker();
+        let asker = kept.asker().ok_or(Error::OutOfScope)?;
         let (told, _) = settled!(self, &asker, "fhir-subscription", |reading| {
             if reading.reaches(&posting.subject) {
                 reading.refused(&posting.subject).await?;
-                match reading.open(&posting).await? {
+                // By its scopes the software could find it, and read it.
+                let found = reading.open_for(&posting, Interaction::Search).await?;
+                let read = reading.open_for(&posting, Interaction::Read).await?;
+                match read.filter(|_| found.is_some()) {
                     Some(opened)
                         if !opened.is_deleted
                             && query.matches(&opened.parsed()?, opened.updated_ms) =>

@@ -16,7 +16,7 @@ use crate::fhir::read::unknown;
 use crate::fhir::search::{page_size, refused, stale_link};
 use crate::fhir::{
     FhirAct, FhirAsker, FhirFound, FhirOutcome, FhirPage, FhirRead, FhirReadDone, FhirResource,
-    FhirSearch, FhirTarget, FhirWritten,
+    FhirSearch, FhirTarget, FhirWritten, Interaction,
 };
 use crate::record::Content;
 use ::fhir::Parsed;
@@ -152,7 +152,7 @@ impl<S: Store> Custodian<S> {
         check(content, id, found.is_some(), input.strict)?;
         let asker = &input.asker;
         let stated = Stated::read(content.as_bytes(), &asker.base)?;
-        let reader = self.subscription_reader(input, &stated.criteria).await?;
+        let reader = self.subscription_reader(asker, &stated.criteria).await?;
         let now = self.facts().at();
         let subscriptions = self.subscriptions.as_ref();
         let (state, status) = match stated.wanted {
@@ -190,25 +190,41 @@ impl<S: Store> Custodian<S> {
             purpose: reader.purpose,
             base: reader.base,
             patient: reader.patient,
-            filters: reader.filters,
+            scopes: reader.scopes.to_string(),
+            launched: reader.launched,
             credential: input.credential.clone(),
         })
     }
 
-    /// Who reads what is subscribed to.
+    /// Who reads what is subscribed to: a notification tells what a search finds and a reading gives.
     async fn subscription_reader(
         &self,
-        input: &FhirSubscribe,
+        asker: &FhirAsker,
         criteria: &Criteria,
     ) -> Result<FhirAsker, Error> {
-        let reader = input.readers.of(&criteria.kind).ok_or(Error::Forbidden {
-            action: "subscribing to resources of this type",
-            needs: "any, with a token whose scopes read and search them".to_owned(),
-        })?;
-        if reader.purpose == Some(Purpose::Btg) {
+        let mut patient_only = false;
+        for (interaction, named) in [(Interaction::Search, "search"), (Interaction::Read, "read")] {
+            let reach = asker.scopes.permits(interaction, &criteria.kind);
+            let reach = reach.ok_or(Error::ScopeLacks {
+                interaction: named,
+                kind: criteria.kind.clone(),
+            })?;
+            patient_only |= reach.patient_only;
+        }
+        // A token that is bound to a subject is confined by that.
+        let patient = match patient_only && asker.caller.subject.is_none() {
+            true => Some(asker.launched.clone().ok_or(Error::OutOfScope)?),
+            false => None,
+        };
+        if asker.purpose == Some(Purpose::Btg) {
             let said = "an emergency ends; nothing is subscribed to in one";
             return Err(invalid("", said));
         }
+        let reader = FhirAsker {
+            patient,
+            interaction: Interaction::Read,
+            ..asker.clone()
+        };
         // Whoever is confined to somebody who is not here is told so now.
         self.fhir_confined(&reader).await?;
         Ok(reader)

@@ -4,7 +4,7 @@
 use super::SubscriptionId;
 use crate::caller::Caller;
 use crate::error::Error;
-use crate::fhir::FhirAsker;
+use crate::fhir::{FhirAsker, Interaction};
 use codec::id::{RecordId, SubjectId};
 use codec::time::Millis;
 use codec::{choice, record};
@@ -39,8 +39,9 @@ record! {
         8 => pub(super) purpose: Option<Purpose>,
         9 => pub(super) base: String,
         10 => pub(super) patient: Option<String>,
-        11 => pub(super) filters: Vec<Vec<(String, String)>>,
-        12 => pub(super) credential: Option<String>,
+        11 => pub(super) scopes: String,
+        12 => pub(super) launched: Option<String>,
+        13 => pub(super) credential: Option<String>,
     }
 }
 
@@ -99,9 +100,9 @@ impl Kept {
             && self.bound_to == caller.subject
     }
 
-    /// Who reads when it notifies.
-    pub(super) fn asker(&self) -> FhirAsker {
-        FhirAsker {
+    /// Who reads when it notifies; none, if its scopes are not understood any more.
+    pub(super) fn asker(&self) -> Option<FhirAsker> {
+        Some(FhirAsker {
             caller: Caller {
                 actor: self.actor.clone(),
                 subject: self.bound_to,
@@ -109,8 +110,10 @@ impl Kept {
             purpose: self.purpose,
             base: self.base.clone(),
             patient: self.patient.clone(),
-            filters: self.filters.clone(),
-        }
+            scopes: self.scopes.parse().ok()?,
+            interaction: Interaction::Read,
+            launched: self.launched.clone(),
+        })
     }
 
     pub(super) fn row(&self) -> Zeroizing<Vec<u8>> {

@@ -179,7 +179,7 @@ impl<S: Store> Custodian<S> {
         reading: &mut Reading<'_, S>,
         posting: &Posting,
     ) -> Result<Option<FhirResource>, Error> {
-        let Some(opened) = reading.open(posting).await? else {
+        let Some(opened) = reading.open_by_consent(posting).await? else {
             return Ok(None);
         };
         let meta = self

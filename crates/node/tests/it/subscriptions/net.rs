@@ -5,8 +5,8 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use node::fhir::{
-    FhirAct, FhirAsker, FhirRead, FhirReaders, FhirSubscribe, FhirTarget, FhirTransact, FhirWrite,
-    FhirWritten, Notice, Notifier, Subscriptions, Unsent,
+    FhirAct, FhirAsker, FhirRead, FhirSubscribe, FhirTarget, FhirTransact, FhirWrite, FhirWritten,
+    Interaction, Notice, Notifier, Scopes, Subscriptions, Unsent,
 };
 use node::record::{Content, Payload, Submission};
 use node::subject::Wait;
@@ -136,7 +136,9 @@ impl Net {
             purpose: None,
             base: BASE.to_owned(),
             patient: None,
-            filters: Vec::new(),
+            scopes: Scopes::everything(),
+            interaction: Interaction::Create,
+            launched: None,
         }
     }
 
@@ -154,12 +156,10 @@ impl Net {
         act: FhirAct,
         credential: Option<&str>,
     ) -> Result<FhirWritten, Error> {
-        let reader = asker.clone();
         let subscribe = FhirSubscribe {
             asker,
             write: write("Subscription", act),
             strict: true,
-            readers: FhirReaders::new(move |_| Some(reader.clone())),
             credential: credential.map(str::to_owned),
             until_ms: None,
         };
