@@ -14,6 +14,7 @@ pub(crate) mod export;
 mod headers;
 mod outcome;
 mod perform;
+mod subscribe;
 
 pub(crate) use outcome::as_outcome;
 

@@ -7,7 +7,11 @@
 //! Answers: 401 with `WWW-Authenticate: Bearer` where nothing was sent, and with `error="invalid_token"` where
 //! what was sent is no good (RFC 6750 section 3.1); never why, beyond a class that names no part of the token.
 
-use crate::{edge::Edge, problem::Problem};
+use crate::{
+    edge::Edge,
+    problem::Problem,
+    token::{Bearer, Lasting},
+};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
@@ -31,6 +35,8 @@ pub struct Session {
     pub client: Option<String>,
     /// The FHIR id of the Patient that the session is about.
     pub patient: Option<String>,
+    /// The token, if it is one that lasts: those of issuers are over in minutes.
+    pub lasting: Option<Lasting>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Session {
@@ -76,7 +82,7 @@ pub(crate) async fn authenticate(
     if !jwt::looks_like_one(token) {
         return edge
             .tokens
-            .caller(token, edge.now())
+            .bearer(token, edge.now())
             .map(Session::unbounded)
             .ok_or_else(|| Problem::invalid_token("it is not known here, or over"));
     }
@@ -123,12 +129,13 @@ async fn issued_elsewhere(
 
 impl Session {
     /// Of a token that bounds no software.
-    fn unbounded(caller: Caller) -> Self {
+    fn unbounded(bearer: Bearer) -> Self {
         Self {
-            caller,
+            caller: bearer.caller,
             scopes: Scopes::everything(),
             client: None,
             patient: None,
+            lasting: Some(bearer.lasting),
         }
     }
 
@@ -158,6 +165,7 @@ impl Session {
             scopes: identity.scopes,
             client: identity.client,
             patient: identity.patient,
+            lasting: None,
         })
     }
 

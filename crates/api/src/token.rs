@@ -149,8 +149,20 @@ impl Tokens {
         Self(Arc::new(Watched::at(path)))
     }
 
+    /// Whether the token with this fingerprint, as [`Lasting`] has it, is good at `now`.
+    pub fn knows(&self, credential: &str, now: Millis) -> bool {
+        let believed = self.0.now();
+        let found = believed.0.get(credential);
+        found.is_some_and(|found| found.expires > now)
+    }
+
     /// Who the bearer of `token` is, if it is good at `now`.
     pub fn caller(&self, token: &str, now: Millis) -> Option<Caller> {
+        self.bearer(token, now).map(|bearer| bearer.caller)
+    }
+
+    /// The same, with what the token is known by later.
+    pub(crate) fn bearer(&self, token: &str, now: Millis) -> Option<Bearer> {
         let believed = self.0.now();
         // Looked up by digest: the time it takes tells nothing about the tokens.
         let found = believed.0.get(&fingerprint(token))?;
@@ -163,11 +175,33 @@ impl Tokens {
             roles: found.roles.clone(),
             slot: found.slot,
         };
-        Some(match found.subject {
+        let caller = match found.subject {
             Some(subject) => Caller::bound(actor, subject),
             None => Caller::staff(actor),
+        };
+        Some(Bearer {
+            caller,
+            lasting: Lasting {
+                credential: found.sha256.clone(),
+                until: found.expires,
+            },
         })
     }
+}
+
+/// The bearer of a token.
+pub(crate) struct Bearer {
+    pub(crate) caller: Caller,
+    pub(crate) lasting: Lasting,
+}
+
+/// What a token that lasts longer than a request is known by: for what goes on after the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lasting {
+    /// Its fingerprint.
+    pub credential: String,
+    /// The first instant at which it is no longer good.
+    pub until: Millis,
 }
 
 impl From<File> for Believed {

@@ -2,7 +2,7 @@
 //!
 //! Everything has a default; `docs/node.toml` shows all of it.
 
-use crate::ontologies;
+use crate::{notify::Notifying, ontologies};
 use anyhow::{Context, Result, anyhow, bail};
 use api::Machines;
 use consensus::network::PeerList;
@@ -36,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) diagnosis: Diagnosis,
     pub(crate) sign_in: SignIn,
     pub(crate) machines: Option<MachinesAt>,
+    pub(crate) subscriptions: Notifying,
     /// Who may see what for the institution's own care, how long records are kept, who breaks glass; what is
     /// left out is as built in.
     pub(crate) policy: Option<Policy>,
@@ -349,6 +350,7 @@ impl Config {
         config.ledger.check()?;
         config.share.check()?;
         config.sign_in.check()?;
+        config.subscriptions.check()?;
         within(
             "store.cache_bytes",
             config.store.cache_bytes,
@@ -428,7 +430,7 @@ pub(crate) fn parsed<T: DeserializeOwned>(text: &str) -> Result<T> {
     })
 }
 
-fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
+pub(crate) fn within(name: &str, value: u64, least: u64, most: u64) -> Result<()> {
     if value < least || value > most {
         bail!("{name} is {value}; it takes {least} to {most}");
     }

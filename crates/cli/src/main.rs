@@ -23,6 +23,7 @@ mod fsck;
 mod govern;
 mod http;
 mod network;
+mod notify;
 mod ontologies;
 mod passphrase;
 mod running;

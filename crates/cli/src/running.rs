@@ -59,6 +59,7 @@ impl Running {
         disk_check(data, config)?;
         door_check(config)?;
         let institution_policy = config.institution_policy(data)?;
+        let web = config.subscriptions.web(data)?;
         let store = store_open(data, config)?;
         let institution = opened.institution;
         let (started, start) = oneshot::channel();
@@ -76,6 +77,8 @@ impl Running {
                     let mut settings = settings_of(&opened, &config);
                     settings.knowledge = knowledge;
                     settings.institution_policy = institution_policy;
+                    settings.subscriptions =
+                        web.map(|web| config.subscriptions.of(web, ambient.clone()));
                     let whole = context.child("whole");
                     match Node::start(context, settings, store, opened.keychain).await {
                         Ok(node) => {

@@ -1,6 +1,7 @@
 //! What an operator sets for one node. Durations in milliseconds, sizes in bytes.
 
 use crate::differential::Knowledge;
+use crate::fhir::Subscriptions;
 use codec::id::InstitutionId;
 use consensus::network::{PeerList, PeerSource};
 use consent::Policy;
@@ -35,6 +36,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is known of diseases; without it the node makes no differentials.
     pub knowledge: Option<Arc<Knowledge>>,
+    /// How FHIR Subscriptions are delivered; without it none are taken.
+    pub subscriptions: Option<Subscriptions>,
 }
 
 /// Bounds on what a node takes and keeps in flight.
@@ -92,6 +95,7 @@ impl Config {
             institution_policy: None,
             limits: Limits::default(),
             knowledge: None,
+            subscriptions: None,
         }
     }
 }

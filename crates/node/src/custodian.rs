@@ -6,6 +6,7 @@ use crate::config::Limits;
 use crate::differential::Insight;
 use crate::error::Error;
 use crate::event::Broadcast;
+use crate::fhir::{Subscribed, Subscriptions};
 use crate::governance::keys::Signers;
 use crate::subject::{Finality, Wait};
 use crate::wait::Waits;
@@ -74,6 +75,10 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) identity_turn: futures::lock::Mutex<()>,
     /// Held from counting the exports that are kept until there is one more.
     pub(crate) exports_turn: futures::lock::Mutex<()>,
+    /// How FHIR Subscriptions are delivered, if they are.
+    pub(crate) subscriptions: Option<Subscriptions>,
+    /// What writes are compared with for them.
+    pub(crate) subscribed: Subscribed,
     /// Commitments of batches that are on their way, for events; lost with the process.
     pub(crate) batched: Mutex<BTreeMap<EntryId, Vec<QueuedCommitment>>>,
 }

@@ -98,11 +98,13 @@ impl<S: Store> Custodian<S> {
         if let Some(insight) = &self.insight {
             insight.forget(subject);
         }
+        self.subscriptions_forget(subject).await?;
         self.vault
             .erase(subject, self.facts().at(), &mut self.ambient.entropy())
             .await?;
         // What a crash leaves of it is not shown, and removed when it is met.
         self.identity_forget(subject).await?;
+        self.subscriptions_unqueue(subject).await?;
         if let Some(insight) = &self.insight {
             insight.forget(subject);
             self.wakes.differentials.wake();

@@ -8,6 +8,8 @@
 //!   form, one atomic batch over all subjects.
 //! - Reads ([`FhirRead`], [`FhirHistory`], [`FhirSearch`]) decide for each subject, log one disclosure for each,
 //!   durable before anything leaves, and serve the stored form, or the permitted part of it marked `SUBSETTED`.
+//! - Subscriptions ([`FhirSubscribe`]) are readings that begin with a write: what was written is told to whoever
+//!   may see it and asked for it, some time later.
 //! - Exports ([`FhirExport`]) are reads of many: what is kept of one is its plan, and each page of a file is read as
 //!   it is downloaded.
 //!
@@ -29,6 +31,7 @@ mod place;
 mod plan;
 mod read;
 mod search;
+mod subscriptions;
 mod views;
 mod write;
 
@@ -37,6 +40,11 @@ pub use export::{
     FhirExportRead, FhirExportState,
 };
 pub use search::MAX_PAGE;
+pub use subscriptions::{
+    FhirSubscribe, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_EACH, Notice, NoticePayload, Notifier,
+    SubscriptionId, Subscriptions, Unsent,
+};
+pub(crate) use subscriptions::{SUBSCRIPTION, Step, Subscribed};
 pub(crate) use views::CONSENT;
 
 /// Who asks over FHIR, and how far the scopes reach.

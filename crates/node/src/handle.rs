@@ -23,8 +23,8 @@ use crate::error::{Error, Problem};
 use crate::event::{Broadcast, Events};
 use crate::fhir::{
     FhirEverything, FhirExport, FhirExportPage, FhirExportQuery, FhirExportRead, FhirExportState,
-    FhirHistory, FhirPage, FhirRead, FhirReadDone, FhirSearch, FhirTransact, FhirValidate,
-    FhirWritten,
+    FhirHistory, FhirPage, FhirRead, FhirReadDone, FhirSearch, FhirSubscribe, FhirTransact,
+    FhirValidate, FhirWritten,
 };
 use crate::governance::{NetworkEntry, NetworkPropose, NetworkView, NetworkVote};
 use crate::hold::{Hold, HoldClear, HoldSet};
@@ -141,6 +141,8 @@ use_cases! {
     record_list(List) -> Listed;
     /// Writes FHIR resources, all or none; answers after the durable write.
     fhir_transact(FhirTransact) -> Vec<FhirWritten>;
+    /// Makes, changes or ends a FHIR Subscription.
+    fhir_subscribe(FhirSubscribe) -> FhirWritten;
     /// Reads a FHIR resource, as far as it is permitted; the disclosure is durable before it leaves.
     fhir_read(FhirRead) -> FhirReadDone;
     /// The versions of a FHIR resource, or of all of a type, the newest first.

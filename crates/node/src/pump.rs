@@ -9,6 +9,7 @@ mod exports;
 mod finality;
 mod periods;
 mod records;
+mod subscriptions;
 
 use crate::custodian::Custodian;
 use commonware_runtime::Spawner;
@@ -40,6 +41,10 @@ pub(crate) fn start<E: Spawner, S: Store>(context: &E, custodian: &Arc<Custodian
     context
         .child("exports")
         .spawn(move |_| async move { exports::run(&own).await });
+    let own = custodian.clone();
+    context
+        .child("subscriptions")
+        .spawn(move |_| async move { subscriptions::run(&own).await });
     if let Some(insight) = custodian.insight.clone() {
         let own = custodian.clone();
         // On a thread of its own: ranking keeps a processor busy.

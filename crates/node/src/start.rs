@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::custodian::Custodian;
 use crate::differential::Insight;
 use crate::event::Broadcast;
+use crate::fhir::Subscribed;
 use crate::governance::keys::Signers;
 use crate::handle::{Handle, Job};
 use crate::record::form::Rules;
@@ -261,8 +262,12 @@ where
         fhir_turn: futures::lock::Mutex::default(),
         identity_turn: futures::lock::Mutex::default(),
         exports_turn: futures::lock::Mutex::default(),
+        subscriptions: config.subscriptions,
+        subscribed: Subscribed::default(),
         batched: Mutex::default(),
     });
+    // Before the first write, which is compared with them.
+    custodian.subscriptions_load().await?;
     // Until the first block comes, how old the ledger is can only be told by the clock.
     let age_ms = custodian.ledger_age_ms();
     custodian.quiet_ms.store(age_ms, Ordering::Relaxed);

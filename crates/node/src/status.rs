@@ -119,6 +119,10 @@ counters! {
     disclosures = "ithaca_disclosures_logged_total";
     /// Requests refused for want of consent.
     refusals = "ithaca_refusals_total";
+    /// Notifications of FHIR Subscriptions that arrived.
+    notifications = "ithaca_notifications_total";
+    /// Attempts at such notifications that failed.
+    notifications_failed = "ithaca_notifications_failed_total";
     /// Consent changes accepted.
     consents_changed = "ithaca_consent_changes_total";
     /// Receipts handed out.

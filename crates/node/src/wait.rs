@@ -69,6 +69,8 @@ pub(crate) struct Wakes {
     pub(crate) differentials: Wake,
     /// There are exports to plan.
     pub(crate) exports: Wake,
+    /// There are notifications to send, or subscriptions that changed.
+    pub(crate) subscriptions: Wake,
 }
 
 impl Wake {

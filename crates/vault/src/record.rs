@@ -11,6 +11,7 @@ use crate::layout::{
     ERASURES, IDEMPOTENCY, INDEX, OUTBOX, RECORDS, join, queue_key, record_prefix, version_key,
     version_of,
 };
+use crate::node_rows::NodeRow;
 use crate::outbox::QueuedRow;
 use crate::postings::Posting;
 use crate::record_meta::{Meta, PartMeta, SealedMeta};
@@ -144,6 +145,20 @@ impl<S: Store> Vault<S> {
         now: Millis,
         entropy: &mut (impl Entropy + Send),
     ) -> Result<Put, Error> {
+        self.record_put_with(put, &[], now, entropy).await
+    }
+
+    /// The same, with changes of rows of the node in the same batch: of an answer that is given again, none is done.
+    ///
+    /// # Errors
+    /// As [`Vault::record_put`]; [`Conflict::Done`] for a row that is not as it was expected.
+    pub async fn record_put_with(
+        &self,
+        put: &RecordPut,
+        rows: &[NodeRow],
+        now: Millis,
+        entropy: &mut (impl Entropy + Send),
+    ) -> Result<Put, Error> {
         put.check()?;
         let compartment = self.compartment(&put.subject).await?;
         let client_row = put
@@ -162,13 +177,16 @@ impl<S: Store> Vault<S> {
             let draft = self
                 .put_draft(put, &compartment, client_row.as_deref(), now, entropy)
                 .await?;
-            let Draft { batch, records } = match draft {
+            let Draft { mut batch, records } = match draft {
                 Some(draft) => draft,
                 None => {
                     let answer = self.put_answered(put, &compartment, client_row.as_deref());
                     return answer.await?.ok_or(Error::Busy);
                 }
             };
+            for row in rows {
+                batch = batch.and(self.node_row_batch(row, entropy).await?);
+            }
             match self.commit(batch).await {
                 Ok(()) => {
                     quota.keep();

@@ -27,6 +27,15 @@ const OF_CONSENT: &[TypeInteraction] = &[
     TypeInteraction::Create,
     TypeInteraction::SearchType,
 ];
+/// Of subscriptions: no versions are kept, and nothing is done on condition.
+const OF_SUBSCRIPTION: &[TypeInteraction] = &[
+    TypeInteraction::Read,
+    TypeInteraction::Update,
+    TypeInteraction::Patch,
+    TypeInteraction::Delete,
+    TypeInteraction::Create,
+    TypeInteraction::SearchType,
+];
 const SYSTEM: &[SystemInteraction] = &[SystemInteraction::Transaction, SystemInteraction::Batch];
 
 pub(crate) fn statement(asked: &Asked) -> Vec<u8> {
@@ -130,11 +139,12 @@ fn served<'s>(
     includes: &'s [&'s str],
     operations: &'s [Operation<'s>],
 ) -> ServedType<'s> {
-    let is_stored = described.kind != "Consent";
-    let (interactions, conditional_delete) = match is_stored {
-        true => (INTERACTIONS, ConditionalDelete::Single),
-        false => (OF_CONSENT, ConditionalDelete::NotSupported),
+    let (interactions, conditional_delete) = match described.kind {
+        "Consent" => (OF_CONSENT, ConditionalDelete::NotSupported),
+        "Subscription" => (OF_SUBSCRIPTION, ConditionalDelete::NotSupported),
+        _ => (INTERACTIONS, ConditionalDelete::Single),
     };
+    let is_stored = conditional_delete == ConditionalDelete::Single;
     ServedType {
         of: described.kind,
         interactions,

@@ -6,6 +6,7 @@ use super::{
     batch, capability, count,
     done::Done,
     headers::Conditions,
+    subscribe,
 };
 use crate::problem::Problem;
 use axum::http::StatusCode;
@@ -15,8 +16,8 @@ use mirror::{Issue, IssueType, Severity, outcome};
 use node::{
     Content, Millis,
     fhir::{
-        FhirAct, FhirEverything, FhirHistory, FhirOutcome, FhirPage, FhirRead, FhirResource,
-        FhirSearch, FhirTarget, FhirTransact, FhirValidate, FhirWrite, FhirWritten,
+        FhirAct, FhirAsker, FhirEverything, FhirHistory, FhirOutcome, FhirPage, FhirRead,
+        FhirResource, FhirSearch, FhirTarget, FhirTransact, FhirValidate, FhirWrite, FhirWritten,
     },
     subject::Wait,
 };
@@ -66,10 +67,15 @@ pub(crate) async fn perform(
         Ask::Validate { kind, .. } => validate(asked, kind, need(content)?).await,
         Ask::Create { .. } | Ask::Update { .. } | Ask::Patch { .. } | Ask::Delete { .. } => {
             let write = write_of(ask, content, conditions, None)?;
-            let written = transact(asked, vec![write], false).await?;
-            let first = written.into_iter().next();
-            let first = first.ok_or_else(|| Problem::bad_request("nothing was to be done"))?;
-            Ok(written_done(first).preferred(asked.prefer.answer))
+            let written = match write.kind.as_str() {
+                "Subscription" => subscribe::subscribe(asked, write).await?,
+                _ => {
+                    let written = transact(asked, vec![write], false).await?;
+                    let first = written.into_iter().next();
+                    first.ok_or_else(|| Problem::bad_request("nothing was to be done"))?
+                }
+            };
+            Ok(written_done(written).preferred(asked.prefer.answer))
         }
     }
 }
@@ -146,31 +152,10 @@ pub(crate) async fn transact(
 ) -> Result<Vec<FhirWritten>, Problem> {
     let mut asker = None;
     for write in &writes {
-        let interaction = match &write.act {
-            FhirAct::Create { .. } => Interaction::Create,
-            FhirAct::Update { .. } | FhirAct::Patch { .. } => Interaction::Update,
-            FhirAct::Delete { .. } => Interaction::Delete,
-        };
-        let this = asked.asker(interaction, &write.kind)?;
-        if is_conditional(&write.act) {
-            asked.asker(Interaction::Search, &write.kind)?;
-        }
-        if let FhirAct::Patch { operations, .. } = &write.act
-            && tests(operations)
-        {
-            asked.asker(Interaction::Read, &write.kind)?;
-        }
+        let this = writer(asked, write)?;
         let before = asker.get_or_insert_with(|| this.clone());
         if before.patient.is_none() {
             before.patient = this.patient;
-        }
-        let reach = this.scopes.permits(interaction, &write.kind);
-        if reach.is_none_or(|reach| !reach.filters.is_empty()) {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "insufficient-scope",
-                "the token's scopes reach only some resources of this type, which allows reading alone",
-            ));
         }
     }
     let asker = asker.ok_or_else(|| Problem::bad_request("nothing was to be done"))?;
@@ -190,15 +175,19 @@ pub(crate) async fn transact(
         source: asked.source.clone(),
     });
     let mut written = written.await?;
-    // What the software may write and not read it is not told.
     for one in &mut written {
-        if let Some(resource) = &mut one.resource
-            && !shows(asked, &resource.kind, is_confined)
-        {
-            resource.content = None;
-        }
+        tell(asked, one, is_confined);
     }
     Ok(written)
+}
+
+/// What the software may write and not read it is not told.
+pub(crate) fn tell(asked: &Asked, written: &mut FhirWritten, is_confined: bool) {
+    if let Some(resource) = &mut written.resource
+        && !shows(asked, &resource.kind, is_confined)
+    {
+        resource.content = None;
+    }
 }
 
 /// Whether a write finds its resource by a search.
@@ -226,6 +215,33 @@ fn shows(asked: &Asked, kind: &str, is_confined: bool) -> bool {
     let reader = asked.asker(Interaction::Read, kind).ok();
     let reach = reader.and_then(|reader| reader.scopes.permits(Interaction::Read, kind));
     reach.is_some_and(|reach| reach.filters.is_empty() && (is_confined || !reach.patient_only))
+}
+
+/// Who writes, as far as the scopes reach.
+pub(crate) fn writer(asked: &Asked, write: &FhirWrite) -> Result<FhirAsker, Problem> {
+    let interaction = match &write.act {
+        FhirAct::Create { .. } => Interaction::Create,
+        FhirAct::Update { .. } | FhirAct::Patch { .. } => Interaction::Update,
+        FhirAct::Delete { .. } => Interaction::Delete,
+    };
+    let asker = asked.asker(interaction, &write.kind)?;
+    if is_conditional(&write.act) {
+        asked.asker(Interaction::Search, &write.kind)?;
+    }
+    if let FhirAct::Patch { operations, .. } = &write.act
+        && tests(operations)
+    {
+        asked.asker(Interaction::Read, &write.kind)?;
+    }
+    let reach = asker.scopes.permits(interaction, &write.kind);
+    if reach.is_none_or(|reach| !reach.filters.is_empty()) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "insufficient-scope",
+            "the token's scopes reach only some resources of this type, which allows reading alone",
+        ));
+    }
+    Ok(asker)
 }
 
 /// What became of a write.

@@ -23,3 +23,4 @@ mod proofs;
 mod python;
 mod sharing;
 mod stopping;
+mod subscriptions;

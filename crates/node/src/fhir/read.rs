@@ -3,7 +3,7 @@
 use super::open::{Opened, Reading, settled};
 use super::place::Place;
 use super::views::{AUDIT_EVENT, CONSENT, PROVENANCE, is_made};
-use super::{FhirFound, FhirHistory, FhirPage, FhirRead, FhirReadDone, MAX_PAGE};
+use super::{FhirFound, FhirHistory, FhirPage, FhirRead, FhirReadDone, MAX_PAGE, SUBSCRIPTION};
 use crate::custodian::Custodian;
 use crate::error::Error;
 use crate::record::form::deleted_term;
@@ -23,6 +23,7 @@ impl<S: Store> Custodian<S> {
             PROVENANCE => self.provenance_read(&input).await?,
             AUDIT_EVENT => self.audit_event_read(&input).await?,
             CONSENT => self.consent_made_read(&input).await?,
+            SUBSCRIPTION => self.subscription_read(&input).await?,
             _ => None,
         };
         if let Some(made) = made {
@@ -72,6 +73,9 @@ impl<S: Store> Custodian<S> {
             return Err(Error::Unknown(
                 "history of all consents; ask for those of one patient",
             ));
+        }
+        if input.kind == SUBSCRIPTION {
+            return Err(Error::Unknown("history of subscriptions; none is kept"));
         }
         let after = match input.after.as_deref() {
             Some(text) => Some(Mark::parse(text)?),

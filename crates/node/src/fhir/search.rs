@@ -8,7 +8,7 @@ use super::open::{Opened, Reading, settled};
 use super::place::{is_of_directory, local};
 use super::read::unknown;
 use super::views::{AUDIT_EVENT, CONSENT, PROVENANCE};
-use super::{FhirEverything, FhirFound, FhirPage, FhirSearch};
+use super::{FhirEverything, FhirFound, FhirPage, FhirSearch, SUBSCRIPTION};
 use crate::custodian::Custodian;
 use crate::error::Error;
 use crate::record::form::DELETED_MEDIA;
@@ -52,6 +52,7 @@ impl<S: Store> Custodian<S> {
             match input.kind.as_str() {
                 PROVENANCE | AUDIT_EVENT => self.page_of_made(reading, &input, handling).await,
                 CONSENT => self.consent_page(&input, handling).await,
+                SUBSCRIPTION => self.subscriptions_page(&input, handling).await,
                 _ => self.page_of_stored(reading, &input, handling).await,
             }
         })?;

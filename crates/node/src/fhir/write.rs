@@ -7,7 +7,10 @@
 use super::open::settled;
 use super::plan::{Plan, Planned};
 use super::views::{CONSENT, not_atomic, writable};
-use super::{FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten};
+use super::{
+    FhirAct, FhirOutcome, FhirResource, FhirTarget, FhirTransact, FhirWrite, FhirWritten,
+    SUBSCRIPTION,
+};
 use crate::custodian::Custodian;
 use crate::error::Error;
 use crate::identity::Mark;
@@ -43,6 +46,10 @@ impl<S: Store> Custodian<S> {
                 [write] if !input.bundle => Ok(vec![self.consent_written(&input, write).await?]),
                 _ => Err(not_atomic(at)),
             };
+        }
+        let subscription = |write: &FhirWrite| write.kind == SUBSCRIPTION;
+        if let Some(at) = input.writes.iter().position(subscription) {
+            return Err(super::subscriptions::not_atomic(at));
         }
         input.asker.caller.needs("writing a resource", &SOURCES)?;
         let deletes = |write: &FhirWrite| matches!(write.act, FhirAct::Delete { .. });
@@ -234,10 +241,14 @@ impl<S: Store> Custodian<S> {
             .iter()
             .flat_map(|put| self.identity_marks(&put.subject, &put.records, now))
             .collect();
+        let noted = puts
+            .iter()
+            .map(|put| (&put.subject, put.records.as_slice()));
+        let noted = self.subscriptions_note(noted);
         let transaction = Transaction {
             opens: plan.opens.clone(),
             puts,
-            rows: marks.iter().map(Mark::row).collect(),
+            rows: marks.iter().map(Mark::row).chain(noted.clone()).collect(),
         };
         for put in &transaction.puts {
             crate::record::deposit::check_size(&put.records)?;
@@ -252,6 +263,7 @@ impl<S: Store> Custodian<S> {
             .zip(answers)
             .flat_map(|(put, answers)| answers.into_iter().map(|answer| (put.subject, answer)))
             .collect();
+        self.subscriptions_noted(&noted);
         self.counters.deposits.up();
         self.wakes.records.wake();
         if !plan.opens.is_empty() {
@@ -291,7 +303,7 @@ fn action_of(outcome: FhirOutcome) -> Action {
 
 impl FhirAct {
     /// As the institution's policy calls it; none if that depends on what is there.
-    fn action(&self) -> Option<Action> {
+    pub(crate) fn action(&self) -> Option<Action> {
         match self {
             Self::Create { .. } => Some(Action::Create),
             Self::Update { .. } => None,

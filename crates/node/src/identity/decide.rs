@@ -318,14 +318,19 @@ impl<S: Store> Custodian<S> {
                 records,
             });
         }
+        let noted = puts
+            .iter()
+            .map(|put| (&put.subject, put.records.as_slice()));
+        let noted = self.subscriptions_note(noted);
         let transaction = Transaction {
             puts,
-            rows,
+            rows: rows.into_iter().chain(noted.clone()).collect(),
             ..Transaction::default()
         };
         self.vault
             .transact(&transaction, now, &mut self.ambient.entropy())
             .await?;
+        self.subscriptions_noted(&noted);
         self.counters.deposits.up();
         self.wakes.records.wake();
         Ok(())

@@ -5,7 +5,7 @@ use super::{Deposited, DepositedRecord, Provenance, Submission};
 use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::error::{Conflict, Error};
-use crate::fhir::CONSENT;
+use crate::fhir::{CONSENT, SUBSCRIPTION};
 use crate::subject::open::client_key;
 use crate::subject::{Finality, Wait};
 use codec::id::RecordId;
@@ -85,6 +85,13 @@ impl<S: Store> Custodian<S> {
                 "FHIR Consent",
                 "Consent",
                 "consent is not deposited as a document: send it to /fhir/Consent, or change it at /v1",
+            ));
+        }
+        if drafts.iter().any(|draft| draft.kind == SUBSCRIPTION) {
+            return Err(Error::invalid(
+                "FHIR Subscription",
+                "Subscription",
+                "a Subscription is about no subject: send it to /fhir/Subscription",
             ));
         }
         let distinct: BTreeSet<RecordId> = drafts.iter().map(|draft| draft.record).collect();
@@ -173,10 +180,14 @@ impl<S: Store> Custodian<S> {
         let mut attempt = 0;
         loop {
             check_size(&put.records)?;
+            let noted = self.subscriptions_note([(&put.subject, put.records.as_slice())]);
             let done = self
                 .vault
-                .record_put(put, now, &mut self.ambient.entropy())
+                .record_put_with(put, &noted, now, &mut self.ambient.entropy())
                 .await;
+            if done.as_ref().is_ok_and(|done| done.created) {
+                self.subscriptions_noted(&noted);
+            }
             match done {
                 Err(vault::Error::Conflict(vault::Conflict::Version { .. }))
                     if rebase && attempt < REBASES =>

@@ -27,5 +27,6 @@ mod members;
 mod network;
 mod receipts;
 mod sharing;
+mod subscriptions;
 mod witnesses;
 mod world;

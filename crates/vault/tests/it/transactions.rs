@@ -172,3 +172,33 @@ fn ids_lead_to_their_shard() {
         }
     }
 }
+
+#[test]
+fn a_put_that_is_answered_again_changes_no_row_again() {
+    let mut world = World::new(65);
+    world.open(subject(3, 3));
+    let row = |name: &[u8]| NodeRow {
+        name: name.to_vec(),
+        expected: None,
+        value: Some(b"noted".to_vec().into()),
+    };
+    let put = one(subject(3, 3), new_record(3, "green pear"));
+    let mut put_with = |name: &[u8], put| {
+        let rows = [row(name)];
+        run(world
+            .vault
+            .record_put_with(put, &rows, ms(5), &mut world.rng))
+    };
+    assert!(put_with(b"first", &put).unwrap().created);
+    assert!(!put_with(b"again", &put).unwrap().created);
+    // What is refused leaves none either, whether it is the record or the row.
+    let other = one(subject(3, 3), new_record(3, "another pear"));
+    put_with(b"other", &other).unwrap_err();
+    let next = one(subject(3, 3), new_record(4, "red apple"));
+    put_with(b"first", &next).unwrap_err();
+    let vault = world.reopened();
+    let names = run(vault.node_rows(b"", None, 10)).unwrap();
+    let names: Vec<Vec<u8>> = names.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [b"first".to_vec()]);
+    assert!(run(vault.search(b"red", 10)).unwrap().is_empty());
+}

@@ -19,6 +19,9 @@ refused DeviceMetric-example.json: 422 DeviceMetric.parent.reference a resource 
 refused DeviceUseStatement-example.json: 422 DeviceUseStatement.reasonReference[0].reference a resource of this \
     type cannot be named here
 refused EventDefinition-example.json: 422 EventDefinition.text.div a narrative has some text or an image
+refused Subscription-example-error.json: 422 Subscription.status send requested, or off to end it
+refused Subscription-example.json: 422 Subscription.channel.endpoint this node takes no subscriptions: its \
+    configuration lists no endpoints
 R4B EffectEvidenceSynthesis: no such type
 R4B Evidence: variableDefinition: Field required
 R4B MedicinalProduct: no such type
@@ -33,8 +36,8 @@ R4B MedicinalProductPharmaceutical: no such type
 R4B MedicinalProductUndesirableEffect: no such type
 R4B RiskEvidenceSynthesis: no such type
 R4B SubstanceSpecification: no such type
-without: Bundle Consent DeviceMetric DeviceUseStatement EventDefinition
-examples: 289 of 140 types, 281 read back as they were
+without: Bundle Consent DeviceMetric DeviceUseStatement EventDefinition Subscription
+examples: 289 of 140 types, 279 read back as they were
 served: 1 statement, 15 bundles, 11 outcomes
 ";
 
