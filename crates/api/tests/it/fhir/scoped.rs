@@ -173,7 +173,7 @@ fn an_app_of_one_patient_stays_with_that_patient() {
         assert_eq!(found(&answer), (true, false));
         asks(&doctor, &token, &format!("/Observation/{}", ward.of_other))
             .await
-            .is(403);
+            .is(404);
         // Launched about nobody, such scopes reach nobody.
         let nobody = doctor.token(house, mixed);
         asks(&doctor, &nobody, &of_practitioner).await.is(403);
@@ -211,8 +211,8 @@ fn who_may_write_only_reads_and_finds_nothing_by_it() {
         let known = format!("Patient/{}", ward.patient);
         doctor.send(post(&known)).await.is(201);
         let by_number = "Patient?identifier=http://example.org/mrn|ScopedWrites";
-        let refused = doctor.send(post(by_number)).await.is(422);
-        assert!(refused.text().contains("refused"));
+        let refused = doctor.send(post(by_number)).await.is(403);
+        assert!(refused.text().contains("search on Patient"));
         let conditional = post(&known).header("if-none-exist", "code=718-7");
         doctor.send(conditional).await.is(403);
     });
