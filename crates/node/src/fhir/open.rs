@@ -76,7 +76,7 @@ enum Verdict {
     Decided(Box<Decided>),
     /// The directory, which is about no patient.
     Directory(Box<(Request, House)>),
-    Refused(Judged),
+    Refused(Box<Judged>),
 }
 
 /// A version of a resource, opened as far as it is permitted.
@@ -351,7 +351,7 @@ impl<'c, S: Store> Reading<'c, S> {
                     decided.house.action = action_of(self.channel);
                     Verdict::Decided(decided)
                 }
-                refused @ Judged::Refused { .. } => Verdict::Refused(refused),
+                refused @ Judged::Refused { .. } => Verdict::Refused(Box::new(refused)),
             }
         };
         let served = BTreeSet::new();
@@ -372,11 +372,14 @@ impl<'c, S: Store> Reading<'c, S> {
         }
         // Logged here, and so not once more at the end.
         let taken = self.touched.remove(subject).map(|touched| touched.verdict);
-        let Some(Verdict::Refused(Judged::Refused {
+        let Some(Verdict::Refused(refused)) = taken else {
+            return Ok(());
+        };
+        let Judged::Refused {
             request,
             denial,
             stale,
-        })) = taken
+        } = *refused
         else {
             return Ok(());
         };
@@ -422,20 +425,25 @@ impl<'c, S: Store> Reading<'c, S> {
                     channel: trace.channel,
                     asked: None,
                 },
-                Verdict::Refused(Judged::Refused {
-                    request,
-                    denial,
-                    stale,
-                }) => Logging {
-                    request: request.clone(),
-                    outcome: vault::Outcome::Refused(denial.missing.clone()),
-                    records,
-                    stale: *stale,
-                    session: None,
-                    channel: trace.channel,
-                    asked: None,
-                },
-                Verdict::Refused(Judged::Permitted(_)) => continue,
+                Verdict::Refused(refused) => {
+                    let Judged::Refused {
+                        request,
+                        denial,
+                        stale,
+                    } = &**refused
+                    else {
+                        continue;
+                    };
+                    Logging {
+                        request: request.clone(),
+                        outcome: vault::Outcome::Refused(denial.missing.clone()),
+                        records,
+                        stale: *stale,
+                        session: None,
+                        channel: trace.channel,
+                        asked: None,
+                    }
+                }
             });
         }
         let ids = self.custodian.disclosures_log(logging).await?;

@@ -19,9 +19,22 @@ refused DeviceMetric-example.json: 422 DeviceMetric.parent.reference a resource 
 refused DeviceUseStatement-example.json: 422 DeviceUseStatement.reasonReference[0].reference a resource of this \
     type cannot be named here
 refused EventDefinition-example.json: 422 EventDefinition.text.div a narrative has some text or an image
+refused Observation-vp-oyster.json: 422 Observation it names its patient by no reference; refer to the Patient
+refused Person-pp.json: 422 Person it refers to somebody who is not here, and may be a patient: refer to a Patient of \
+    this server or of the Bundle, or say its type
+refused QuestionnaireResponse-3141.json: 422 QuestionnaireResponse it refers to somebody who is not here, and may be \
+    a patient: refer to a Patient of this server or of the Bundle, or say its type
+refused QuestionnaireResponse-bb.json: 422 QuestionnaireResponse it refers to somebody who is not here, and may be a \
+    patient: refer to a Patient of this server or of the Bundle, or say its type
+refused ServiceRequest-appendectomy-narrative.json: 422 ServiceRequest it names its patient by no reference; refer to \
+    the Patient
 refused Subscription-example-error.json: 422 Subscription.status send requested, or off to end it
 refused Subscription-example.json: 422 Subscription.channel.endpoint this node takes no subscriptions: its \
     configuration lists no endpoints
+refused SupplyDelivery-pumpdelivery.json: 422 SupplyDelivery it names its patient by no reference; refer to the \
+    Patient
+refused SupplyRequest-simpleorder.json: 422 SupplyRequest it names somebody by an identifier or by words alone, who \
+    may be its patient: refer to the Patient, or say its type
 R4B EffectEvidenceSynthesis: no such type
 R4B Evidence: variableDefinition: Field required
 R4B MedicinalProduct: no such type
@@ -36,8 +49,8 @@ R4B MedicinalProductPharmaceutical: no such type
 R4B MedicinalProductUndesirableEffect: no such type
 R4B RiskEvidenceSynthesis: no such type
 R4B SubstanceSpecification: no such type
-without: Bundle Consent DeviceMetric DeviceUseStatement EventDefinition Subscription
-examples: 289 of 140 types, 279 read back as they were
+without: Bundle Consent DeviceMetric DeviceUseStatement EventDefinition Subscription SupplyRequest
+examples: 289 of 140 types, 272 read back as they were
 served: 1 statement, 15 bundles, 11 outcomes
 ";
 
