@@ -25,6 +25,7 @@ pub use smart::{Interaction, Scopes};
 
 mod check;
 mod directory;
+mod everything;
 mod export;
 mod open;
 mod place;

@@ -3,7 +3,8 @@
 
 use super::{
     FhirOptions, Scratch,
-    rounds::{Round, at_once},
+    peer::Peer,
+    rounds::at_once,
     served::{Client, Served},
     table::{Bound, Demand, Table},
 };
@@ -13,6 +14,7 @@ use consent::Role;
 use serde_json::{Value, json};
 use std::{
     fs,
+    path::Path,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -98,11 +100,13 @@ pub(super) fn run(options: &FhirOptions) -> Result<()> {
         "s",
         Bound::AtMost(3.0),
     );
+    running.stop()?;
+    beside(&mut table, options, &bundles, &scratch.0.join("peer"))?;
     table.print(options.json);
-    running.stop()
+    Ok(())
 }
 
-fn token(data: &std::path::Path) -> Result<String> {
+fn token(data: &Path) -> Result<String> {
     let mut secret = [0; 32];
     crate::entropy::fill(&mut secret)?;
     let institution = folder::institution(data)?;
@@ -223,10 +227,12 @@ fn load(clients: &[Client], bundles: &[Value], until: usize, loaded: &mut Loaded
         let mut observed = 0;
         for entry in entries(&answer) {
             let location = entry["response"]["location"].as_str().unwrap_or_default();
-            let mut parts = location.split('/');
+            // Relative or not, with its version or without.
+            let place = location.split("/_history").next().unwrap_or_default();
+            let mut parts = place.rsplit('/');
             match (parts.next(), parts.next()) {
-                (Some("Patient"), Some(id)) => all.patients.push(id.to_owned()),
-                (Some("Observation"), Some(id)) if observed < 20 => {
+                (Some(id), Some("Patient")) => all.patients.push(id.to_owned()),
+                (Some(id), Some("Observation")) if observed < 20 => {
                     observed += 1;
                     all.observations.push(id.to_owned());
                 }
@@ -247,6 +253,90 @@ struct Asked {
     by_identifier: bool,
 }
 
+/// Something that clients ask for again and again.
+struct Operation<'a> {
+    name: &'static str,
+    /// One of so many requests of the others.
+    share: usize,
+    demands: Vec<Demand>,
+    ask: Box<dyn Fn(&Client, usize) -> Result<()> + Sync + 'a>,
+}
+
+/// What is asked, at the first size or at a larger one.
+fn operations<'a>(loaded: &'a Loaded, asked: &'a Asked, first: bool) -> Vec<Operation<'a>> {
+    let of = |all: &[String], number: usize| -> Result<String> {
+        // In no order that a cache would like.
+        let at = number.wrapping_mul(7_919) % all.len().max(1);
+        all.get(at).cloned().context("nothing was loaded")
+    };
+    let (searches, chains) = match first {
+        true => (2_500.0, 500.0),
+        false => (1_250.0, 250.0),
+    };
+    let mut all = Vec::new();
+    if first {
+        all.push(Operation {
+            name: "POST Observation, durable",
+            share: 1,
+            demands: vec![Demand::PerSecondAtLeast(2_000.0), Demand::P99AtMost(30.0)],
+            ask: Box::new(move |client, number| {
+                let patient = format!("Patient/{}", of(&loaded.patients, number)?);
+                let body = observation(&patient, number).to_string();
+                client
+                    .ask("POST", "/fhir/Observation", FHIR, body.as_bytes())
+                    .map(drop)
+            }),
+        });
+    }
+    all.push(Operation {
+        name: "GET Observation, its disclosure durable first",
+        share: 1,
+        demands: vec![Demand::PerSecondAtLeast(6_000.0)],
+        ask: Box::new(move |client, number| {
+            let id = of(&loaded.observations, number)?;
+            client.get(&format!("/fhir/Observation/{id}")).map(drop)
+        }),
+    });
+    all.push(Operation {
+        name: "search by patient and code",
+        share: 1,
+        demands: vec![Demand::PerSecondAtLeast(searches)],
+        ask: Box::new(move |client, number| {
+            let patient = of(&loaded.patients, number)?;
+            let code = &asked.code;
+            client
+                .get(&format!("/fhir/Observation?patient={patient}&code={code}"))
+                .map(drop)
+        }),
+    });
+    if asked.by_identifier {
+        all.push(Operation {
+            name: "chained search",
+            share: 4,
+            demands: vec![Demand::PerSecondAtLeast(chains)],
+            ask: Box::new(move |client, number| {
+                let (identifier, code) = (of(&loaded.identifiers, number)?, &asked.code);
+                let patient = format!("patient.identifier=urn:bench%7C{identifier}");
+                client
+                    .get(&format!("/fhir/Observation?{patient}&code={code}"))
+                    .map(drop)
+            }),
+        });
+    }
+    all.push(Operation {
+        name: "$everything of a patient",
+        share: WHOLE_SHARE,
+        demands: vec![Demand::PerSecondAtLeast(300.0)],
+        ask: Box::new(move |client, number| {
+            let patient = of(&loaded.patients, number)?;
+            client
+                .get(&format!("/fhir/Patient/{patient}/$everything?_count=1000"))
+                .map(drop)
+        }),
+    });
+    all
+}
+
 fn measure(
     table: &mut Table,
     options: &FhirOptions,
@@ -255,72 +345,68 @@ fn measure(
     first: bool,
 ) -> Result<()> {
     let each = (options.count / clients.len()).max(1);
-    let of = |all: &[String], number: usize| -> Result<String> {
-        // In no order that a cache would like.
-        let at = number.wrapping_mul(7_919) % all.len().max(1);
-        all.get(at).cloned().context("nothing was loaded")
-    };
     let asked = asked(clients, loaded, options)?;
     let health = at_once(clients, each, |client, _| client.get("/health").map(drop))?;
-    let plain = |round: Round, name: &str| round.measured(name);
-    let mut rows = vec![plain(health, "GET /health").reference()];
-    if first {
-        let posted = at_once(clients, each, |client, number| {
-            let patient = format!("Patient/{}", of(&loaded.patients, number)?);
-            let body = observation(&patient, number).to_string();
-            client
-                .ask("POST", "/fhir/Observation", FHIR, body.as_bytes())
-                .map(drop)
-        })?;
-        rows.push(
-            plain(posted, "POST Observation, durable")
-                .must(Demand::PerSecondAtLeast(2_000.0))
-                .must(Demand::P99AtMost(30.0)),
-        );
+    let mut rows = vec![health.measured("GET /health").reference()];
+    for operation in operations(loaded, &asked, first) {
+        let each = (each / operation.share).max(1);
+        let round = at_once(clients, each, operation.ask)?;
+        let mut row = round.measured(operation.name);
+        for demand in operation.demands {
+            row = row.must(demand);
+        }
+        rows.push(row);
     }
-    let read = at_once(clients, each, |client, number| {
-        let id = of(&loaded.observations, number)?;
-        client.get(&format!("/fhir/Observation/{id}")).map(drop)
-    })?;
-    rows.push(
-        plain(read, "GET Observation, its disclosure durable first")
-            .must(Demand::PerSecondAtLeast(6_000.0)),
-    );
-    let (searches, chains) = if first {
-        (2_500.0, 500.0)
-    } else {
-        (1_250.0, 250.0)
-    };
-    let searched = at_once(clients, each, |client, number| {
-        let patient = of(&loaded.patients, number)?;
-        let code = &asked.code;
-        client
-            .get(&format!("/fhir/Observation?patient={patient}&code={code}"))
-            .map(drop)
-    })?;
-    rows.push(
-        plain(searched, "search by patient and code").must(Demand::PerSecondAtLeast(searches)),
-    );
-    if asked.by_identifier {
-        let chained = at_once(clients, (each / 4).max(1), |client, number| {
-            let (identifier, code) = (of(&loaded.identifiers, number)?, &asked.code);
-            client
-                .get(&format!(
-                    "/fhir/Observation?patient.identifier=urn:bench%7C{identifier}&code={code}"
-                ))
-                .map(drop)
-        })?;
-        rows.push(plain(chained, "chained search").must(Demand::PerSecondAtLeast(chains)));
-    }
-    let whole = at_once(clients, (each / WHOLE_SHARE).max(1), |client, number| {
-        let patient = of(&loaded.patients, number)?;
-        client
-            .get(&format!("/fhir/Patient/{patient}/$everything?_count=1000"))
-            .map(drop)
-    })?;
-    rows.push(plain(whole, "$everything of a patient").must(Demand::PerSecondAtLeast(300.0)));
     let name = format!("{} resources, {} clients", loaded.resources, clients.len());
     table.group(name, rows);
+    Ok(())
+}
+
+/// The same load at another server, if there is one on this machine.
+#[expect(clippy::print_stderr, reason = "what the bench is doing")]
+fn beside(
+    table: &mut Table,
+    options: &FhirOptions,
+    bundles: &[Value],
+    folder: &Path,
+) -> Result<()> {
+    let Some(peer) = Peer::start(folder)? else {
+        eprintln!("bench: no hfs on the PATH, so nothing is measured beside");
+        return Ok(());
+    };
+    let clients: Vec<Client> = (0..options.at_once)
+        .map(|_| peer.client())
+        .collect::<Result<_>>()?;
+    let mut loaded = Loaded::default();
+    eprintln!("bench: {}: {} resources", peer.version, options.resources);
+    let load = match load(&clients, bundles, options.resources, &mut loaded) {
+        Ok(load) => load,
+        Err(error) => {
+            eprintln!("bench: {}: transactions: {error:#}", peer.version);
+            return Ok(());
+        }
+    };
+    table.note(
+        format!("{}: transactions of a patient each", peer.version),
+        load,
+        "entries/s",
+    );
+    let each = (options.count / clients.len()).max(1);
+    let asked = asked(&clients, &loaded, options)?;
+    let health = at_once(&clients, each, |client, _| client.get("/health").map(drop))?;
+    let mut rows = vec![health.measured("GET /health").reference()];
+    for operation in operations(&loaded, &asked, true) {
+        let each = (each / operation.share).max(1);
+        match at_once(&clients, each, operation.ask) {
+            Ok(round) => rows.push(round.measured(operation.name)),
+            // It may not have all of it.
+            Err(error) => eprintln!("bench: {}: {}: {error:#}", peer.version, operation.name),
+        }
+    }
+    table.group(
+        format!("{}, {} resources", peer.version, loaded.resources),
+        rows,
+    );
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod deposit;
 mod diagnosis;
 mod fhir;
 mod ledger;
+mod peer;
 mod process;
 mod proofs;
 mod reanalysis;

@@ -58,13 +58,7 @@ impl Served {
     }
 
     pub(super) fn client(&self) -> Result<Client> {
-        let stream = TcpStream::connect(self.address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Client {
-            stream: Mutex::new(BufReader::new(stream)),
-            token: String::new(),
-        })
+        Client::to(self.address)
     }
 
     pub(super) fn stop(self) -> Result<()> {
@@ -80,9 +74,27 @@ impl Served {
 pub(super) struct Client {
     stream: Mutex<BufReader<TcpStream>>,
     token: String,
+    /// What the server does not have before its paths.
+    prefix: &'static str,
 }
 
 impl Client {
+    pub(super) fn to(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream: Mutex::new(BufReader::new(stream)),
+            token: String::new(),
+            prefix: "",
+        })
+    }
+
+    /// The same, of a server whose paths do not begin with this.
+    pub(super) fn below(self, prefix: &'static str) -> Self {
+        Self { prefix, ..self }
+    }
+
     /// The same, with a bearer token.
     pub(super) fn bearer(self, token: &str) -> Self {
         Self {
@@ -106,6 +118,10 @@ impl Client {
     ) -> Result<Vec<u8>> {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let token = &self.token;
+        let path = match path.strip_prefix(self.prefix).unwrap_or(path) {
+            "" => "/",
+            path => path,
+        };
         let about = match media {
             "" => String::new(),
             media => format!(

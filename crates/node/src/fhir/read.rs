@@ -2,6 +2,7 @@
 
 use super::open::{Opened, Reading, settled};
 use super::place::Place;
+use super::search::PAGE_BYTES;
 use super::views::{AUDIT_EVENT, CONSENT, PROVENANCE, is_made};
 use super::{FhirFound, FhirHistory, FhirPage, FhirRead, FhirReadDone, MAX_PAGE, SUBSCRIPTION};
 use crate::custodian::Custodian;
@@ -120,13 +121,15 @@ impl<S: Store> Custodian<S> {
         versions.sort_by(|(a, _), (b, _)| b.cmp(a));
         let mut page: Vec<(Mark, Opened)> = Vec::new();
         let mut next = None;
+        let mut size_bytes = 0_usize;
         for (mark, posting) in versions {
-            if page.len() == count {
+            if page.len() == count || size_bytes >= PAGE_BYTES {
                 next = page.last().map(|(mark, _)| mark.text());
                 break;
             }
             if let Some(opened) = reading.open(&posting).await? {
                 reading.serve(&opened);
+                size_bytes = size_bytes.saturating_add(opened.content.len());
                 page.push((mark, opened));
             }
         }

@@ -6,15 +6,12 @@
 
 use super::open::{Opened, Reading, settled};
 use super::place::{is_of_directory, local};
-use super::read::unknown;
 use super::views::{AUDIT_EVENT, CONSENT, PROVENANCE};
-use super::{FhirEverything, FhirFound, FhirPage, FhirSearch, SUBSCRIPTION};
+use super::{FhirFound, FhirPage, FhirSearch, SUBSCRIPTION};
 use crate::custodian::Custodian;
 use crate::error::Error;
-use crate::record::form::DELETED_MEDIA;
 use ::fhir::search::{self, Handling, Query, QueryError, SortKey, Summary, Total};
 use codec::id::{RecordId, SubjectId};
-use smart::Interaction;
 use std::collections::{BTreeMap, BTreeSet};
 use store::Store;
 use vault::Posting;
@@ -24,17 +21,17 @@ pub const MAX_PAGE: usize = 1_000;
 /// Resources of a page when nobody says how many.
 const USUAL_PAGE: usize = 50;
 /// Candidates that one search looks through.
-const MAX_CANDIDATES: usize = 50_000;
+pub(super) const MAX_CANDIDATES: usize = 50_000;
 /// Candidates that are opened for one search that must see all of them: to sort, or to count.
 const MAX_OPENED: usize = 20_000;
+/// Bytes of what is kept of one search that must see all of them to sort.
+const MAX_SORTED_BYTES: usize = 64 << 20;
+/// Bytes of a page after which it holds no further resource: the next one goes on.
+pub(super) const PAGE_BYTES: usize = 16 << 20;
 /// First page of postings that the clauses of a search are compared by.
 const FIRST_POSTINGS: usize = 16;
 /// Resources that are included beside a page.
 const MAX_INCLUDED: usize = 2_000;
-/// Patients of a search of whom it is looked up whom they replace.
-const MAX_REPLACING: usize = 16;
-/// Patients of one compartment.
-const MAX_PATIENTS: usize = 4;
 /// How often what was included is itself followed.
 const ITERATIONS: usize = 4;
 
@@ -113,8 +110,8 @@ impl<S: Store> Custodian<S> {
         let count = page_size(query);
         let candidates = self.candidates(reading, kind, query).await?;
         let (matched, next, total) = if results.summary == Summary::Count || count == 0 {
-            let all = self.all_matching(reading, query, candidates).await?;
-            (Vec::new(), None, Some(all.len()))
+            let count = self.count_matching(reading, query, candidates).await?;
+            (Vec::new(), None, Some(count))
         } else if query.is_sorted_by_id_or_none() {
             let seen = Unsorted::begin(candidates, after)?;
             self.unsorted(reading, query, seen, count).await?
@@ -125,7 +122,7 @@ impl<S: Store> Custodian<S> {
         let total = match total {
             None if results.total == Total::Accurate => {
                 let candidates = self.candidates(reading, kind, query).await?;
-                Some(self.all_matching(reading, query, candidates).await?.len())
+                Some(self.count_matching(reading, query, candidates).await?)
             }
             total => total,
         };
@@ -261,19 +258,42 @@ impl<S: Store> Custodian<S> {
         query: &Query,
         candidates: Vec<Posting>,
     ) -> Result<Vec<Opened>, Error> {
-        if candidates.len() > MAX_OPENED {
-            return Err(Error::Query {
-                parameter: "_sort".to_owned(),
-                message: format!(
-                    "more than {MAX_OPENED} resources would have to be opened to sort or count them; confine the search"
-                ),
-            });
-        }
+        few_enough(&candidates)?;
         let mut matching = Vec::new();
+        let mut size_bytes = 0_usize;
         for posting in &candidates {
-            matching.extend(self.matching(reading, query, posting).await?);
+            let Some(opened) = self.matching(reading, query, posting).await? else {
+                continue;
+            };
+            size_bytes = size_bytes.saturating_add(opened.content.len());
+            if size_bytes > MAX_SORTED_BYTES {
+                return Err(Error::Query {
+                    parameter: "_sort".to_owned(),
+                    message: format!(
+                        "more than {MAX_SORTED_BYTES} bytes would have to be held at once; confine the search"
+                    ),
+                });
+            }
+            matching.push(opened);
         }
         Ok(matching)
+    }
+
+    /// How many candidates match; none is kept.
+    async fn count_matching(
+        &self,
+        reading: &mut Reading<'_, S>,
+        query: &Query,
+        candidates: Vec<Posting>,
+    ) -> Result<usize, Error> {
+        few_enough(&candidates)?;
+        let mut count = 0_usize;
+        for posting in &candidates {
+            if self.matching(reading, query, posting).await?.is_some() {
+                count = count.saturating_add(1);
+            }
+        }
+        Ok(count)
     }
 
     async fn matching(
@@ -305,8 +325,9 @@ impl<S: Store> Custodian<S> {
         count: usize,
     ) -> Result<Matched, Error> {
         let mut page = Vec::new();
+        let mut size_bytes = 0_usize;
         for posting in &seen.left {
-            if page.len() == count {
+            if page.len() == count || size_bytes >= PAGE_BYTES {
                 // Whether another one matches decides whether there is a next page.
                 if self.matching(reading, query, posting).await?.is_some() {
                     let next = page.last().map(|last: &Opened| last.record.to_string());
@@ -314,7 +335,9 @@ impl<S: Store> Custodian<S> {
                 }
                 continue;
             }
-            page.extend(self.matching(reading, query, posting).await?);
+            let opened = self.matching(reading, query, posting).await?;
+            size_bytes = size_bytes.saturating_add(opened.as_ref().map_or(0, |o| o.content.len()));
+            page.extend(opened);
         }
         let total = seen.is_first.then_some(page.len());
         Ok((page, None, total))
@@ -389,6 +412,7 @@ impl<S: Store> Custodian<S> {
         let mut there: BTreeSet<(SubjectId, RecordId)> =
             matched.iter().map(|o| (o.subject, o.record)).collect();
         let mut included: Vec<Opened> = Vec::new();
+        let mut size_bytes = 0_usize;
         let mut from = 0;
         for turn in 0..ITERATIONS {
             let mut wanted: Vec<Posting> = Vec::new();
@@ -439,16 +463,19 @@ impl<S: Store> Custodian<S> {
                 if !there.insert((posting.subject, posting.record)) {
                     continue;
                 }
-                if included.len() == MAX_INCLUDED {
+                if included.len() == MAX_INCLUDED || size_bytes >= PAGE_BYTES {
                     return Err(Error::Query {
                         parameter: "_include".to_owned(),
                         message: format!(
-                            "more than {MAX_INCLUDED} resources would be included; ask for fewer with _count"
+                            "more than {MAX_INCLUDED} resources or {PAGE_BYTES} bytes would be included; ask for fewer \
+                             with _count"
                         ),
                     });
                 }
                 let opened = reading.include(&posting).await?;
                 let opened = opened.filter(|opened| !opened.is_deleted && opened.kind != CONSENT);
+                size_bytes =
+                    size_bytes.saturating_add(opened.as_ref().map_or(0, |o| o.content.len()));
                 included.extend(opened);
             }
             if from == included.len() {
@@ -456,130 +483,6 @@ impl<S: Store> Custodian<S> {
             }
         }
         Ok(included)
-    }
-
-    pub(crate) async fn fhir_everything(&self, input: FhirEverything) -> Result<FhirPage, Error> {
-        let subject = self.fhir_patient(&input.patient).await?;
-        let subject = subject.ok_or_else(unknown)?;
-        let after = match input.after.as_deref() {
-            Some(text) => Some(text.parse::<RecordId>().map_err(|_| stale_link())?),
-            None => None,
-        };
-        let (page, _) = settled!(self, &input.asker, "fhir-everything", |reading| {
-            self.everything_page(reading, &input, &subject, after).await
-        })?;
-        self.counters.fetches.up();
-        Ok(page)
-    }
-
-    async fn everything_page(
-        &self,
-        reading: &mut Reading<'_, S>,
-        input: &FhirEverything,
-        subject: &SubjectId,
-        after: Option<RecordId>,
-    ) -> Result<FhirPage, Error> {
-        let count = input.count.clamp(1, MAX_PAGE);
-        reading.refused(subject).await?;
-        let mut latest = Vec::new();
-        for subject in self.and_replaced(reading, subject).await? {
-            let left = MAX_CANDIDATES.saturating_sub(latest.len());
-            let found = match self.latest_within(&subject, left).await {
-                Ok(found) => found,
-                // One that was replaced was erased meanwhile.
-                Err(Error::SubjectErased | Error::SubjectUnknown) => continue,
-                Err(error) => return Err(error),
-            };
-            latest.extend(found.into_iter().map(|meta| (subject, meta)));
-        }
-        latest.sort_by_key(|(_, meta)| meta.record);
-        let mut page: Vec<Opened> = Vec::new();
-        let mut next = None;
-        for (subject, meta) in latest {
-            let wanted = ::fhir::is_resource_type(&meta.kind)
-                && meta.media_type != DELETED_MEDIA
-                && meta.kind != CONSENT
-                && reading.may(Interaction::Read, &meta.kind)
-                && after.is_none_or(|after| meta.record > after)
-                && (input.kinds.is_empty() || input.kinds.contains(&meta.kind))
-                && input
-                    .since_ms
-                    .is_none_or(|since| meta.deposited.get() >= since);
-            if !wanted {
-                continue;
-            }
-            if page.len() == count {
-                next = page.last().map(|last| last.record.to_string());
-                break;
-            }
-            let posting = Posting {
-                subject,
-                record: meta.record,
-                version: meta.version,
-            };
-            if let Some(opened) = reading.open(&posting).await? {
-                reading.serve(&opened);
-                page.push(opened);
-            }
-        }
-        let total = (next.is_none() && after.is_none()).then_some(page.len());
-        let found = page.into_iter().map(|opened| FhirFound {
-            resource: opened.resource(),
-            is_include: false,
-        });
-        Ok(FhirPage {
-            found: found.collect(),
-            total: total.map(|total| u64::try_from(total).unwrap_or(u64::MAX)),
-            next,
-            understood: Vec::new(),
-            ignored: Vec::new(),
-        })
-    }
-
-    /// A subject, and those whom it replaces as far as they may be reached: each is decided on its own.
-    async fn and_replaced(
-        &self,
-        reading: &Reading<'_, S>,
-        subject: &SubjectId,
-    ) -> Result<Vec<SubjectId>, Error> {
-        let mut subjects = vec![*subject];
-        let replaced = self.identity_replaced(subject).await?;
-        subjects.extend(replaced.iter().filter(|other| reading.reaches(other)));
-        Ok(subjects)
-    }
-
-    /// A search about a Patient is about those whom it replaces too, as far as these may be seen.
-    async fn also_replaced(
-        &self,
-        reading: &mut Reading<'_, S>,
-        query: &mut Query,
-        patients: &[String],
-    ) -> Result<(), Error> {
-        if query.resource_type() == "Patient" || patients.len() > MAX_REPLACING {
-            return Ok(());
-        }
-        for patient in patients {
-            let Some(subject) = reading.patient(patient).await? else {
-                continue;
-            };
-            let mut also = Vec::new();
-            for other in self.and_replaced(reading, &subject).await? {
-                if other == subject {
-                    continue;
-                }
-                let term = search::type_term("Patient");
-                for posting in self
-                    .vault
-                    .search_within(&other, &term, MAX_PATIENTS)
-                    .await?
-                {
-                    let opened = reading.open_by_consent(&posting).await?;
-                    also.extend(opened.map(|opened| opened.id()));
-                }
-            }
-            query.patients_also(patient, &also);
-        }
-        Ok(())
     }
 }
 
@@ -647,6 +550,19 @@ pub(crate) fn stale_link() -> Error {
         parameter: "_after".to_owned(),
         message: "it is not from a link of this server; begin at the first page".to_owned(),
     }
+}
+
+/// Refuses to open too many for one answer.
+fn few_enough(candidates: &[Posting]) -> Result<(), Error> {
+    if candidates.len() <= MAX_OPENED {
+        return Ok(());
+    }
+    Err(Error::Query {
+        parameter: "_sort".to_owned(),
+        message: format!(
+            "more than {MAX_OPENED} resources would have to be opened to sort or count them; confine the search"
+        ),
+    })
 }
 
 /// How many resources a page has.
