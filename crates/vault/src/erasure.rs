@@ -291,8 +291,10 @@ impl<S: Store> Vault<S> {
             return Ok(());
         };
         let next = next_generation(shard.newest())?;
+        let filter = self.inner().filters.of(slot.shard, next);
         let next = Arc::new(Generation::of(
             &keychain.rotation_begin(slot, next, entropy)?,
+            filter,
         ));
         let current = shard.current();
         let shard = self.shard_change(&shard, &current, Some(&next)).await?;

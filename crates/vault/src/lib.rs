@@ -35,6 +35,7 @@ mod disclosures;
 mod entries;
 mod erasure;
 mod error;
+mod filter;
 mod keychain;
 mod layout;
 mod node_rows;

@@ -11,10 +11,11 @@
 //! Only the latest version of a record is posted.
 
 use crate::Error;
+use crate::filter::{Filter, Known};
 use crate::keychain::IndexKey;
 use crate::layout::{INDEX_GENERATIONS, POSTINGS, join};
 use crate::sealing::{PostingKeys, damaged};
-use crate::vault::{ATTEMPTS, Vault};
+use crate::vault::{ATTEMPTS, PAGE, Vault};
 use bytes::Bytes;
 use codec::{Digest, Domain, InstitutionId, RecordId, SubjectId, record};
 use keys::Entropy;
@@ -22,6 +23,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Batch, Expect, Range, Store};
 
+/// Pages of a filter that is not complete that are read with a search.
+const FILTER_PAGES: usize = 16;
 /// Bytes of a blinded token.
 const BLIND_BYTES: usize = 16;
 /// Bytes of a blinded subject, and of a blinded record of it, under one token.
@@ -69,6 +72,7 @@ pub(crate) struct Shard {
 pub(crate) struct Generation {
     pub(crate) number: u64,
     keys: PostingKeys,
+    filter: Arc<Filter>,
 }
 
 impl<S: Store> Vault<S> {
@@ -83,11 +87,38 @@ impl<S: Store> Vault<S> {
                 shards.extend(self.shard(number).await?);
             }
             let prefix = |shard: &Shard| shard.token_prefix(&shard.current, token);
-            if let Some(found) = self.postings(&shards, prefix, limit).await? {
+            let found = self.postings(&shards, prefix, limit).await?;
+            let unread = shards
+                .iter()
+                .find(|shard| shard.current.filter.left().is_some());
+            if let Some(shard) = unread {
+                self.filter_read(shard, PAGE, FILTER_PAGES).await?;
+            }
+            if let Some(found) = found {
                 return Ok(found);
             }
         }
         Err(Error::Busy)
+    }
+
+    /// Takes up to so many pages of a generation's keys into its filter.
+    async fn filter_read(&self, shard: &Shard, page: usize, pages: usize) -> Result<(), Error> {
+        let generation = &shard.current;
+        let all = Range::prefix(generation_prefix(shard.number, generation.number));
+        for _ in 0..pages {
+            let Some(from) = generation.filter.left() else {
+                break;
+            };
+            let range = match &from {
+                Some(from) => all.clone().after(from),
+                None => all.clone(),
+            };
+            let rows = self.page(POSTINGS, range, page).await?;
+            let keys = rows.iter().map(|(key, _)| key.as_ref());
+            let is_end = rows.len() < page;
+            generation.filter.take_up(from.as_deref(), keys, is_end);
+        }
+        Ok(())
     }
 
     /// Up to `limit` records of one subject that carry a token.
@@ -163,7 +194,11 @@ impl<S: Store> Vault<S> {
         prefix: impl Fn(&Shard) -> Vec<u8>,
         limit: usize,
     ) -> Result<Option<Vec<Posting>>, Error> {
-        let ranges = shards.iter().map(|shard| Range::prefix(prefix(shard)));
+        let ranges = shards.iter().filter_map(|shard| {
+            let prefix = prefix(shard);
+            let may_be = shard.current.filter.knows(&prefix) == Known::Perhaps;
+            may_be.then(|| Range::prefix(prefix))
+        });
         let mut ranges: Vec<Range> = ranges.collect();
         let mut found = Vec::new();
         // Rows of subjects that are shut out do not count.
@@ -240,13 +275,16 @@ impl<S: Store> Vault<S> {
                 return Err(damaged(INDEX_GENERATIONS));
             }
         }
+        let filter = inner.filters.of(number, index_key.generation);
         let shard = Shard {
             number,
             custodian: inner.settings.custodian,
             row,
-            current: Arc::new(Generation::of(&index_key)),
+            current: Arc::new(Generation::of(&index_key, filter)),
             next: None,
         };
+        // While it is empty, that costs nothing; later each search does a part.
+        self.filter_read(&shard, 1, 1).await?;
         // Another reader may have been faster, or an erasure may have begun since.
         let mut shards = inner.shards.lock();
         Ok(Some(shards.entry(number).or_insert(shard).clone()))
@@ -287,6 +325,7 @@ impl<S: Store> Vault<S> {
 
     /// Removes every posting of a shard but those of the generations to keep.
     pub(crate) async fn postings_sweep(&self, number: u8, keep: &[u64]) -> Result<(), Error> {
+        self.inner().filters.keep(number, keep);
         let mut keep = keep.to_vec();
         keep.sort_unstable();
         let mut from = vec![number];
@@ -342,6 +381,7 @@ impl Shard {
         entropy: &mut impl Entropy,
     ) -> Batch {
         let key = self.posting_key(generation, posting, token);
+        generation.filter.note(&key);
         let seal = &generation.keys.seal;
         let sealed = seal.seal(&self.custodian, POSTINGS, &key, posting, entropy);
         batch.put(POSTINGS, key, sealed)
@@ -422,10 +462,11 @@ impl Shard {
 }
 
 impl Generation {
-    pub(crate) fn of(key: &IndexKey) -> Self {
+    pub(crate) fn of(key: &IndexKey, filter: Arc<Filter>) -> Self {
         Self {
             number: key.generation,
             keys: PostingKeys::derive(&key.key),
+            filter,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::cache::Cache;
 use crate::custody::KeyKind;
+use crate::filter::Filters;
 use crate::keychain::Keychain;
 use crate::layout::{CONSENTS, ENTRY_QUEUE, ERASURES, OUTBOX, number_at};
 use crate::outbox::Quota;
@@ -53,6 +54,7 @@ pub(crate) struct Inner<S> {
     pub(crate) compartments: Cache<CompartmentKeys>,
     pub(crate) audits: Cache<AuditKeys>,
     pub(crate) shards: Shards,
+    pub(crate) filters: Filters,
     pub(crate) cursor: CursorCache,
     pub(crate) outbox: Arc<Quota>,
     pub(crate) entries: Arc<Quota>,
@@ -116,6 +118,7 @@ impl<S: Store> Vault<S> {
                 compartments: Cache::new(settings.compartments_cached),
                 audits: Cache::new(settings.compartments_cached),
                 shards: Shards::default(),
+                filters: Filters::default(),
                 cursor: CursorCache::default(),
                 outbox: Quota::new("the outbox of record commitments", settings.outbox_max),
                 entries: Quota::new("the queue of ledger entries", settings.entries_max),
