@@ -16,6 +16,7 @@ use std::{
     fs,
     path::Path,
     sync::{Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -220,7 +221,7 @@ fn load(clients: &[Client], bundles: &[Value], until: usize, loaded: &mut Loaded
         // A number of its own where the made-up patient has none.
         let own = format!("\"value\":\"{identifier}\"");
         let text = template.replace("\"value\":\"0\"", &own);
-        let answer = client.ask("POST", "/fhir", FHIR, text.as_bytes())?;
+        let answer = patiently(client, text.as_bytes())?;
         let answer: Value = serde_json::from_slice(&answer)?;
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         all.resources += entries(bundle).count();
@@ -251,6 +252,19 @@ fn load(clients: &[Client], bundles: &[Value], until: usize, loaded: &mut Loaded
 struct Asked {
     code: String,
     by_identifier: bool,
+}
+
+/// A transaction, sent again while the node says that the ledger must take some of what was sent before.
+fn patiently(client: &Client, bundle: &[u8]) -> Result<Vec<u8>> {
+    let from = Instant::now();
+    loop {
+        match client.ask("POST", "/fhir", FHIR, bundle) {
+            Err(error) if error.to_string().contains(" 503 ") && from.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(500));
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Something that clients ask for again and again.

@@ -36,7 +36,7 @@ const SHOWN_TO_ALL: [&str; 8] = [
     "Substance",
 ];
 /// Whose work it is to read all of the directory, lists and groups of patients too.
-const READS_DIRECTORY: [Role; 7] = [
+const READS_DIRECTORY: [Role; 8] = [
     Role::Clinician,
     Role::Geneticist,
     Role::Nurse,
@@ -44,6 +44,7 @@ const READS_DIRECTORY: [Role; 7] = [
     Role::Laboratory,
     Role::Desk,
     Role::PrivacyOfficer,
+    Role::Researcher,
 ];
 /// What marks a resource of which a part was left out.
 const SUBSETTED: &str =
