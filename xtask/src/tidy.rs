@@ -88,6 +88,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "mirror",
             "ontology",
             "phenopacket",
+            "smart",
             "store",
             "vault",
         ],
