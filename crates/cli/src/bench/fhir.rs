@@ -412,7 +412,11 @@ fn beside(
     for operation in operations(&loaded, &asked, true) {
         let each = (each / operation.share).max(1);
         match at_once(&clients, each, operation.ask) {
-            Ok(round) => rows.push(round.measured(operation.name)),
+            Ok(round) => {
+                // What ours does beside is not said of it.
+                let name = operation.name.split(',').next().unwrap_or_default();
+                rows.push(round.measured(name));
+            }
             // It may not have all of it.
             Err(error) => eprintln!("bench: {}: {}: {error:#}", peer.version, operation.name),
         }
