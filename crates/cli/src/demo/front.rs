@@ -30,7 +30,7 @@ impl Story<'_> {
         let hospital = self.network.members[PYLOS].name;
         self.stage.say(&format!(
             "Three people whom Synthea made up, as transactions of FHIR R4, sent to {hospital} by {plays}. Each \
-             transaction is there whole or not at all; every record of it is encrypted for its patient alone."
+             transaction is there whole or not at all; what is about a patient is encrypted under that patient's key."
         ));
         let is_curl = client.is_some();
         let (mut rows, mut sent, mut back) = (Vec::new(), 0, 0);
@@ -70,7 +70,7 @@ impl Story<'_> {
         let written = self.fhir(is_curl, "GET", &query, None)?;
         let provenances = list(&written["entry"]).len();
         self.stage.say(&format!(
-            "Its search for the newest laboratory values finds {total}, three to a page with their patient; the \
+            "Its search for the newest observations of the first finds {total}, three to a page with their patient; the \
              Provenance of the Patient carries the receipt of the ledger. The family sees each of these reads in its list."
         ));
         self.act(
