@@ -9,13 +9,9 @@ use node::{
     Ambient, Millis,
     fhir::{Notice, Notifier, Unsent},
 };
-use sign_in::fetch::{NoCertificate, is_safe};
+use sign_in::fetch::{NoCertificate, is_safe, trusting};
 use std::{sync::Arc, thread, time::Duration};
-use ureq::{
-    Agent, Body,
-    http::Response,
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
-};
+use ureq::{Agent, Body, http::Response};
 
 /// How long one notification may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -40,26 +36,7 @@ impl Outgoing {
         authorities: Option<&[u8]>,
         tokens: Tokens,
     ) -> Result<Self, NoCertificate> {
-        let roots = match authorities {
-            None => RootCerts::PlatformVerifier,
-            Some(pem) => {
-                let certificates: Vec<Certificate<'static>> = parse_pem(pem)
-                    .filter_map(|item| match item {
-                        Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                        _ => None,
-                    })
-                    .collect();
-                if certificates.is_empty() {
-                    return Err(NoCertificate);
-                }
-                RootCerts::Specific(Arc::new(certificates))
-            }
-        };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = TlsConfig::builder()
-            .root_certs(roots)
-            .unversioned_rustls_crypto_provider(provider)
-            .build();
+        let tls = trusting(authorities)?;
         let agent = Agent::config_builder()
             .tls_config(tls)
             .timeout_global(Some(TIMEOUT))

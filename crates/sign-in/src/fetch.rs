@@ -43,32 +43,40 @@ pub struct Web {
 #[error("it holds no certificate in PEM")]
 pub struct NoCertificate;
 
+/// How to prove servers: by the system's certificate authorities, or by those of `authorities` (PEM) alone.
+///
+/// # Errors
+/// [`NoCertificate`].
+pub fn trusting(authorities: Option<&[u8]>) -> Result<TlsConfig, NoCertificate> {
+    let roots = match authorities {
+        None => RootCerts::PlatformVerifier,
+        Some(pem) => {
+            let all: Vec<Certificate<'static>> = parse_pem(pem)
+                .filter_map(|item| match item {
+                    Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                    _ => None,
+                })
+                .collect();
+            if all.is_empty() {
+                return Err(NoCertificate);
+            }
+            RootCerts::Specific(Arc::new(all))
+        }
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(TlsConfig::builder()
+        .root_certs(roots)
+        .unversioned_rustls_crypto_provider(provider)
+        .build())
+}
+
 impl Web {
     /// Believes the system's certificate authorities, or those of `authorities` (PEM) alone.
     ///
     /// # Errors
     /// [`NoCertificate`].
     pub fn new(authorities: Option<&[u8]>) -> Result<Self, NoCertificate> {
-        let roots = match authorities {
-            None => RootCerts::PlatformVerifier,
-            Some(pem) => {
-                let all: Vec<Certificate<'static>> = parse_pem(pem)
-                    .filter_map(|item| match item {
-                        Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                        _ => None,
-                    })
-                    .collect();
-                if all.is_empty() {
-                    return Err(NoCertificate);
-                }
-                RootCerts::Specific(Arc::new(all))
-            }
-        };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = TlsConfig::builder()
-            .root_certs(roots)
-            .unversioned_rustls_crypto_provider(provider)
-            .build();
+        let tls = trusting(authorities)?;
         let agent = Agent::config_builder()
             .tls_config(tls)
             .timeout_global(Some(TIMEOUT))
