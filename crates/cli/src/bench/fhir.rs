@@ -267,13 +267,16 @@ fn patiently(client: &Client, bundle: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
+/// One request of a number.
+type Ask<'a> = Box<dyn Fn(&Client, usize) -> Result<()> + Sync + 'a>;
+
 /// Something that clients ask for again and again.
 struct Operation<'a> {
     name: &'static str,
     /// One of so many requests of the others.
     share: usize,
     demands: Vec<Demand>,
-    ask: Box<dyn Fn(&Client, usize) -> Result<()> + Sync + 'a>,
+    ask: Ask<'a>,
 }
 
 /// What is asked, at the first size or at a larger one.
