@@ -215,7 +215,10 @@ impl<'c, S: Store> Reading<'c, S> {
 
     /// What a deletion deleted, as far as that is permitted: who may see nothing of it is not told of its
     /// deletion either.
-    async fn before_deletion(&mut self, posting: &Posting) -> Result<Option<Opened>, Error> {
+    pub(crate) async fn before_deletion(
+        &mut self,
+        posting: &Posting,
+    ) -> Result<Option<Opened>, Error> {
         let mut version = posting.version;
         while let Some(before) = version.checked_sub(1).filter(|before| *before > 0) {
             version = before;

@@ -125,6 +125,18 @@ fn a_type_that_the_scopes_leave_out_is_reached_in_no_way() {
         );
         assert!(kinds(&asks(&doctor, &narrow, &has).await.is(200)).is_empty());
 
+        // Nor is who may not see a resource told that it is gone.
+        let gone = new_observation(house, &ward.patient, "718-7", "13").await;
+        let path = format!("/fhir/Observation/{gone}");
+        let call = super::by_clinician(house, Call::delete(&path));
+        call.send(house).await.is(204);
+        let history = format!("/Observation/{gone}/_history");
+        let versions = async |token: &str| {
+            let answer = asks(&doctor, token, &history).await.is(200).value();
+            answer["entry"].as_array().map_or(0, Vec::len)
+        };
+        assert_eq!((versions(&results).await, versions(&narrow).await), (2, 0));
+
         // To read one by its id is not to list them.
         let one = doctor.token(house, "user/Observation.r");
         let path = format!("/Observation/{}", ward.observation);

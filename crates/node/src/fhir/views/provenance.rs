@@ -183,6 +183,9 @@ impl<S: Store> Custodian<S> {
         let Some(opened) = reading.open_by_consent(posting).await? else {
             return Ok(None);
         };
+        if opened.is_deleted && reading.before_deletion(posting).await?.is_none() {
+            return Ok(None);
+        }
         let meta = self
             .vault
             .record_meta(&posting.subject, &posting.record, Some(posting.version))
