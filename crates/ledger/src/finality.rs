@@ -225,6 +225,9 @@ pub enum BrokenLink {
     /// From the value to the state.
     #[error("The consent state, or its absence, does not lead to the state that the header names.")]
     State,
+    /// From the release or its study to the state.
+    #[error("The release, or its study, does not lead to the state that the header names.")]
+    Release,
     /// From the header to a certified one.
     #[error("The headers do not follow one another up to a certified one.")]
     Header,

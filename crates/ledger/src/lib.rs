@@ -8,7 +8,7 @@
 //! - [`log`]: the RFC 6962 log in C2SP tlog-tiles shape, with inclusion and consistency proofs and
 //!   checkpoint texts.
 //! - [`batch`]: the padded trees behind `RecordBatch` and `DisclosurePeriod`.
-//! - [`finality`], [`receipt`], [`disclosure`], [`opening`]: proofs that verify offline with
+//! - [`finality`], [`receipt`], [`disclosure`], [`opening`], [`release`]: proofs that verify offline with
 //!   nothing but the network's genesis.
 //!
 //! Units: heights count blocks from the genesis (0); times are Unix milliseconds. Randomness and
@@ -26,6 +26,7 @@ pub mod header;
 pub mod log;
 pub mod opening;
 pub mod receipt;
+pub mod release;
 pub mod state;
 
 pub use entry::{Entry, EntryHeader, KeyId, SignedEntry};

@@ -1,5 +1,6 @@
 //! The audit compartment beside the disclosures: break-glass sessions and their reviews, notices,
-//! safeguarding delays and their acts, legal holds and retentions, and who controlled an erased subject.
+//! safeguarding delays and their acts, legal holds and retentions, and who controlled an erased subject. What
+//! research took of a subject is there too: see `research`.
 //!
 //! Sealed under the subject's audit key, so that they outlive the records. What somebody must act on
 //! by some time also has an empty row in a work list, in the order of those times.
@@ -24,13 +25,17 @@ pub type AuditId = DisclosureId;
 
 /// What an audit row is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum RowKind {
+pub(crate) enum RowKind {
     Session = 1,
     Delay = 2,
     Act = 3,
     Notice = 4,
     Holds = 5,
     Control = 6,
+    /// What counting has told of a subject so far.
+    Spent = 7,
+    /// A release that holds a subject's data.
+    Released = 8,
 }
 
 /// What a row of the work list asks for.
@@ -390,7 +395,7 @@ impl<S: Store> Vault<S> {
         due.collect()
     }
 
-    async fn audit_rows<T: Encode + Decode>(
+    pub(crate) async fn audit_rows<T: Encode + Decode>(
         &self,
         subject: &SubjectId,
         kind: RowKind,
@@ -410,7 +415,7 @@ impl<S: Store> Vault<S> {
         Ok(found)
     }
 
-    async fn audit_row<T: Encode + Decode>(
+    pub(crate) async fn audit_row<T: Encode + Decode>(
         &self,
         keys: &AuditKeys,
         subject: &SubjectId,
@@ -442,7 +447,7 @@ impl<S: Store> Vault<S> {
             .put(AUDIT, &key, sealed)
     }
 
-    fn audit_seal<T: Encode>(
+    pub(crate) fn audit_seal<T: Encode>(
         &self,
         keys: &AuditKeys,
         key: &[u8],
@@ -492,9 +497,9 @@ impl<S: Store> Vault<S> {
 }
 
 /// The id of rows of which a subject has one.
-const SINGLE: AuditId = AuditId::new([0; 16]);
+pub(crate) const SINGLE: AuditId = AuditId::new([0; 16]);
 
-fn audit_key(subject: &SubjectId, kind: RowKind, id: &AuditId) -> Vec<u8> {
+pub(crate) fn audit_key(subject: &SubjectId, kind: RowKind, id: &AuditId) -> Vec<u8> {
     join(&[subject.as_bytes(), &[kind as u8], id.as_bytes()])
 }
 

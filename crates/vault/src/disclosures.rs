@@ -95,13 +95,25 @@ impl<S: Store> Vault<S> {
         disclosures: &[Disclosure],
         entropy: &mut (impl Entropy + Send),
     ) -> Result<Vec<u64>, Error> {
+        self.disclosures_log_with(disclosures, Batch::new(), entropy)
+            .await
+    }
+
+    /// Logs disclosures together with what else must be durable with them; that it finds what it expects is
+    /// for the caller to have looked at: [`Error::Busy`] if it does not.
+    pub(crate) async fn disclosures_log_with(
+        &self,
+        disclosures: &[Disclosure],
+        with: Batch,
+        entropy: &mut (impl Entropy + Send),
+    ) -> Result<Vec<u64>, Error> {
         if disclosures.iter().any(|d| d.records.len() > MAX_DISCLOSED) {
             return Err(Error::invalid("records", "at most 10000 records are named"));
         }
         let inner = self.inner();
         for _ in 0..ATTEMPTS {
             let cursor = self.period_cursor().await?;
-            let mut batch = cursor.expect(Batch::new());
+            let mut batch = cursor.expect(with.clone());
             // Others, and the node for itself, must not use up the room in which this institution's own care
             // is logged.
             let waits = |d: &Disclosure| d.asked.is_some() || d.request.actor.is(Role::System);

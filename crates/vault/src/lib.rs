@@ -8,9 +8,9 @@
 //! - [`Keychain`]: the opened keys. [`Vault`]: store and keys together, with one method for each act:
 //!   `compartment_*`, `consent_*`, `record_*`, `search`, `outbox_*`, `batch_*`, `entry_*`,
 //!   `disclosure_*`, `period_*`, `session_*`, `notice_*`, `delay_*`, `holds_*`, `erase`, `audit_*`,
-//!   `derived*`, `derive_*`, `node_row*`; [`backup`] writes and restores.
+//!   `derived*`, `derive_*`, `research_*`, `node_row*`; [`backup`] writes and restores.
 //! - What a subject's compartment key opens: records, metadata, consent states, answers to client
-//!   keys, what the node derives. What its audit key opens: disclosures, sessions, notices, holds. What the node's key opens:
+//!   keys, what the node derives. What its audit key opens: disclosures, sessions, notices, holds, what research took. What the node's key opens:
 //!   outbox, entries, batches, periods (ids and salted commitments). Index postings open under a key
 //!   that changes with every erasure in their shard.
 //!
@@ -45,6 +45,7 @@ mod postings;
 mod projector;
 mod record;
 mod record_meta;
+mod research;
 mod sealing;
 mod transaction;
 mod vault;
@@ -75,5 +76,6 @@ pub use record::{
     PUT_MAX_RECORDS, Projection, Put, PutRecord, RecordPut,
 };
 pub use record_meta::{Opened, OpenedPart, PartMeta, Parts, RecordMeta};
+pub use research::{ReleaseHeld, Spending};
 pub use transaction::Transaction;
 pub use vault::{Settings, Vault};

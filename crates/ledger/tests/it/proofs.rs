@@ -4,7 +4,9 @@ use crate::golden::{Proofs, proofs};
 use crate::support::{Chain, START_MS, Signatures, digest, subject_id};
 use keys::commitment::Label;
 use ledger::receipt::{LoggedEntry, LoggedHeader, verify, verify_from};
-use ledger::{Anchor, BrokenLink, Receipt, SignedEntry, disclosure, opening};
+use ledger::entry::{Entry, StudyOpen, StudyRelease};
+use ledger::release::{self, ReleaseProof};
+use ledger::{Anchor, BrokenLink, Receipt, SignedEntry, StateKey, disclosure, opening};
 use proptest::prelude::*;
 
 fn broken(proofs: &Proofs, receipt: &Receipt) -> BrokenLink {
@@ -295,6 +297,62 @@ fn consent_and_its_absence_are_proved() {
     assert_eq!(refused.unwrap_err(), BrokenLink::State);
 }
 
+#[test]
+fn a_release_is_proved_with_its_study() {
+    let mut chain = Chain::new();
+    let study = codec::StudyId::new([6; 16]);
+    let institution = chain.members[1].id;
+    let open = Entry::StudyOpen(StudyOpen {
+        institution,
+        study,
+        policy: digest(1),
+    });
+    chain.push(&[chain.sign(1, &open)]);
+    for n in [10, 20] {
+        let release = Entry::StudyRelease(StudyRelease {
+            institution,
+            study,
+            content: digest(n),
+            certificate: digest(n + 1),
+        });
+        chain.push(&[chain.sign(1, &release)]);
+    }
+    let view = chain.state.view();
+    let proof = ReleaseProof {
+        study,
+        number: 1,
+        study_leaf: view.study(&study).unwrap(),
+        study_proof: view.prove(&StateKey::Study(study)),
+        release_leaf: view.release(&study, 1).unwrap(),
+        release_proof: view.prove(&StateKey::Release((study, 1))),
+        finality: chain.finality(chain.height(), chain.height()),
+    };
+    let read = ReleaseProof::decode(&proof.encode()).unwrap();
+    let verified = release::verify(&read, &chain.genesis, &Signatures).unwrap();
+    assert_eq!((verified.institution, verified.number), (institution, 1));
+    assert_eq!(
+        (verified.policy, verified.content, verified.certificate),
+        (digest(1), digest(20), digest(21))
+    );
+    let lies: [&dyn Fn(&mut ReleaseProof); 5] = [
+        &|lie| lie.number = 0,
+        &|lie| lie.study = codec::StudyId::new([7; 16]),
+        &|lie| lie.release_leaf.content = digest(10),
+        &|lie| lie.study_leaf.policy = digest(2),
+        &|lie| std::mem::swap(&mut lie.study_proof, &mut lie.release_proof),
+    ];
+    for lie in lies {
+        let mut proof = proof.clone();
+        lie(&mut proof);
+        let refused = release::verify(&proof, &chain.genesis, &Signatures);
+        assert_eq!(refused.unwrap_err(), BrokenLink::Release);
+    }
+    let mut early = proof;
+    early.finality = chain.finality(chain.height() - 1, chain.height());
+    let refused = release::verify(&early, &chain.genesis, &Signatures);
+    assert_eq!(refused.unwrap_err(), BrokenLink::Release);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Junk is refused, never a panic.
@@ -303,6 +361,7 @@ proptest! {
         prop_assert!(Receipt::decode(&bytes).is_err());
         prop_assert!(disclosure::DisclosureProof::decode(&bytes).is_err());
         prop_assert!(opening::ConsentOpening::decode(&bytes).is_err());
+        prop_assert!(ReleaseProof::decode(&bytes).is_err());
         prop_assert!(SignedEntry::decode(&bytes).is_err());
     }
 }

@@ -13,7 +13,8 @@ use ledger::batch::Lookup;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use vault::{
-    Conflict, DelayState, Disclosure, Error, Notice, Outcome, Session, disclosures_root, map_key,
+    Conflict, DelayState, Disclosure, Error, Notice, Outcome, ReleaseHeld, Session, Spending,
+    disclosures_root, map_key,
 };
 
 const MINUTE: u64 = 60_000;
@@ -440,4 +441,66 @@ proptest! {
         }
         prop_assert_eq!(told.into_keys().filter(|(period, _)| *period < next).count(), 0);
     }
+}
+
+#[test]
+fn what_counting_took_is_charged_once_and_outlives_the_records() {
+    let mut world = World::new(8);
+    let (alice, bob) = (subject(1, 1), subject(2, 2));
+    world.open(alice);
+    world.open(bob);
+    let vault = world.vault.clone();
+    let mut rng = world.rng.clone();
+    let nothing = Spending::default();
+    let spent = Spending {
+        micro: 100_000,
+        since: ms(5),
+        ever: 100_000,
+        answers: 1,
+    };
+    let logs = |n| {
+        [
+            refusal(alice, disclosure_id(n), 7),
+            refusal(bob, disclosure_id(n), 7),
+        ]
+    };
+    let charges = BTreeMap::from([(alice, (nothing, spent)), (bob, (nothing, spent))]);
+    run(vault.research_charge(&logs(1), &charges, &mut rng)).unwrap();
+    let both = [alice, bob];
+    assert_eq!(run(vault.research_spent(&both)).unwrap(), [spent, spent]);
+    // From what is no more: nobody is charged, and nothing logged.
+    let more = Spending {
+        micro: 200_000,
+        ..spent
+    };
+    let stale = BTreeMap::from([(alice, (spent, more)), (bob, (nothing, spent))]);
+    let refused = run(vault.research_charge(&logs(2), &stale, &mut rng));
+    assert!(matches!(refused, Err(Error::Conflict(Conflict::Done(_)))));
+    assert_eq!(run(vault.research_spent(&both)).unwrap(), [spent, spent]);
+    assert!(run(vault.disclosure(&alice, &disclosure_id(2))).is_err());
+    assert!(run(vault.disclosure(&bob, &disclosure_id(1))).is_ok());
+
+    let held = ReleaseHeld {
+        study: codec::StudyId::new([3; 16]),
+        number: 0,
+        institution: CUSTODIAN,
+        at: ms(9),
+        group: 4,
+        risk_ppm: 45_000,
+        certificate: codec::Digest::new([9; 32]),
+        disclosure: disclosure_id(1),
+    };
+    let rows = [
+        (alice, disclosure_id(7), held.clone()),
+        (bob, disclosure_id(7), held.clone()),
+    ];
+    run(vault.research_released(&rows, &mut rng)).unwrap();
+    run(vault.research_released(&rows, &mut rng)).unwrap();
+    run(vault.research_unreleased(&[(bob, disclosure_id(7))])).unwrap();
+    assert_eq!(run(vault.research_held(&bob)).unwrap(), []);
+    run(vault.erase(&alice, ms(10), &mut rng)).unwrap();
+    let vault = world.reopened();
+    let found = run(vault.research_held(&alice)).unwrap();
+    assert_eq!(found, [(disclosure_id(7), held)]);
+    assert_eq!(run(vault.research_spent(&[alice])).unwrap(), [spent]);
 }
