@@ -12,7 +12,7 @@ use crate::keychain::Keychain;
 use crate::layout::{
     AUDIT, BATCHES, CONSENT_HISTORY, CONSENTS, DERIVED, DISCLOSURES, DUE, ENTRIES, ENTRY_QUEUE,
     ERASURES, IDEMPOTENCY, INDEX, INDEX_GENERATIONS, NODE, OPENINGS, OUTBOX, PERIOD_SUBJECTS,
-    PERIODS, POSTINGS, RECEIPTS, RECORDS, WORKLIST, version_of,
+    PERIODS, POSTINGS, RECEIPTS, RECORDS, RELEASED, WORKLIST, version_of,
 };
 use crate::outbox::CommitmentState;
 use crate::record_meta::Parts;
@@ -30,9 +30,10 @@ use store::{Order, Range, Store, Table};
 pub const FAULTS_MAX: usize = 1_000;
 
 /// Every table of a vault.
-const TABLES: [Table; 22] = [
+const TABLES: [Table; 23] = [
     NODE,
     DERIVED,
+    RELEASED,
     DUE,
     CONSENTS,
     CONSENT_HISTORY,
@@ -246,9 +247,10 @@ fn place(table: Table, key: &[u8]) -> String {
     }
 }
 
-const BY_SUBJECT: [Table; 9] = [
+const BY_SUBJECT: [Table; 10] = [
     CONSENTS,
     DERIVED,
+    RELEASED,
     DUE,
     CONSENT_HISTORY,
     IDEMPOTENCY,
@@ -397,12 +399,12 @@ impl<S: Store> Vault<S> {
         };
         if table == CONSENTS {
             self.consent_row(&subject()?).await?;
-        } else if table == CONSENT_HISTORY || table == IDEMPOTENCY {
+        } else if [CONSENT_HISTORY, IDEMPOTENCY, RELEASED].contains(&table) {
             let keys = self.compartment(&subject()?).await?;
-            let row = if table == IDEMPOTENCY {
-                &keys.index
-            } else {
+            let row = if table == CONSENT_HISTORY {
                 &keys.consent
+            } else {
+                &keys.index
             };
             row.open_bytes(custodian, table, key, value)?;
         } else if table == DERIVED {

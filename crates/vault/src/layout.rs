@@ -46,14 +46,17 @@ pub(crate) const AUDIT: Table = Table::new("audit");
 pub(crate) const WORKLIST: Table = Table::new("worklist");
 /// subject -> what the node derives from its records, sealed.
 pub(crate) const DERIVED: Table = Table::new("derived");
+/// subject, release -> what of the subject a release was made of, sealed.
+pub(crate) const RELEASED: Table = Table::new("released");
 /// subject -> a random mark: deriving it is due.
 pub(crate) const DUE: Table = Table::new("derive-due");
 /// name -> a row of the node.
 pub(crate) const NODE: Table = Table::new("node");
 
 /// Tables whose rows die with the compartment, by subject prefix.
-pub(crate) const OF_COMPARTMENT: [Table; 8] = [
+pub(crate) const OF_COMPARTMENT: [Table; 9] = [
     DERIVED,
+    RELEASED,
     DUE,
     RECORDS,
     INDEX,

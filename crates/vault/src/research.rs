@@ -1,15 +1,16 @@
 //! What research took of a subject: how much counts have told of it, and which releases hold its data.
 //!
 //! Sealed under the subject's audit key: a copy that has left outlives the records, and so does the knowledge
-//! of it.
+//! of it. What of the subject a release was made of, so that its measurements can be repeated, is sealed in the
+//! compartment and dies with it.
 
 use crate::audit::{RowKind, SINGLE, audit_key};
 use crate::disclosures::Disclosure;
-use crate::layout::AUDIT;
+use crate::layout::{AUDIT, ERASURES, RELEASED, join};
 use crate::vault::{Vault, is_conflict};
 use crate::{AuditId, Conflict, Error};
 use codec::{Digest, InstitutionId, Millis, StudyId, SubjectId, record};
-use keys::Entropy;
+use keys::{Entropy, Zeroizing};
 use std::collections::BTreeMap;
 use store::{Batch, Expect, Store};
 
@@ -48,6 +49,27 @@ record! {
         7 => pub certificate: Digest,
         /// The log row of the reading it was made of.
         8 => pub disclosure: AuditId,
+    }
+}
+
+/// The most that is kept of a subject for one release, in bytes.
+pub const RELEASED_MAX_BYTES: usize = 64 << 10;
+
+/// A note that a release holds a subject's data.
+pub struct ReleasePut<'a> {
+    /// Whose.
+    pub subject: SubjectId,
+    /// The release.
+    pub release: AuditId,
+    /// What the subject is told.
+    pub held: &'a ReleaseHeld,
+    /// What of the subject it was made of, at most [`RELEASED_MAX_BYTES`].
+    pub used: &'a [u8],
+}
+
+impl std::fmt::Debug for ReleasePut<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReleasePut(<redacted>)")
     }
 }
 
@@ -97,27 +119,40 @@ impl<S: Store> Vault<S> {
         Ok(())
     }
 
-    /// Notes in each subject's compartment that a release holds its data, all or none, in one durable write. One
-    /// that is noted already stays as it is, so that this may be done again.
+    /// Notes in each subject's compartment that a release holds its data and what of it, all or none, in one
+    /// durable write. One that is noted already stays as it is, so that this may be done again.
     ///
     /// # Errors
-    /// [`Error::SubjectUnknown`], [`Error::Store`].
+    /// [`Error::SubjectUnknown`], [`Error::SubjectErased`]; [`Error::Busy`]; [`Error::Invalid`] if what was used
+    /// is longer than [`RELEASED_MAX_BYTES`].
     pub async fn research_released(
         &self,
-        held: &[(SubjectId, AuditId, ReleaseHeld)],
+        puts: &[ReleasePut<'_>],
         entropy: &mut (impl Entropy + Send),
     ) -> Result<(), Error> {
+        let custodian = self.inner().settings.custodian;
         let mut batch = Batch::new();
-        for (subject, id, held) in held {
+        for put in puts {
+            if put.used.len() > RELEASED_MAX_BYTES {
+                return Err(Error::invalid("released", "at most 64 KiB is kept"));
+            }
+            let subject = &put.subject;
             let keys = self.audit(subject)?;
-            let key = audit_key(subject, RowKind::Released, id);
+            let compartment = self.compartment(subject).await?;
+            let key = audit_key(subject, RowKind::Released, &put.release);
             if self.get(AUDIT, &key).await?.is_some() {
                 continue;
             }
-            let sealed = self.audit_seal(&keys, &key, held, entropy);
+            let held = self.audit_seal(&keys, &key, put.held, entropy);
+            let at = used_key(subject, &put.release);
+            let used = compartment
+                .index
+                .seal_bytes(&custodian, RELEASED, &at, put.used, entropy);
             batch = batch
+                .expect(ERASURES, subject.as_bytes(), Expect::Absent)
                 .expect(AUDIT, &key, Expect::Absent)
-                .put(AUDIT, &key, sealed);
+                .put(AUDIT, &key, held)
+                .put(RELEASED, at, used);
         }
         match self.commit(batch).await {
             Err(error) if is_conflict(&error) => Err(Error::Busy),
@@ -129,15 +164,39 @@ impl<S: Store> Vault<S> {
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn research_unreleased(&self, held: &[(SubjectId, AuditId)]) -> Result<(), Error> {
-        if held.is_empty() {
-            return Ok(());
-        }
+    pub async fn research_unreleased(
+        &self,
+        subjects: &[SubjectId],
+        release: &AuditId,
+    ) -> Result<(), Error> {
         let mut batch = Batch::new();
-        for (subject, id) in held {
-            batch = batch.delete(AUDIT, audit_key(subject, RowKind::Released, id));
+        for subject in subjects {
+            batch = batch
+                .delete(AUDIT, audit_key(subject, RowKind::Released, release))
+                .delete(RELEASED, used_key(subject, release));
         }
         self.commit(batch).await
+    }
+
+    /// What of a subject a release was made of; none if it holds nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::SubjectUnknown`], [`Error::SubjectErased`], [`Error::Damaged`].
+    pub async fn research_used(
+        &self,
+        subject: &SubjectId,
+        release: &AuditId,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let compartment = self.compartment(subject).await?;
+        let at = used_key(subject, release);
+        let Some(sealed) = self.get(RELEASED, &at).await? else {
+            return Ok(None);
+        };
+        let custodian = &self.inner().settings.custodian;
+        let used = compartment
+            .index
+            .open_bytes(custodian, RELEASED, &at, &sealed)?;
+        Ok(Some(used))
     }
 
     /// The releases that hold a subject's data. Goes on after the erasure of the records.
@@ -150,4 +209,8 @@ impl<S: Store> Vault<S> {
     ) -> Result<Vec<(AuditId, ReleaseHeld)>, Error> {
         self.audit_rows(subject, RowKind::Released).await
     }
+}
+
+fn used_key(subject: &SubjectId, release: &AuditId) -> Vec<u8> {
+    join(&[subject.as_bytes(), release.as_bytes()])
 }

@@ -13,8 +13,8 @@ use ledger::batch::Lookup;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use vault::{
-    Conflict, DelayState, Disclosure, Error, Notice, Outcome, ReleaseHeld, Session, Spending,
-    disclosures_root, map_key,
+    Conflict, DelayState, Disclosure, Error, Notice, Outcome, RELEASED_MAX_BYTES, ReleaseHeld,
+    ReleasePut, Session, Spending, disclosures_root, map_key,
 };
 
 const MINUTE: u64 = 60_000;
@@ -490,17 +490,29 @@ fn what_counting_took_is_charged_once_and_outlives_the_records() {
         certificate: codec::Digest::new([9; 32]),
         disclosure: disclosure_id(1),
     };
-    let rows = [
-        (alice, disclosure_id(7), held.clone()),
-        (bob, disclosure_id(7), held.clone()),
-    ];
-    run(vault.research_released(&rows, &mut rng)).unwrap();
-    run(vault.research_released(&rows, &mut rng)).unwrap();
-    run(vault.research_unreleased(&[(bob, disclosure_id(7))])).unwrap();
+    let release = disclosure_id(7);
+    let put = |subject, used| ReleasePut {
+        subject,
+        release,
+        held: &held,
+        used,
+    };
+    let puts = [put(alice, b"hers".as_slice()), put(bob, b"his")];
+    run(vault.research_released(&puts, &mut rng)).unwrap();
+    run(vault.research_released(&[put(alice, b"again")], &mut rng)).unwrap();
+    let used = run(vault.research_used(&alice, &release)).unwrap();
+    assert_eq!(used.unwrap().as_slice(), b"hers");
+    let long = vec![0; RELEASED_MAX_BYTES + 1];
+    let refused = run(vault.research_released(&[put(bob, &long)], &mut rng));
+    assert!(matches!(refused, Err(Error::Invalid { .. })));
+    run(vault.research_unreleased(&[bob], &release)).unwrap();
     assert_eq!(run(vault.research_held(&bob)).unwrap(), []);
+    assert_eq!(run(vault.research_used(&bob, &release)).unwrap(), None);
     run(vault.erase(&alice, ms(10), &mut rng)).unwrap();
     let vault = world.reopened();
     let found = run(vault.research_held(&alice)).unwrap();
     assert_eq!(found, [(disclosure_id(7), held)]);
     assert_eq!(run(vault.research_spent(&[alice])).unwrap(), [spent]);
+    let gone = run(vault.research_used(&alice, &release));
+    assert!(matches!(gone, Err(Error::SubjectErased)));
 }
