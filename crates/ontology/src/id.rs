@@ -245,3 +245,22 @@ macro_rules! debug_as_display {
     )*};
 }
 debug_as_display! { HpoId MondoId OrphaCode DiseaseId LoincCode }
+
+/// Written as text, read as strictly as from text.
+macro_rules! serde_as_text {
+    ($($name:ident)*) => {$(
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+serde_as_text! { HpoId DiseaseId }
