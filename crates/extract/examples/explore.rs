@@ -17,19 +17,20 @@ fn main() {
     let by_paper = |f: u64| -> (Vec<Subject>, Vec<Subject>) { let (a,b): (Vec<_>,Vec<_>) = all.iter().cloned().partition(|(p,_)| hash(p)%5 != f); (a.into_iter().map(|x|x.1).collect(), b.into_iter().map(|x|x.1).collect()) };
     let by_person = |f: u64| -> (Vec<Subject>, Vec<Subject>) { let (a,b): (Vec<_>,Vec<_>) = all.iter().cloned().partition(|(_,s)| (u64::from(s.id[3])%5) != f); (a.into_iter().map(|x|x.1).collect(), b.into_iter().map(|x|x.1).collect()) };
     let k: u32 = args[1].parse().unwrap();
-    for (size, share) in [(100,50),(100,60),(150,50),(200,50)] {
+
+    for (size, share) in [(100,50),(120,50),(140,50),(160,50),(200,50),(160,60)] {
         let config = Config { k, size_percent: size, share_percent: share, cohort: Cohort::Diagnosis };
-        let (a,b) = by_paper(0);
-        println!("BY PAPER"); extract::measure::explore(&hpo,&a,&b,&config);
-        let (a,b) = by_person(0);
-        println!("BY PERSON"); extract::measure::explore(&hpo,&a,&b,&config);
+        for f in 0..if args.len() > 2 {5} else {1} {
+        let (a,b) = by_paper(f);
+        println!("BY PAPER {f}"); extract::measure::explore(&hpo,&a,&b,&config);
+        let (a,b) = by_person(f);
+        println!("BY PERSON {f}"); extract::measure::explore(&hpo,&a,&b,&config);
         let e = cluster(&hpo,&a,&config).unwrap();
-        let mut list = vec![("clusters", Made::Clusters(&e))];
-        if size == 100 && share == 50 { list.push(("raw", Made::Raw(&e))); list.push(("gen", Made::Generalised(&e, 11))); }
-        for (name, made) in list {
-            let t = attack(&hpo,&a,made,&Against{outside:&b,earlier:&[],targets:800},1,&Limits::default());
-            println!("{name}"); for l in &t.linkage { println!("   {:?} {:.4} unique {:.4} row {:.3} {} {}", l.knows, l.rate, l.unique_and_correct, l.right_row, l.targets, l.way); }
+        if f == 0 {
+            let t = attack(&hpo,&a,Made::Clusters(&e),&Against{outside:&b,earlier:&[],targets:1500},1,&Limits::default());
+            for l in &t.linkage { println!("   {:?} {:.4} unique {:.4} row {:.3} {} {}", l.knows, l.rate, l.unique_and_correct, l.right_row, l.targets, l.way); }
             println!("   {:?}\n   {:?}\n   {:?}", t.singling_out, t.membership, t.disclosure);
+        }
         }
     }
 }

@@ -14,7 +14,7 @@ pub fn explore(hpo: &crate::Hpo<'_>, subjects: &[crate::Subject], held: &[crate:
     println!("{config:?} clusters {} people {} kept {:.3?} sizes {sizes:?}", extract.clusters.len(), who.len(), extract.kept);
     let terms: usize = extract.clusters.iter().map(|c| c.profile.observed.len()).sum();
     println!("terms per cluster {:.1}", terms as f64 / extract.clusters.len() as f64);
-    for (name, view) in [("raw", View::raw(hpo, subjects, &who)), ("gen11", View::generalised(hpo, subjects, &who, 11)), ("clusters", View::of_extract(hpo, &extract))] {
+    for (name, view) in [("raw", View::raw(hpo, subjects, &who)), ("clusters", View::of_extract(hpo, &extract))] {
         for way in Way::ALL {
             let u = utility::utility(hpo, &view, &held, &|d| told.contains(&d), way);
             println!("  {name:>9} {:>12} {:.3} {:.3} {}", way.name(), u.top1, u.top10, u.people);
