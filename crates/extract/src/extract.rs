@@ -7,7 +7,7 @@ use crate::{
     profile::{Profile, diverse, kept, profile},
     subject::Subject,
 };
-use ontology::{DiseaseId, TermIx};
+use ontology::DiseaseId;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -235,9 +235,4 @@ fn finished(
             precision: precision / size,
         },
     }
-}
-
-/// Terms as they stand in the ontology; those it does not have are left out.
-pub(crate) fn live(hpo: &Hpo<'_>, terms: impl Iterator<Item = ontology::HpoId>) -> Vec<TermIx> {
-    terms.filter_map(|id| hpo.ontology().live(id)).collect()
 }

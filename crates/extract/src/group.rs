@@ -52,6 +52,23 @@ impl Vectors {
         entries.map(|&(term, w)| w * other[term.index()]).sum()
     }
 
+    fn similarity(&self, one: u32, other: u32) -> f32 {
+        let (mut a, mut b) = (self.of(one).iter().peekable(), self.of(other).iter().peekable());
+        let mut sum = 0.0;
+        while let (Some(&&(x, v)), Some(&&(y, w))) = (a.peek(), b.peek()) {
+            if x == y {
+                sum += v * w;
+            }
+            if x <= y {
+                a.next();
+            }
+            if y <= x {
+                b.next();
+            }
+        }
+        sum
+    }
+
     fn add(&self, at: u32, sum: &mut [f32], sign: f32) {
         for &(term, weight) in self.of(at) {
             sum[term.index()] += sign * weight;
@@ -171,6 +188,7 @@ fn mdav(
     }
     if left.len() >= least || done.len() == first {
         done.push(left);
+        refine(vectors, &mut done[first..], least, size);
         return;
     }
     // Too few to stand alone: each joins the group it is nearest to.
@@ -187,6 +205,107 @@ fn mdav(
     }
     for group in &mut done[first..] {
         group.sort_unstable();
+    }
+    refine(vectors, &mut done[first..], least, size);
+}
+
+/// The most rounds of [`refine`].
+const ROUNDS: usize = 6;
+
+/// Moves subjects to a group they are nearer to, or swaps two, while both groups keep their bounds
+/// and the sum of similarities grows. Each round looks at every subject once.
+fn refine(vectors: &Vectors, groups: &mut [Vec<u32>], least: usize, size: usize) {
+    if groups.len() < 2 {
+        return;
+    }
+    let mut middles: Vec<Vec<f32>> = groups.iter().map(|g| vectors.middle(g)).collect();
+    for _ in 0..ROUNDS {
+        let mut changed = false;
+        for at in 0..groups.len() {
+            for place in 0..groups[at].len() {
+                let Some(&who) = groups[at].get(place) else {
+                    break;
+                };
+                changed |= better(vectors, groups, &mut middles, (at, who), least, size);
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    for group in groups {
+        group.sort_unstable();
+    }
+}
+
+/// Finds `who` a better group, if there is one.
+fn better(
+    vectors: &Vectors,
+    groups: &mut [Vec<u32>],
+    middles: &mut [Vec<f32>],
+    (at, who): (usize, u32),
+    least: usize,
+    size: usize,
+) -> bool {
+    let people = |group: usize| narrowed(crate::hpo::float(groups[group].len()));
+    let own = |group: usize, who: u32, sum: &[f32]| {
+        (vectors.dot(who, sum) - 1.0) / (people(group) - 1.0)
+    };
+    let here = own(at, who, &middles[at]);
+    let mut best: Option<(f32, usize)> = None;
+    for (other, middle) in middles.iter().enumerate() {
+        if other == at {
+            continue;
+        }
+        let near = vectors.dot(who, middle) / people(other);
+        if best.is_none_or(|(most, _)| near > most) {
+            best = Some((near, other));
+        }
+    }
+    let Some((there, other)) = best.filter(|(near, _)| *near > here) else {
+        return false;
+    };
+    if groups[at].len() > least && groups[other].len() < 2 * size {
+        let back = None;
+        exchange(vectors, groups, middles, (at, who), (other, back));
+        return true;
+    }
+    // Whom the other group would miss least.
+    let mut swap: Option<(f32, u32)> = None;
+    for &back in &groups[other] {
+        let loses = own(other, back, &middles[other]);
+        let gains = (vectors.dot(back, &middles[at]) - vectors.similarity(back, who)) / (people(at) - 1.0);
+        let finds = (there * people(other) - vectors.similarity(back, who)) / (people(other) - 1.0);
+        let gain = finds - here + gains - loses;
+        if swap.is_none_or(|(most, _)| gain > most) {
+            swap = Some((gain, back));
+        }
+    }
+    match swap {
+        Some((gain, back)) if gain > 1e-3 => {
+            exchange(vectors, groups, middles, (at, who), (other, Some(back)));
+            true
+        }
+        _ => false,
+    }
+}
+
+fn exchange(
+    vectors: &Vectors,
+    groups: &mut [Vec<u32>],
+    middles: &mut [Vec<f32>],
+    (at, who): (usize, u32),
+    (other, back): (usize, Option<u32>),
+) {
+    let mut shift = |who: u32, from: usize, to: usize| {
+        groups[from].retain(|&member| member != who);
+        groups[to].push(who);
+        vectors.add(who, &mut middles[from], -1.0);
+        vectors.add(who, &mut middles[to], 1.0);
+    };
+    shift(who, at, other);
+    if let Some(back) = back {
+        shift(back, other, at);
     }
 }
 

@@ -8,13 +8,20 @@
 //! It does not decide who may have an extract, does not know consent, and reads no clock, entropy
 //! or files.
 
+mod attack;
 mod config;
 mod extract;
 mod group;
 mod hpo;
+pub mod measure;
 mod profile;
+mod random;
 mod subject;
 
+pub use attack::{
+    Against, AttackTable, Differencing, Disclosure, Earlier, Knows, Limits, Linkage, Made,
+    Membership, SinglingOut, Verdict, attack,
+};
 pub use config::{Cohort, Config, Diversity, MAX_SUBJECTS, MAX_TERMS, Refusal};
 pub use extract::{Because, Cluster, Extract, Kept, LeftOut, Release, cluster};
 pub use hpo::Hpo;
