@@ -20,7 +20,7 @@ mod subject;
 
 pub use attack::{
     Against, AttackTable, Differencing, Disclosure, Earlier, Knows, Limits, Linkage, Made,
-    Membership, SinglingOut, Verdict, attack,
+    Membership, SinglingOut, Verdict, attack, verdicts,
 };
 pub use config::{Cohort, Config, Diversity, MAX_SUBJECTS, MAX_TERMS, Refusal};
 pub use extract::{Because, Cluster, Extract, Kept, LeftOut, Release, cluster};

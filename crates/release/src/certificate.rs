@@ -200,5 +200,9 @@ fn judge(attacks: &AttackTable, canaries: Canaries) -> Verdict {
 
 /// Where JSON is wrong, without its values.
 pub(crate) fn place(error: &serde_json::Error) -> String {
-    format!("line {}, column {} cannot be read", error.line(), error.column())
+    format!(
+        "line {}, column {} cannot be read",
+        error.line(),
+        error.column()
+    )
 }

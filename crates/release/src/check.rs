@@ -119,7 +119,11 @@ fn hashes(
     manifest: &Manifest,
     checked: &mut Checked,
 ) -> io::Result<()> {
-    let listed: BTreeMap<&str, _> = manifest.files.iter().map(|f| (f.name.as_str(), f)).collect();
+    let listed: BTreeMap<&str, _> = manifest
+        .files
+        .iter()
+        .map(|f| (f.name.as_str(), f))
+        .collect();
     if listed.len() != manifest.files.len() {
         checked.fault("manifest.json lists a file twice".to_owned());
     }
@@ -199,7 +203,9 @@ fn again(
             Ok(group) => group,
             Err(error) => {
                 let column = error.column();
-                checked.fault(format!("{GROUPS}: line {number}, column {column} cannot be read"));
+                checked.fault(format!(
+                    "{GROUPS}: line {number}, column {column} cannot be read"
+                ));
                 return Ok(());
             }
         };
@@ -217,7 +223,9 @@ fn again(
         }
     }
     if made.files.len() != manifest.files.len() {
-        checked.fault(format!("manifest.json lists files that do not follow from {GROUPS}"));
+        checked.fault(format!(
+            "manifest.json lists files that do not follow from {GROUPS}"
+        ));
     }
     Ok(())
 }
@@ -282,7 +290,9 @@ fn certificate(
             && read.k == header.k
             && read.made == header.made;
         if !same {
-            checked.fault(format!("certificate.json and {HEADER} contradict each other"));
+            checked.fault(format!(
+                "certificate.json and {HEADER} contradict each other"
+            ));
         }
     }
     if !read.is_consistent() {
@@ -297,7 +307,10 @@ fn certificate(
 /// The files of each format.
 pub fn files_of(format: Format) -> Vec<&'static str> {
     match format {
-        Format::Parquet => crate::tables::TABLES.iter().map(|table| table.file).collect(),
+        Format::Parquet => crate::tables::TABLES
+            .iter()
+            .map(|table| table.file)
+            .collect(),
         Format::Fhir => crate::fhir::FILES.iter().map(|(file, _)| *file).collect(),
         Format::Phenopackets => vec![crate::packet::FILE.0],
     }

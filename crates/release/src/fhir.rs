@@ -30,7 +30,10 @@ pub(crate) fn lines(group: &Group) -> [(&'static str, Vec<u8>); 2] {
         lines: Vec::new(),
     };
     written.all();
-    [(groups, line(&of_group(group))), (observations, written.lines)]
+    [
+        (groups, line(&of_group(group))),
+        (observations, written.lines),
+    ]
 }
 
 fn of_group(group: &Group) -> Value {
@@ -72,10 +75,16 @@ impl Observations<'_> {
                 Sexes::Male => "male",
             };
             let value = concept(GENDER, code, code);
-            self.put(concept(LOINC, "46098-0", "Sex"), "valueCodeableConcept", value, None);
+            self.put(
+                concept(LOINC, "46098-0", "Sex"),
+                "valueCodeableConcept",
+                value,
+                None,
+            );
         }
         if let Some(ages) = group.ages {
-            let years = |years: u32| json!({"value": years, "unit": "a", "system": UCUM, "code": "a"});
+            let years =
+                |years: u32| json!({"value": years, "unit": "a", "system": UCUM, "code": "a"});
             let mut range = json!({"low": years(ages.from)});
             if let (Some(to), Some(fields)) = (ages.to, range.as_object_mut()) {
                 fields.insert("high".to_owned(), years(to));

@@ -118,10 +118,7 @@ impl Group {
             all,
         };
         let mut sex = Vec::new();
-        for (is, which) in [
-            (profile.female, Sexes::Female),
-            (profile.male, Sexes::Male),
-        ] {
+        for (is, which) in [(profile.female, Sexes::Female), (profile.male, Sexes::Male)] {
             if is {
                 sex.push(which);
             }

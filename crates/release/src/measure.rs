@@ -1,7 +1,7 @@
 //! Measurements of a group, from values of its subjects.
 //!
 //! Of each subject the median of its values counts, once. A measurement is told if at least `k` subjects have
-//! one, if no subject's distance from the mean makes up more than two fifths of all the distances (whoever
+//! one, if no subject's distance from the mean makes up more than 45 % of all the distances (whoever
 //! knows the others would read it off), and if they are not all alike (everybody's would be read off). What
 //! is told is rounded.
 
@@ -13,7 +13,7 @@ pub const MAX_CODES: usize = 2_048;
 /// The most values of one measurement of one subject; further ones do not count.
 const MAX_VALUES: usize = 4_096;
 /// The largest share of all distances from the mean that one subject may make up.
-const DOMINANCE: f64 = 0.4;
+const DOMINANCE: f64 = 0.45;
 
 /// What was measured, in which unit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,28 +179,43 @@ mod tests {
 
     #[test]
     fn one_value_counts_of_each_subject() {
-        let (told, withheld) = of(&[&[1.0, 99.0, 2.0], &[3.0], &[4.0, 6.0], &[7.0], &[8.0, 8.0]], 5);
+        let (told, withheld) = of(
+            &[&[1.0, 99.0, 2.0], &[3.0], &[4.0, 6.0], &[7.0], &[8.0, 8.0]],
+            5,
+        );
         // Medians 2, 3, 5, 7, 8.
         assert_eq!(withheld, 0);
-        assert_eq!((told[0].at_least, told[0].mean, told[0].deviation), (5, 5.0, 2.5));
+        assert_eq!(
+            (told[0].at_least, told[0].mean, told[0].deviation),
+            (5, 5.0, 2.5)
+        );
     }
 
     #[test]
     fn fewer_than_k_tell_nothing() {
         assert_eq!(of(&[&[1.0], &[2.0], &[3.0], &[4.0]], 5), (vec![], 1));
         assert_eq!(of(&[&[1.0], &[2.0], &[3.0], &[4.0], &[]], 5), (vec![], 1));
-        assert_eq!(of(&[&[1.0], &[2.0], &[3.0], &[4.0], &[f64::NAN]], 5), (vec![], 1));
+        assert_eq!(
+            of(&[&[1.0], &[2.0], &[3.0], &[4.0], &[f64::NAN]], 5),
+            (vec![], 1)
+        );
     }
 
     #[test]
     fn who_stands_out_is_not_told() {
         // The fifth makes up half of all distances.
-        assert_eq!(of(&[&[1.0], &[1.1], &[1.2], &[1.1], &[50.0]], 5), (vec![], 1));
+        assert_eq!(
+            of(&[&[1.0], &[1.1], &[1.2], &[1.1], &[50.0]], 5),
+            (vec![], 1)
+        );
     }
 
     #[test]
     fn who_are_all_alike_are_not_told() {
-        assert_eq!(of(&[&[1.0], &[1.0], &[1.0], &[1.0], &[1.0]], 5), (vec![], 1));
+        assert_eq!(
+            of(&[&[1.0], &[1.0], &[1.0], &[1.0], &[1.0]], 5),
+            (vec![], 1)
+        );
     }
 
     #[test]

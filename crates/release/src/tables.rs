@@ -133,7 +133,11 @@ pub(crate) const TABLES: [Table; 4] = [
                 Kind::Number,
                 "Subjects with a value, rounded down to a multiple of k.",
             ),
-            column("mean", Kind::Real, "Mean over the subjects, to three digits."),
+            column(
+                "mean",
+                Kind::Real,
+                "Mean over the subjects, to three digits.",
+            ),
             column(
                 "deviation",
                 Kind::Real,
@@ -343,7 +347,10 @@ fn rows(file: &str, group: &Group) -> Vec<Vec<Cell>> {
                 is(Sexes::Female),
                 is(Sexes::Male),
                 Cell::Number(ages.and_then(|ages| i32::try_from(ages.from).ok())),
-                Cell::Number(ages.and_then(|ages| ages.to).and_then(|to| i32::try_from(to).ok())),
+                Cell::Number(
+                    ages.and_then(|ages| ages.to)
+                        .and_then(|to| i32::try_from(to).ok()),
+                ),
             ]]
         }
         "features.parquet" => {

@@ -48,16 +48,40 @@ pub(crate) fn dictionary(header: &Header) -> Vec<u8> {
 }
 
 const GROUP_FIELDS: [(&str, &str); 10] = [
-    ("id", "Name of the group in this release; no release knows another's."),
+    (
+        "id",
+        "Name of the group in this release; no release knows another's.",
+    ),
     ("at_least", "Subjects, rounded down to a multiple of k."),
     ("sex", "A sex that enough of the subjects have."),
-    ("ages", "Ages that enough of the subjects are in, in completed years; without `to`: and more."),
-    ("diagnoses", "id, label, and whether all have it (the cohort was chosen by it) or it is one of several. Empty: not told."),
-    ("observed", "Features seen: term and label of HPO, and of how many of the subjects it is stated: many (from the threshold to under 80 %), nearly-all (80 % and more)."),
-    ("excluded", "Features looked for and not there, in the same form."),
-    ("measured", "Measurements: system, code, unit (UCUM), subjects with a value, mean to three digits, standard deviation to two. Of each subject the median counts, once."),
-    ("recontact", "Tokens that the custodian alone opens, to ask whether one of the subjects may be contacted. Some stand for nobody. Absent: none."),
-    ("share", "What is not stated of a subject is not known to be otherwise."),
+    (
+        "ages",
+        "Ages that enough of the subjects are in, in completed years; without `to`: and more.",
+    ),
+    (
+        "diagnoses",
+        "id, label, and whether all have it (the cohort was chosen by it) or it is one of several. Empty: not told.",
+    ),
+    (
+        "observed",
+        "Features seen: term and label of HPO, and of how many of the subjects it is stated: many (from the threshold to under 80 %), nearly-all (80 % and more).",
+    ),
+    (
+        "excluded",
+        "Features looked for and not there, in the same form.",
+    ),
+    (
+        "measured",
+        "Measurements: system, code, unit (UCUM), subjects with a value, mean to three digits, standard deviation to two. Of each subject the median counts, once.",
+    ),
+    (
+        "recontact",
+        "Tokens that the custodian alone opens, to ask whether one of the subjects may be contacted. Some stand for nobody. Absent: none.",
+    ),
+    (
+        "share",
+        "What is not stated of a subject is not known to be otherwise.",
+    ),
 ];
 
 /// The README: what it is, how to cite it, what must not be done with it.

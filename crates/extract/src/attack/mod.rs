@@ -180,7 +180,9 @@ pub fn attack(
     table
 }
 
-fn verdicts(table: &AttackTable, limits: &Limits) -> Vec<Verdict> {
+/// One verdict for each limit.
+#[must_use]
+pub fn verdicts(table: &AttackTable, limits: &Limits) -> Vec<Verdict> {
     let measured = |linkage: &&Linkage| linkage.targets > 0;
     let most = |values: &mut dyn Iterator<Item = f64>| values.max_by(f64::total_cmp);
     let three = table.linkage(Knows::Terms(3)).filter(measured);

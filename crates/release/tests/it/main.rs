@@ -1,0 +1,3 @@
+//! Tests of `release` from outside.
+
+mod package;
