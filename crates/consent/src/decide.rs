@@ -16,9 +16,13 @@
 //! | grant | denied | own only, once on the ledger | denied |
 //! | break-glass | goes on | goes on | goes on, marked stale |
 //!
+//! Research by a grant to a study or to research, and research that was not opted out of, also need the
+//! study to be what [`research`] says.
+//!
 //! "Own" is the custodian's own staff for anything but research.
 
 mod hearing;
+mod research;
 
 use crate::decision::{Allowance, Coverage};
 use crate::{

@@ -4,7 +4,7 @@
 
 use crate::dates::{moment, until};
 use crate::grant::Exception;
-use crate::{Purpose, RecordKind, RuleName};
+use crate::{Duo, Purpose, RecordKind, RuleName};
 use codec::{Category, GrantId, Millis, RecordId, StudyId, choice, record};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,6 +137,22 @@ choice! {
         25 => BreakGlassElsewhere,
         /// An accepted change would allow this and is not final.
         26 => ChangeNotFinal,
+        /// The study breaks conditions of use of these kinds.
+        27 => DataUse(BTreeSet<Duo>),
+        /// The conditions leave something to a person that the committee has not accepted for the study.
+        28 => NotAccepted,
+        /// This custodian's committee has not approved the study, or what it declares is not held here.
+        29 => StudyNotApproved(StudyId),
+        /// The study's time has not come.
+        30 => StudyNotYet(Millis),
+        /// The study's time ended then.
+        31 => StudyEnded(Millis),
+        /// The study did not declare this purpose.
+        32 => StudyPurpose(Purpose),
+        /// The study is not by the asker.
+        33 => NotInStudy(StudyId),
+        /// What nobody has to agree to is, in research, for approved studies; the request named none.
+        34 => StudyNeeded,
     }
 }
 
@@ -183,7 +199,7 @@ impl Permit {
 
 impl Denial {
     /// The denial as the asker may see it: without what would tell them that the family left them
-    /// out by name.
+    /// out by name, or what its conditions for research are.
     #[must_use]
     pub fn for_asker(&self) -> Self {
         let missing: BTreeSet<Missing> = self
@@ -191,6 +207,7 @@ impl Denial {
             .iter()
             .map(|missing| match missing {
                 Missing::PractitionerExcepted => Missing::NoGrant,
+                Missing::DataUse(_) | Missing::NotAccepted => Missing::DataUse(BTreeSet::new()),
                 other => other.clone(),
             })
             .collect();
@@ -423,6 +440,37 @@ impl fmt::Display for Missing {
             Self::BreakGlassElsewhere => f.write_str("Glass is broken at the custodian only."),
             Self::ChangeNotFinal => {
                 f.write_str("A change that would allow this waits for the ledger.")
+            }
+            Self::DataUse(terms) if terms.is_empty() => {
+                f.write_str("The conditions of use do not allow this study.")
+            }
+            Self::DataUse(terms) => {
+                let terms: Vec<String> = terms
+                    .iter()
+                    .map(|term| format!("{term} ({})", term.label()))
+                    .collect();
+                let terms = terms.join(", ");
+                write!(f, "The conditions of use do not allow this study: {terms}.")
+            }
+            Self::NotAccepted => f.write_str(
+                "The conditions of use leave something to a person that the committee has not \
+                 accepted for this study.",
+            ),
+            Self::StudyNotApproved(study) => {
+                write!(f, "The committee here has not approved study {study}.")
+            }
+            Self::StudyNotYet(from) => write!(f, "The study starts on {}.", moment(*from)),
+            Self::StudyEnded(at) => write!(f, "The study ended on {}.", moment(*at)),
+            Self::StudyPurpose(purpose) => write!(
+                f,
+                "The study was not proposed for {} ({purpose}).",
+                purpose.phrase()
+            ),
+            Self::StudyNeeded => f.write_str(
+                "Research that needs no agreement is for approved studies; the request names none.",
+            ),
+            Self::NotInStudy(study) => {
+                write!(f, "The asker is not among those who work on study {study}.")
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What holds when the question is asked, as the custodian's node knows it.
 
-use crate::{BreakGlass, ConsentState, RecordKind};
+use crate::{BreakGlass, Condition, ConsentState, Curie, RecordKind, Signature, Study};
 use codec::{InstitutionId, Millis, RecordId, StudyId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,31 @@ pub enum Opening {
     /// It does not open the leaf: there is a state that this node does not hold, as after a
     /// restore from a backup.
     Mismatch,
+}
+
+/// What a custodian knows of a study.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StudyFacts {
+    /// Open on the ledger, and the asker's institution takes part in it.
+    pub active: bool,
+    /// What it declares: the record whose digest the ledger has, and no other. None if it is not held here.
+    pub study: Option<Study>,
+    /// The approval that stands at this custodian, by its own committee. One by another's does not count.
+    pub approval: Option<Signature>,
+    /// What that committee accepted of the conditions that only a person can judge.
+    pub accepted: BTreeSet<Condition>,
+    /// For each disease of the study that is known here, everything that it is within.
+    pub ancestors: BTreeMap<Curie, BTreeSet<Curie>>,
+}
+
+impl StudyFacts {
+    /// Of a study that is open to the asker's institution, and of which no more is known.
+    pub fn active() -> Self {
+        Self {
+            active: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// The facts of one moment at one custodian about one subject.
@@ -39,8 +64,8 @@ pub struct Facts {
     pub erased: bool,
     /// The session in which the asker broke the glass for this subject, if there is one.
     pub break_glass: Option<BreakGlass>,
-    /// The studies open on the ledger in which the asker's institution takes part.
-    pub active_studies: BTreeSet<StudyId>,
+    /// What is known of the study that is asked for, if one is, and of others.
+    pub studies: BTreeMap<StudyId, StudyFacts>,
     /// The kinds of the records that the request names. A record without one counts as left out
     /// by every exception for a kind.
     pub record_kinds: BTreeMap<RecordId, RecordKind>,
@@ -58,7 +83,7 @@ impl Facts {
             closed: false,
             erased: false,
             break_glass: None,
-            active_studies: BTreeSet::new(),
+            studies: BTreeMap::new(),
             record_kinds: BTreeMap::new(),
         }
     }

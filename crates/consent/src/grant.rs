@@ -1,6 +1,6 @@
 //! Grants: who may see what, why, from when until when, except what.
 
-use crate::{Actor, PractitionerId, Purpose, RecordKind};
+use crate::{Actor, DataUse, InvalidDataUse, PractitionerId, Purpose, RecordKind};
 use codec::{Category, GrantId, InstitutionId, Millis, RecordId, StudyId, choice, record};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -28,6 +28,9 @@ choice! {
         2 => Practitioner(PractitionerAt),
         /// A study, while it is open; for research only.
         3 => Study(StudyId),
+        /// Any study that the custodian's committee approved and whose use these conditions allow, while it is
+        /// open; for research only.
+        4 => Research(DataUse),
     }
 }
 
@@ -85,6 +88,9 @@ pub enum InvalidGrant {
     /// A study may only do research.
     #[error("a grant to a study is for research; {0} is not")]
     StudyPurpose(Purpose),
+    /// Conditions that are none.
+    #[error("the conditions of use are not valid")]
+    DataUse(#[source] InvalidDataUse),
     /// The period holds no instant.
     #[error("a grant ends after it starts")]
     EmptyPeriod,
@@ -114,7 +120,10 @@ impl Grant {
         if let Some(purpose) = self.purposes.iter().find(|p| !p.is_grantable()) {
             return Err(InvalidGrant::Purpose(*purpose));
         }
-        if matches!(self.grantee, Grantee::Study(_))
+        if let Grantee::Research(data_use) = &self.grantee {
+            data_use.validate().map_err(InvalidGrant::DataUse)?;
+        }
+        if matches!(self.grantee, Grantee::Study(_) | Grantee::Research(_))
             && let Some(purpose) = self.purposes.iter().find(|p| !p.is_research())
         {
             return Err(InvalidGrant::StudyPurpose(*purpose));
@@ -146,7 +155,8 @@ impl Grant {
 }
 
 impl Grantee {
-    /// Whether this names the asker, whatever else the grant says.
+    /// Whether this names the asker, whatever else the grant says. Conditions of research name nobody: whether
+    /// a study keeps them is for [`crate::decide`].
     pub fn names(&self, actor: &Actor, study: Option<&StudyId>) -> bool {
         match self {
             Self::Institution(institution) => *institution == actor.institution,
@@ -154,6 +164,7 @@ impl Grantee {
                 at.institution == actor.institution && at.practitioner == actor.practitioner
             }
             Self::Study(named) => study == Some(named),
+            Self::Research(_) => false,
         }
     }
 
@@ -163,6 +174,7 @@ impl Grantee {
             (Self::Practitioner(at), Self::Institution(institution)) => {
                 at.institution == *institution
             }
+            (Self::Research(data_use), Self::Research(other)) => data_use.is_within(other),
             _ => self == other,
         }
     }

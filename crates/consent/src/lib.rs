@@ -8,6 +8,9 @@
 //!   everything that is [`Missing`].
 //! - [`change_allowed`]: whether a controller may replace one consent state by the next, and
 //!   whether that narrows or widens.
+//! - [`data_use`], [`duo`]: what the data may be used for in research, as codes of the Data Use Ontology.
+//! - [`study`]: what a study declares, and the way to its approval. [`matching`]: whether the one allows
+//!   the other.
 //! - [`erasure_allowed`], [`break_glass`], [`safeguarding`]: the acts that are not reads.
 //! - [`listing`]: what a family has agreed to, in plain sentences.
 //!
@@ -19,27 +22,34 @@
 
 pub mod break_glass;
 mod change;
+pub mod data_use;
 mod dates;
 mod decide;
 mod decision;
+pub mod duo;
 mod facts;
 mod grant;
 mod hold;
 pub mod listing;
+pub mod matching;
 mod policy;
 mod request;
 pub mod safeguarding;
 mod state;
+pub mod study;
 mod text;
 mod vocabulary;
 
 pub use break_glass::BreakGlass;
 pub use change::{ChangeBy, ChangeKind, ChangeRefused, change_allowed, change_kind, is_narrowing};
+pub use data_use::{Clause, DataUse, InvalidDataUse, Modifier, Period, Permission};
 pub use decide::decide;
 pub use decision::{Basis, Because, Decision, Denial, Missing, Permit};
-pub use facts::{Effective, Facts, MAX_LEDGER_AGE_MS, Opening};
+pub use duo::Duo;
+pub use facts::{Effective, Facts, MAX_LEDGER_AGE_MS, Opening, StudyFacts};
 pub use grant::{Exception, Grant, Grantee, InvalidGrant, PractitionerAt};
 pub use hold::{ErasureRefused, LegalHold, Retention, erasure_allowed};
+pub use matching::{ClauseMatch, Condition, Finding, Match, Outcome, match_use};
 pub use policy::{
     BreakGlassPolicy, InvalidPolicy, Policy, RetentionPolicy, Rule, SafeguardingPolicy,
     SharingRule, SystemPolicy,
@@ -49,5 +59,12 @@ pub use state::{
     ConsentState, Control, Controller, ControllerRole, Holder, InvalidState, MAX_GRANTS, SLOTS,
     Standing, Terms,
 };
-pub use text::{InvalidText, Label, PractitionerId, Reason, RecordKind, RuleName};
+pub use study::{
+    Agreement, EthicsApproval, InvalidStudy, Limits, Organisation, ResearchType, Sensitive,
+    Signature, Study, StudyAct, StudyCase, StudyRefused, StudyStatus, StudyStep, StudyUse,
+    study_approval_allowed,
+};
+pub use text::{
+    Country, Curie, InvalidText, Label, PractitionerId, Reason, RecordKind, RuleName, Topic,
+};
 pub use vocabulary::{Purpose, Role};

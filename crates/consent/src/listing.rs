@@ -6,7 +6,9 @@
 
 use crate::dates::{day, until};
 use crate::grant::Exception;
-use crate::{ControllerRole, Effective, Facts, Grant, Grantee, PractitionerAt, Purpose, Standing};
+use crate::{
+    ControllerRole, Curie, Effective, Facts, Grant, Grantee, PractitionerAt, Purpose, Standing,
+};
 use codec::{Category, GrantId, InstitutionId, Millis, StudyId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -23,6 +25,10 @@ pub trait Names {
     fn practitioner(&self, at: &PractitionerAt) -> Option<String>;
     /// A study's title.
     fn study(&self, id: &StudyId) -> Option<String>;
+    /// What an ontology calls a disease.
+    fn disease(&self, _term: &Curie) -> Option<String> {
+        None
+    }
 }
 
 /// One grant as a family reads it.
@@ -43,6 +49,9 @@ pub struct GrantLine {
     pub until: Millis,
     /// What is left out.
     pub except: Vec<String>,
+    /// On what conditions, each enough by itself; empty where it is given to somebody by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<String>,
     /// Whether it runs.
     pub standing: GrantStanding,
     /// All of this in one or two sentences.
@@ -212,6 +221,14 @@ fn line(grant: &Grant, standing: GrantStanding, names: &impl Names) -> GrantLine
     if let Some(first) = sentence.get_mut(..1) {
         first.make_ascii_uppercase();
     }
+    let conditions = match &grant.grantee {
+        Grantee::Research(data_use) => data_use.sentences(names),
+        _ => Vec::new(),
+    };
+    if !conditions.is_empty() {
+        sentence.push_str(" Allowed: ");
+        sentence.push_str(&conditions.join(" Or: "));
+    }
     if !except.is_empty() {
         sentence.push_str(" Left out: ");
         sentence.push_str(&list(except.iter().map(String::as_str)));
@@ -225,6 +242,7 @@ fn line(grant: &Grant, standing: GrantStanding, names: &impl Names) -> GrantLine
         from: grant.from,
         until: grant.until,
         except,
+        conditions,
         standing,
         sentence,
     }
@@ -232,21 +250,36 @@ fn line(grant: &Grant, standing: GrantStanding, names: &impl Names) -> GrantLine
 
 fn who(grantee: &Grantee, names: &impl Names) -> String {
     match grantee {
-        Grantee::Institution(id) => institution(id, names),
-        Grantee::Practitioner(at) => {
-            let name = names
-                .practitioner(at)
-                .unwrap_or_else(|| at.practitioner.to_string());
-            format!("{name} at {}", institution(&at.institution, names))
+        Grantee::Institution(id) => institution_name(id, names),
+        Grantee::Practitioner(at) => practitioner_name(at, names),
+        Grantee::Study(id) => {
+            let mut name = study_name(id, names);
+            if let Some(first) = name.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            name
         }
-        Grantee::Study(id) => names.study(id).map_or_else(
-            || format!("Study {id}"),
-            |title| format!("The study {title}"),
-        ),
+        Grantee::Research(_) => {
+            "Any study that the committee approved and that keeps your conditions".to_owned()
+        }
     }
 }
 
-fn institution(id: &InstitutionId, names: &impl Names) -> String {
+pub(crate) fn practitioner_name(at: &PractitionerAt, names: &impl Names) -> String {
+    let name = names
+        .practitioner(at)
+        .unwrap_or_else(|| at.practitioner.to_string());
+    format!("{name} at {}", institution_name(&at.institution, names))
+}
+
+pub(crate) fn study_name(id: &StudyId, names: &impl Names) -> String {
+    names.study(id).map_or_else(
+        || format!("study {id}"),
+        |title| format!("the study {title}"),
+    )
+}
+
+pub(crate) fn institution_name(id: &InstitutionId, names: &impl Names) -> String {
     names
         .institution(id)
         .unwrap_or_else(|| format!("institution {id}"))
@@ -272,7 +305,7 @@ fn except(grant: &Grant, names: &impl Names) -> Vec<String> {
                     institution: *institution,
                     practitioner: practitioner.clone(),
                 }),
-                Grantee::Practitioner(_) | Grantee::Study(_) => None,
+                Grantee::Practitioner(_) | Grantee::Study(_) | Grantee::Research(_) => None,
             };
             Some(name.unwrap_or_else(|| practitioner.to_string()))
         }
@@ -281,7 +314,7 @@ fn except(grant: &Grant, names: &impl Names) -> Vec<String> {
 }
 
 /// "a", "a and b", "a, b and c"; with semicolons where the items hold commas or "and".
-fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let items: Vec<&str> = items.collect();
     let nested = items.iter().any(|i| i.contains(',') || i.contains(" and "));
     let (comma, and) = if nested && items.len() > 1 {

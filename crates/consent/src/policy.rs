@@ -289,8 +289,8 @@ impl SafeguardingPolicy {
 
 const DAY_MS: u64 = 86_400_000;
 
-/// Whether a role that is held is among those a rule names. The subject, the node and the
-/// operator act under no rule.
+/// Whether a role that is held is among those a rule names. The subject, the node, the operator and whoever
+/// judges studies act under no rule.
 fn may_act(named: &BTreeSet<Role>, held: &BTreeSet<Role>) -> bool {
     named.intersection(held).any(|role| is_professional(*role))
 }
@@ -298,7 +298,7 @@ fn may_act(named: &BTreeSet<Role>, held: &BTreeSet<Role>) -> bool {
 fn is_professional(role: Role) -> bool {
     !matches!(
         role,
-        Role::Controller | Role::System | Role::Operator | Role::Device
+        Role::Controller | Role::System | Role::Operator | Role::Device | Role::Committee
     )
 }
 

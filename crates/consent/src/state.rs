@@ -196,9 +196,12 @@ impl ConsentState {
         }
     }
 
-    /// Whether a use of this purpose that needs no agreement was opted out of.
+    /// Whether a use of this purpose that needs no agreement was opted out of. Who opted out of research
+    /// opted out of trials too, which the standard has below treatment.
     pub fn is_opted_out(&self, purpose: Purpose) -> bool {
-        self.0.opted_out.iter().any(|out| purpose.is_within(*out))
+        self.0.opted_out.iter().any(|out| {
+            purpose.is_within(*out) || (*out == Purpose::Hresch && purpose.is_research())
+        })
     }
 }
 

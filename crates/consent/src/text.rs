@@ -35,7 +35,7 @@ pub enum InvalidText {
 }
 
 macro_rules! text {
-    ($(#[$meta:meta])* $name:ident, $what:literal, max $max:literal, $allowed:path, debug $debug:expr) => {
+    ($(#[$meta:meta])* $name:ident, $what:literal, max $max:literal, $allowed:path $(, form $form:path)?, debug $debug:expr) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
@@ -51,6 +51,9 @@ macro_rules! text {
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidText> {
                 let text = text.into();
                 check(&text, $what, $max, $allowed)?;
+                $(if !$form(&text) {
+                    return Err(InvalidText::Forbidden { what: $what });
+                })?
                 Ok(Self(text))
             }
 
@@ -136,6 +139,19 @@ text! {
     /// Why someone did what must be explained. May hold line breaks.
     Reason, "reason", max 1000, in_prose, debug |_| "<reason>"
 }
+text! {
+    /// A topic of research in somebody's own words. Only a person can judge it.
+    Topic, "topic", max 300, in_line, debug |_| "<topic>"
+}
+text! {
+    /// A term of an ontology by its compact id, `MONDO:0009861`: a prefix, a colon, a local id. What it
+    /// means is not known here.
+    Curie, "term id", max 64, in_curie, form has_one_colon, debug |_| "<term>"
+}
+text! {
+    /// A country by its two letters of ISO 3166-1, `DE`.
+    Country, "country", max 2, in_country, form is_pair, debug |text| text
+}
 
 impl RuleName {
     /// A name in this crate's own source.
@@ -183,4 +199,22 @@ fn in_kind(c: char) -> bool {
 
 fn in_rule(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+fn in_curie(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-')
+}
+
+fn has_one_colon(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(prefix, local)| {
+        !prefix.is_empty() && !local.is_empty() && !local.contains(':')
+    })
+}
+
+const fn in_country(c: char) -> bool {
+    c.is_ascii_uppercase()
+}
+
+const fn is_pair(text: &str) -> bool {
+    text.len() == 2
 }

@@ -203,5 +203,7 @@ codec::codes! {
         12 => System = "system",
         /// Runs the machines; trusted with no data.
         13 => Operator = "operator",
+        /// Decides with others which studies may ask for data.
+        14 => Committee = "data-access-committee",
     }
 }

@@ -485,6 +485,7 @@ impl Reader<'_> {
                 InvalidGrant::NoPurpose
                 | InvalidGrant::Purpose(_)
                 | InvalidGrant::StudyPurpose(_) => "purpose",
+                InvalidGrant::DataUse(_) => "modifierExtension",
                 InvalidGrant::NoCategory => "class",
                 InvalidGrant::EmptyPeriod | InvalidGrant::EndlessPeriod => "period",
                 InvalidGrant::TooManyExceptions => "provision",

@@ -3,6 +3,7 @@
 //! The root provision says nothing (R4 forbids it a type); the one below it permits what the grant permits, and
 //! those below that deny its exceptions. The policy says that nothing else is permitted.
 
+use crate::data_use_write::data_use;
 use crate::names::{
     ACT_CODE, CATEGORY, CONSENT_ACTION, Code, GRANT, KIND, PARTICIPATION, POLICY_GRANT,
     POLICY_OPT_OUT, POLICY_RESTRICTION, RECEIPT_STATE, RECORD, RESOURCE_TYPES, SCOPE, coding,
@@ -10,7 +11,7 @@ use crate::names::{
 };
 use crate::write::{Object, resource};
 use codec::{InstitutionId, Millis, RecordId};
-use consent::{Exception, Grant, PractitionerId, Purpose, RecordKind};
+use consent::{Exception, Grant, Grantee, PractitionerId, Purpose, RecordKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -123,13 +124,20 @@ impl Frame<'_> {
 }
 
 fn permit(provision: &mut Object<'_>, grant: &Grant, kinds: &BTreeMap<RecordId, RecordKind>) {
+    let named = match &grant.grantee {
+        Grantee::Research(conditions) => {
+            data_use(provision, conditions);
+            None
+        }
+        named => Some(named),
+    };
     provision.text("type", "permit");
     provision.object("period", |period| {
         period.instant("start", grant.from);
         // The end of a Period is still in it.
         period.instant("end", grant.until.saturating_sub(1));
     });
-    provision.list("actor", [&grant.grantee], |actor, to| {
+    provision.list("actor", named, |actor, to| {
         recipient(actor, |reference| grantee(reference, to));
     });
     actions(provision, &["access"]);

@@ -16,6 +16,7 @@ mod bundle;
 mod capability;
 mod consent_read;
 mod consent_write;
+mod data_use_write;
 pub mod names;
 mod outcome;
 mod provenance;

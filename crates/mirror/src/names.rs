@@ -41,6 +41,10 @@ pub const POLICY_RESTRICTION: &str = "urn:ithaca:consent:restriction";
 /// Extension of a Provenance, and system of a Consent's tag: how far it is on its way to the ledger.
 pub const RECEIPT_STATE: &str = "urn:ithaca:receipt-state";
 
+/// Modifier extension of a provision: conditions of use for research ([`consent::DataUse`]).
+pub const DATA_USE: &str = "urn:ithaca:data-use";
+
+pub(crate) const COUNTRIES: &str = "urn:iso:std:iso:3166";
 pub(crate) const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 pub(crate) const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 pub(crate) const PARTICIPATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
@@ -90,11 +94,14 @@ pub(crate) fn practitioner(reference: &mut Object<'_>, id: &PractitionerId) {
     logical(reference, "Practitioner", PRACTITIONER, id.as_str());
 }
 
+/// Fills the reference to an actor whom a grant names.
 pub(crate) fn grantee(reference: &mut Object<'_>, grantee: &Grantee) {
     match grantee {
         Grantee::Institution(id) => institution(reference, id),
         Grantee::Practitioner(at) => practitioner_at(reference, at),
         // A reference to an actor cannot be one to a ResearchStudy: those who take part in it.
         Grantee::Study(id) => logical(reference, "Group", STUDY, &id.to_string()),
+        // Names nobody: see `data_use_write`.
+        Grantee::Research(_) => {}
     }
 }

@@ -1,21 +1,22 @@
 //! One state of the consent, heard on one request: which bases make an offer, what bars the others.
 
+use super::research::Bounds;
 use crate::decision::Allowance;
 use crate::grant::Exception;
 use crate::{
     Basis, BreakGlass, ConsentState, ControllerRole, Facts, Grant, Grantee, Missing, Opening,
     Policy, Purpose, Request, Role, Rule, Standing,
 };
-use codec::{Category, Millis};
+use codec::{Category, Millis, StudyId};
 use std::collections::BTreeSet;
 
 /// One state of the consent, heard on one request.
 pub(super) struct Hearing<'a> {
     policy: &'a Policy,
     state: &'a ConsentState,
-    request: &'a Request,
-    facts: &'a Facts,
-    at: Millis,
+    pub(super) request: &'a Request,
+    pub(super) facts: &'a Facts,
+    pub(super) at: Millis,
     /// The asker is at the custodian.
     inside: bool,
     /// For research, wherever the asker is.
@@ -200,15 +201,36 @@ impl<'a> Hearing<'a> {
             self.apply(rule, Ground::Law, Basis::Law(rule.name.clone()));
         }
         for rule in self.addressing(&policy.opt_out) {
-            let purpose = self.request.purpose;
-            if self.state.is_opted_out(purpose) {
-                self.addressed = true;
-                self.obstacles.insert(Missing::OptedOut(purpose));
-            } else {
+            self.opt_out(rule);
+        }
+    }
+
+    fn opt_out(&mut self, rule: &Rule) {
+        let purpose = self.request.purpose;
+        self.addressed = true;
+        if self.state.is_opted_out(purpose) {
+            self.obstacles.insert(Missing::OptedOut(purpose));
+            return;
+        }
+        // INVARIANT: research without anybody's agreement is for studies that the committee approved.
+        let bounds = match &self.request.study {
+            None if !self.research => Ok(Bounds::default()),
+            None => Err(Missing::StudyNeeded),
+            Some(study) => self.approved_study(study),
+        };
+        let bars = self.barred(Ground::OptOut);
+        match bounds {
+            Ok(bounds) if bars.is_empty() => {
+                let categories = bounds.categories(&rule.categories);
                 let basis = Basis::OptOutNotExercised(rule.name.clone());
-                self.apply(rule, Ground::OptOut, basis);
+                self.offer(categories, basis, bounds.until(None));
+            }
+            Ok(_) => {}
+            Err(missing) => {
+                self.obstacles.insert(missing);
             }
         }
+        self.obstacles.extend(bars);
     }
 
     /// The rules that let the asker act for the purpose at all.
@@ -238,18 +260,19 @@ impl<'a> Hearing<'a> {
                 Err((stage, missing)) => {
                     self.near.push((stage, grant.categories.clone(), missing));
                 }
-                Ok(()) if !bars.is_empty() => self.obstacles.extend(bars.iter().cloned()),
-                Ok(()) => {
+                Ok(_) if !bars.is_empty() => self.obstacles.extend(bars.iter().cloned()),
+                Ok(bounds) => {
                     let except = grant.exceptions.iter();
                     let allowance = Allowance {
                         basis: Basis::Grant(grant.id),
-                        until: Some(grant.until),
+                        until: bounds.until(Some(grant.until)),
                         except: except
                             .filter(|e| !matches!(e, Exception::Practitioner(_)))
                             .cloned()
                             .collect(),
                     };
-                    self.offers.push((grant.categories.clone(), allowance));
+                    let categories = bounds.categories(&grant.categories);
+                    self.offers.push((categories, allowance));
                 }
             }
         }
@@ -263,30 +286,12 @@ impl<'a> Hearing<'a> {
         }
     }
 
-    /// Whether a grant is for this asker, purpose and instant; if not, how far it came and what
+    /// How far a grant may serve this asker, purpose and instant; if not at all, how far it came and what
     /// it lacked.
-    fn weigh(&self, grant: &Grant) -> Result<(), (u8, Missing)> {
-        let actor = &self.request.actor;
-        match &grant.grantee {
-            Grantee::Institution(institution) if *institution == actor.institution => {}
-            Grantee::Practitioner(at)
-                if at.institution == actor.institution && at.practitioner == actor.practitioner => {
-            }
-            Grantee::Study(study) => match self.request.study {
-                Some(named) if named != *study => return Err((0, Missing::NoGrant)),
-                Some(named) if !self.facts.active_studies.contains(&named) => {
-                    return Err((1, Missing::StudyNotActive(named)));
-                }
-                None if self.facts.active_studies.contains(study) => {
-                    return Err((1, Missing::StudyNotNamed));
-                }
-                None => return Err((0, Missing::NoGrant)),
-                Some(_) => {}
-            },
-            _ => return Err((0, Missing::NoGrant)),
-        }
+    fn weigh(&self, grant: &Grant) -> Result<Bounds, (u8, Missing)> {
+        self.addressee(&grant.grantee)?;
         let purpose = self.request.purpose;
-        let excepted = Exception::Practitioner(actor.practitioner.clone());
+        let excepted = Exception::Practitioner(self.request.actor.practitioner.clone());
         if grant.exceptions.contains(&excepted) {
             Err((1, Missing::PractitionerExcepted))
         } else if !grant.purposes.contains(&purpose) {
@@ -298,7 +303,36 @@ impl<'a> Hearing<'a> {
         } else if self.at >= grant.until {
             Err((4, Missing::GrantExpired(grant.until)))
         } else {
-            Ok(())
+            let bounds = match (&grant.grantee, &self.request.study) {
+                (Grantee::Study(study), _) => self.named_study(study),
+                (Grantee::Research(data), Some(study)) => self.matched_study(study, data),
+                _ => Ok(Bounds::default()),
+            };
+            bounds.map_err(|missing| (5, missing))
+        }
+    }
+
+    /// Whether a grant is to this asker, or to the study that they ask for.
+    fn addressee(&self, grantee: &Grantee) -> Result<(), (u8, Missing)> {
+        let none = Err((0, Missing::NoGrant));
+        match (grantee, &self.request.study) {
+            (Grantee::Study(study), None) => match self.open_study(study) {
+                Ok(_) => Err((1, Missing::StudyNotNamed)),
+                Err(_) => none,
+            },
+            (Grantee::Research(_), None) if self.research => Err((1, Missing::StudyNotNamed)),
+            (Grantee::Research(_), None) => none,
+            (Grantee::Research(_), Some(study)) => self.open(study),
+            (grantee, study) if !grantee.names(&self.request.actor, study.as_ref()) => none,
+            (Grantee::Study(study), _) => self.open(study),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&self, study: &StudyId) -> Result<(), (u8, Missing)> {
+        match self.open_study(study) {
+            Ok(_) => Ok(()),
+            Err(missing) => Err((1, missing)),
         }
     }
 

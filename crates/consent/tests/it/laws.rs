@@ -265,7 +265,7 @@ proptest! {
 
     #[test]
     fn machines_and_operators_read_nothing_by_rule(mut question in questions(), role in prop_oneof![
-        Just(Role::Operator), Just(Role::Device)
+        Just(Role::Operator), Just(Role::Device), Just(Role::Committee)
     ]) {
         question.request.actor.roles = [role].into();
         prop_assert!(question.decide().permit().is_none());

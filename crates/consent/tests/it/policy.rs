@@ -101,7 +101,13 @@ fn a_policy_cannot_be_laxer_than_the_law_of_the_house() {
             InvalidPolicy::Purpose(name("right-of-access"), purpose),
         );
     }
-    for role in [Role::Operator, Role::Device, Role::System, Role::Controller] {
+    for role in [
+        Role::Operator,
+        Role::Device,
+        Role::System,
+        Role::Controller,
+        Role::Committee,
+    ] {
         check(
             |p| {
                 p.sharing[0].roles.insert(role);
@@ -146,7 +152,13 @@ fn not_even_a_policy_that_nobody_checked_opens_what_none_can() {
     assert_eq!(opens(Role::Desk, Purpose::Hsysadmin), [false, false]);
     // As own care, never; by law, which a policy may know, elsewhere.
     assert_eq!(opens(Role::Researcher, Purpose::Hresch), [false, true]);
-    for role in [Role::Operator, Role::Device, Role::System, Role::Controller] {
+    for role in [
+        Role::Operator,
+        Role::Device,
+        Role::System,
+        Role::Controller,
+        Role::Committee,
+    ] {
         assert_eq!(opens(role, Purpose::Train), [false, false]);
     }
 }

@@ -4,7 +4,7 @@ use crate::world::*;
 use codec::Category::{self, Genomic, Laboratory, Phenotype};
 use consent::{
     Actor, ConsentState, Denial, Effective, Exception, Facts, Grantee, Missing, Opening, Policy,
-    PractitionerAt, Purpose, Records, Request, Role, Terms, decide,
+    PractitionerAt, Purpose, Records, Request, Role, StudyFacts, Terms, decide,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -161,7 +161,7 @@ fn studies() -> Vec<Case> {
         study: Some(STUDY),
         ..unnamed.clone()
     };
-    let open = |f: &mut Facts| f.active_studies = [STUDY].into();
+    let open = |f: &mut Facts| f.studies = [(STUDY, StudyFacts::active())].into();
     vec![
         case("study not named", study, unnamed.clone()).when(open),
         case("study not named, not ours", study, unnamed),

@@ -9,7 +9,7 @@ use crate::world::*;
 use codec::{Category, InstitutionId};
 use consent::{
     Basis, ConsentState, Decision, Effective, Facts, Grantee, Opening, Policy, Purpose, Request,
-    Role, Terms, decide,
+    Role, StudyFacts, Terms, decide,
 };
 use std::fmt::Write;
 
@@ -77,7 +77,7 @@ fn grant_some(terms: &mut Terms) {
 
 fn facts_of_an_open_study() -> Facts {
     Facts {
-        active_studies: [STUDY].into(),
+        studies: [(STUDY, StudyFacts::active())].into(),
         break_glass: Some(session(0, 0, LAST)),
         ..facts(5)
     }

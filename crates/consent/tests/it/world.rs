@@ -4,7 +4,7 @@ use codec::{Category, GrantId, InstitutionId, Millis, RecordId, StudyId, Subject
 use consent::{
     Actor, BreakGlass, ConsentState, Controller, ControllerRole, Decision, Effective, Exception,
     Facts, Grant, Grantee, Label, Opening, Policy, PractitionerAt, PractitionerId, Purpose, Reason,
-    RecordKind, Records, Request, Role, Selection, Terms, decide,
+    RecordKind, Records, Request, Role, Selection, StudyFacts, Terms, decide,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -229,7 +229,7 @@ pub(crate) fn plain_questions() -> impl Strategy<Value = Question> {
         pending: vec![],
         request,
         facts: Facts {
-            active_studies: [STUDY].into(),
+            studies: [(STUDY, StudyFacts::active())].into(),
             ..facts(now)
         },
     })
@@ -438,7 +438,10 @@ fn any_facts() -> impl Strategy<Value = Facts> {
                     closed,
                     erased,
                     break_glass: glass.map(|(who, opened, until)| session(who, opened, until)),
-                    active_studies: study.then_some(STUDY).into_iter().collect(),
+                    studies: study
+                        .then(|| (STUDY, StudyFacts::active()))
+                        .into_iter()
+                        .collect(),
                     record_kinds: if kinds {
                         (0..3).map(|n| (record(n), kind(n))).collect()
                     } else {

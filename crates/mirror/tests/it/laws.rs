@@ -9,7 +9,7 @@ use codec::{Category, GrantId, InstitutionId, Millis, RecordId, StudyId, Subject
 use consent::{
     Actor, ConsentState, Controller, ControllerRole, Effective, Exception, Facts, Grant, Grantee,
     Label, Policy, PractitionerAt, PractitionerId, Purpose, RecordKind, Records, Request, Role,
-    RuleName, Selection, SharingRule, Terms, decide,
+    RuleName, Selection, SharingRule, StudyFacts, Terms, decide,
 };
 use mirror::{
     Directory, Named, Party, Stated, consent_read, consent_write, opt_outs_write, restriction_write,
@@ -113,7 +113,7 @@ impl Product {
     fn permits(&self, ask: &Ask) -> bool {
         let at = Millis::new(START + ask.at);
         let mut facts = Facts::new(HERE, at, at);
-        facts.active_studies = BTreeSet::from([STUDY]);
+        facts.studies = BTreeMap::from([(STUDY, StudyFacts::active())]);
         facts.record_kinds = BTreeMap::from([(record(ask.record), kind(ask.record))]);
         let request = Request {
             actor: Actor {

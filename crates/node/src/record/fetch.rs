@@ -13,7 +13,7 @@ use codec::id::{DisclosureId, RecordId, SubjectId};
 use codec::time::Millis;
 use consent::{
     Actor, BreakGlass, Decision, Denial, Facts, Missing, Permit, Purpose, RecordKind, Records,
-    Request, Selection,
+    Request, Selection, StudyFacts,
 };
 use keys::commitment::Label;
 use std::collections::{BTreeMap, BTreeSet};
@@ -331,7 +331,7 @@ impl<S: Store> Custodian<S> {
         if let Some(study) = request.study {
             let open = self.ledger.state_view().study(&study);
             if open.is_some_and(|leaf| leaf.institution == request.actor.institution) {
-                facts.active_studies.insert(study);
+                facts.studies.insert(study, StudyFacts::active());
             }
         }
         let session = self.session_of(&request, &facts).await?;
