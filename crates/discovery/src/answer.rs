@@ -79,3 +79,57 @@ fn rounded(count: u64, step: u64) -> u64 {
         down
     }
 }
+
+/// How far counts drawn at one loss are off: the two-sided geometric distribution,
+/// `P(Z = z) = (1 - a) / (1 + a) * a^|z|` with `a = e^-epsilon`.
+///
+/// For people to read, not for accounting: these are floats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    a: f64,
+}
+
+impl Accuracy {
+    /// At this loss.
+    pub fn at(epsilon: Epsilon) -> Self {
+        // Exact up to 2^53 millionths, which is more than anybody spends.
+        #[allow(clippy::cast_precision_loss, reason = "see above")]
+        let epsilon = epsilon.micro() as f64 / 1_000_000.0;
+        Self {
+            a: (-epsilon).exp(),
+        }
+    }
+
+    /// How far a count is off on average, in people.
+    pub fn mean_error(self) -> f64 {
+        2.0 * self.a / (1.0 - self.a * self.a)
+    }
+
+    /// The distance, in people, within which a count is at least this often (`0.95`).
+    pub fn margin(self, share: f64) -> u64 {
+        // P(|Z| > m) = 2 a^(m + 1) / (1 + a)
+        let beyond = |m: u64| 2.0 * self.power(m.saturating_add(1)) / (1.0 + self.a);
+        (0..MAX_MARGIN)
+            .find(|m| beyond(*m) <= 1.0 - share)
+            .unwrap_or(MAX_MARGIN)
+    }
+
+    /// How often a yes is given although there are `truly` people, fewer than the floor.
+    /// How often it is rightly given, if there are as many as the floor or more.
+    pub fn yes(self, truly: u64, floor: u64) -> f64 {
+        if truly < floor {
+            // P(Z >= k) = a^k / (1 + a), k >= 1
+            self.power(floor - truly) / (1.0 + self.a)
+        } else {
+            // P(Z >= -k) = 1 - a^(k + 1) / (1 + a), k >= 0
+            1.0 - self.power((truly - floor).saturating_add(1)) / (1.0 + self.a)
+        }
+    }
+
+    fn power(self, exponent: u64) -> f64 {
+        self.a.powi(i32::try_from(exponent).unwrap_or(i32::MAX))
+    }
+}
+
+/// No margin is searched beyond.
+const MAX_MARGIN: u64 = 100_000;

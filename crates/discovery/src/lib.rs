@@ -19,17 +19,27 @@
 mod account;
 mod answer;
 mod cache;
+mod endpoints;
 mod epsilon;
 mod query;
+mod refusal;
+mod request;
+pub mod response;
 mod term;
 
 pub use account::{
     Account, Budget, Holder, MAX_OPEN, NoReservation, Reservation, Spend, Unknown, researcher,
 };
-pub use answer::{Display, Drawn, Shown};
+pub use answer::{Accuracy, Display, Drawn, Shown};
 pub use cache::{CacheKey, CachedAnswer, EPOCH_MS};
+pub use endpoints::{ENDPOINTS, Endpoint, Kind, Method};
 pub use epsilon::{Epsilon, NotAnEpsilon};
 pub use query::{
     AGE_EDGES, AgeSpan, Contradiction, Filter, Individual, MAX_FILTERS, Query, Sex, Wanted,
+};
+pub use refusal::{Part, Refusal};
+pub use request::{
+    API_VERSION, Granularity, Include, MAX_BODY_BYTES, MAX_QUERY_BYTES, MAX_SCHEMAS, Page,
+    Received, Request, RequestedSchema, parse_get, parse_page, parse_post,
 };
 pub use term::{NotATerm, Reach, TermId, Terms, Vocabulary};
