@@ -206,6 +206,10 @@ domains! {
     IdempotencyKey = "idempotency-key",
     /// Entity tag of a stored form.
     EntityTag = "entity-tag",
+    /// Digest of a discovery query in its canonical form.
+    DiscoveryQuery = "discovery/query",
+    /// Digest of who asks discovery queries: institution and practitioner.
+    DiscoveryResearcher = "discovery/researcher",
     /// Checksum of a stored value.
     StoreChecksum = "store-checksum",
 
