@@ -168,6 +168,8 @@ domains! {
     NodeSeal = "seal/node",
     /// Account row.
     AccountSeal = "seal/account",
+    /// Re-contact token of a subject in a study.
+    RecontactSeal = "seal/recontact",
     /// Backup file.
     BackupSeal = "seal/backup",
 
@@ -192,6 +194,10 @@ domains! {
     ValidatorSeed = "key/validator-seed",
     /// Controller slot's seed.
     SlotSeed = "key/slot-seed",
+    /// Key of a study at a custodian.
+    StudyKey = "key/study",
+    /// Key of a study's re-contact tokens.
+    RecontactKey = "key/recontact",
     /// Seed of one run of a simulation.
     SimulationSeed = "key/simulation-seed",
 
@@ -200,6 +206,12 @@ domains! {
     BlindToken = "blind-token",
     /// Pseudonym of a subject in a study.
     Pseudonym = "pseudonym",
+    /// Pseudonym of a resource or other identifier in a study.
+    ReleaseId = "release/id",
+    /// By how many weeks a subject's dates are shifted in a study.
+    DateShift = "release/date-shift",
+    /// Digest of a de-identification rule file.
+    ReleaseRules = "release/rules",
     /// Digest of a bearer token.
     TokenHash = "token-hash",
     /// Digest of an idempotency key.

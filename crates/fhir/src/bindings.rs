@@ -79,6 +79,12 @@ impl ValueSet {
         self.codes.binary_search(&code).is_ok()
     }
 
+    /// The code of the set that is spelled like this.
+    pub(crate) fn spelled(&self, code: &str) -> Option<&'static str> {
+        let found = self.codes.binary_search(&code).ok()?;
+        self.codes.get(found).copied()
+    }
+
     /// Whether a code of a code system is in the set.
     pub(crate) fn has_coded(&self, system: &str, code: &str) -> bool {
         self.coded.binary_search(&(system, code)).is_ok()

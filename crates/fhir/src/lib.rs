@@ -24,6 +24,7 @@ mod bindings;
 mod bundle;
 mod category;
 mod clinical;
+mod definitions;
 mod error;
 mod facts;
 mod fhirpath;
@@ -45,6 +46,7 @@ pub use clinical::{
     Coding, Concept, Condition, Measured, Observation, Onset, Patient, Quantity, Reading,
     ReferenceRange,
 };
+pub use definitions::{Definition, ElementDefinition, Holds};
 pub use error::Error;
 pub use facts::{Code, Date, Link};
 pub use invariants::unchecked_invariants;

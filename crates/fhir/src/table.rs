@@ -74,6 +74,11 @@ impl Type {
         self.names.candidates(name).find_map(found)
     }
 
+    /// All elements, those of the base first.
+    pub(crate) fn elements(&self) -> &[Element] {
+        &self.elements
+    }
+
     /// The slot with this name.
     pub(crate) fn slot(&self, name: &str) -> Option<u8> {
         let at = self.slots.iter().position(|slot| slot.name == name)?;

@@ -100,7 +100,8 @@ fn expand(
     Some(codes)
 }
 
-fn concepts(of: &Value, into: &mut BTreeSet<String>) {
+/// Adds the codes of a list of concepts, and of those below them.
+pub(super) fn concepts(of: &Value, into: &mut BTreeSet<String>) {
     for concept in list(of) {
         into.insert(text(concept, "code").to_owned());
         concepts(&concept["concept"], into);

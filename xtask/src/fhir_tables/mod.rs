@@ -1,10 +1,11 @@
-//! Writes the tables of `crates/fhir` from the official definitions of FHIR R4, and says whether the
+//! Writes the tables of `crates/fhir`, and the codes that `crates/deident` keeps, from the official definitions of FHIR R4, and says whether the
 //! committed ones are what it would write.
 //!
 //! The definitions are npm `hl7.fhir.r4.examples@4.0.1` (HL7, CC0-1.0): a folder of JSON files, fetched
 //! by `npm pack` when none is named. Without a registry nothing is checked, and that is said.
 
 mod bindings;
+mod codes;
 mod elements;
 mod invariants;
 mod search;
@@ -23,14 +24,15 @@ const PACKAGE: &str = "hl7.fhir.r4.examples@4.0.1";
 /// What official examples are refused for, and why.
 const REPORT: &str = "docs/fhir-r4-examples.txt";
 
-/// A table: its file below `crates/fhir/src`, and what makes it from the package.
+/// A table: its file below `crates`, and what makes it from the package.
 type Table = (&'static str, fn(&Path) -> Result<String>);
 
 const TABLES: &[Table] = &[
-    ("elements.txt", elements::table),
-    ("bindings.txt", bindings::table),
-    ("invariants.txt", invariants::table),
-    ("search.txt", search::table),
+    ("fhir/src/elements.txt", elements::table),
+    ("fhir/src/bindings.txt", bindings::table),
+    ("fhir/src/invariants.txt", invariants::table),
+    ("fhir/src/search.txt", search::table),
+    ("deident/src/hl7-codes.txt", codes::table),
 ];
 
 /// What to do.
@@ -92,7 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut stale = Vec::new();
     for (name, table) in TABLES {
         let text = table(&package).with_context(|| format!("the table {name}"))?;
-        let file = root().join("crates/fhir/src").join(name);
+        let file = root().join("crates").join(name);
         if fs::read_to_string(&file).ok().as_deref() == Some(&*text) {
             println!("{name}: {} bytes, as committed", text.len());
         } else if options.check {
