@@ -76,6 +76,6 @@ pub use record::{
     PUT_MAX_RECORDS, Projection, Put, PutRecord, RecordPut,
 };
 pub use record_meta::{Opened, OpenedPart, PartMeta, Parts, RecordMeta};
-pub use research::{RELEASED_MAX_BYTES, ReleaseHeld, ReleasePut, Spending};
+pub use research::{AccountPut, RELEASED_MAX_BYTES, ReleaseHeld, ReleasePut};
 pub use transaction::Transaction;
 pub use vault::{Settings, Vault};

@@ -15,21 +15,6 @@ use std::collections::BTreeMap;
 use store::{Batch, Expect, Store};
 
 record! {
-    /// How much of a subject's privacy budget counts have used.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Spending {
-        /// Epsilon, in millionths, since `since`.
-        1 => pub micro: u64,
-        /// When the period began in which that was spent.
-        2 => pub since: Millis,
-        /// Epsilon, in millionths, of all periods.
-        3 => pub ever: u64,
-        /// How many answers that were.
-        4 => pub answers: u64,
-    }
-}
-
-record! {
     /// A release that holds a subject's data. A copy that has left cannot be recalled.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ReleaseHeld {
@@ -55,6 +40,9 @@ record! {
 /// The most that is kept of a subject for one release, in bytes.
 pub const RELEASED_MAX_BYTES: usize = 64 << 10;
 
+/// A subject's account: what must be there, and what is to be there.
+pub type AccountPut = (Option<Vec<u8>>, Vec<u8>);
+
 /// A note that a release holds a subject's data.
 pub struct ReleasePut<'a> {
     /// Whose.
@@ -74,39 +62,35 @@ impl std::fmt::Debug for ReleasePut<'_> {
 }
 
 impl<S: Store> Vault<S> {
-    /// What counting has used of each subject's budget, in their order; nothing yet: the default.
+    /// A subject's account of what counting has used of its privacy budget, in the caller's form.
     ///
     /// # Errors
     /// [`Error::SubjectUnknown`], [`Error::Damaged`].
-    pub async fn research_spent(&self, subjects: &[SubjectId]) -> Result<Vec<Spending>, Error> {
-        let mut spent = Vec::with_capacity(subjects.len());
-        for subject in subjects {
-            let keys = self.audit(subject)?;
-            let found = self.audit_row::<Spending>(&keys, subject, RowKind::Spent, &SINGLE);
-            spent.push(found.await?.map(|(_, row)| row).unwrap_or_default());
-        }
-        Ok(spent)
+    pub async fn research_account(&self, subject: &SubjectId) -> Result<Option<Vec<u8>>, Error> {
+        let keys = self.audit(subject)?;
+        let found = self.audit_row::<Vec<u8>>(&keys, subject, RowKind::Spent, &SINGLE);
+        Ok(found.await?.map(|(_, row)| row))
     }
 
-    /// Logs disclosures and charges subjects for what is about to be told of them, all or none, in one durable
-    /// write. Each charge is (what was spent, what is spent then).
+    /// Logs disclosures and replaces subjects' accounts, all or none, in one durable write: (what was there, what
+    /// is to be there). All accounts that are put alike in size are written alike, so that nobody sees from
+    /// outside whose changed.
     ///
     /// # Errors
-    /// [`Conflict::Done`] unless each spending is as expected; as [`Vault::disclosures_log`].
+    /// [`Conflict::Done`] unless each account is as expected; as [`Vault::disclosures_log`].
     pub async fn research_charge(
         &self,
         disclosures: &[Disclosure],
-        charges: &BTreeMap<SubjectId, (Spending, Spending)>,
+        accounts: &BTreeMap<SubjectId, AccountPut>,
         entropy: &mut (impl Entropy + Send),
     ) -> Result<(), Error> {
         let mut batch = Batch::new();
-        for (subject, (old, new)) in charges {
+        for (subject, (old, new)) in accounts {
             let keys = self.audit(subject)?;
             let there = self
-                .audit_row::<Spending>(&keys, subject, RowKind::Spent, &SINGLE)
+                .audit_row::<Vec<u8>>(&keys, subject, RowKind::Spent, &SINGLE)
                 .await?;
-            let spent = there.as_ref().map(|(_, spent)| *spent).unwrap_or_default();
-            if spent != *old {
+            if there.as_ref().map(|(_, account)| account) != old.as_ref() {
                 return Err(Conflict::Done("a subject was charged in the meantime").into());
             }
             let expect = there.map_or(Expect::Absent, |(sealed, _)| Expect::Equals(sealed));

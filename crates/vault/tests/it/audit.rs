@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use vault::{
     Conflict, DelayState, Disclosure, Error, Notice, Outcome, RELEASED_MAX_BYTES, ReleaseHeld,
-    ReleasePut, Session, Spending, disclosures_root, map_key,
+    ReleasePut, Session, disclosures_root, map_key,
 };
 
 const MINUTE: u64 = 60_000;
@@ -451,32 +451,30 @@ fn what_counting_took_is_charged_once_and_outlives_the_records() {
     world.open(bob);
     let vault = world.vault.clone();
     let mut rng = world.rng.clone();
-    let nothing = Spending::default();
-    let spent = Spending {
-        micro: 100_000,
-        since: ms(5),
-        ever: 100_000,
-        answers: 1,
-    };
+    let spent = b"a tenth".to_vec();
+    let account = |subject| run(vault.research_account(&subject)).unwrap();
     let logs = |n| {
         [
             refusal(alice, disclosure_id(n), 7),
             refusal(bob, disclosure_id(n), 7),
         ]
     };
-    let charges = BTreeMap::from([(alice, (nothing, spent)), (bob, (nothing, spent))]);
+    let first = (None, spent.clone());
+    let charges = BTreeMap::from([(alice, first.clone()), (bob, first.clone())]);
     run(vault.research_charge(&logs(1), &charges, &mut rng)).unwrap();
-    let both = [alice, bob];
-    assert_eq!(run(vault.research_spent(&both)).unwrap(), [spent, spent]);
+    assert_eq!(
+        [account(alice), account(bob)],
+        [Some(spent.clone()), Some(spent.clone())]
+    );
     // From what is no more: nobody is charged, and nothing logged.
-    let more = Spending {
-        micro: 200_000,
-        ..spent
-    };
-    let stale = BTreeMap::from([(alice, (spent, more)), (bob, (nothing, spent))]);
+    let more = (Some(spent.clone()), b"a fifth".to_vec());
+    let stale = BTreeMap::from([(alice, more), (bob, first)]);
     let refused = run(vault.research_charge(&logs(2), &stale, &mut rng));
     assert!(matches!(refused, Err(Error::Conflict(Conflict::Done(_)))));
-    assert_eq!(run(vault.research_spent(&both)).unwrap(), [spent, spent]);
+    assert_eq!(
+        [account(alice), account(bob)],
+        [Some(spent.clone()), Some(spent.clone())]
+    );
     assert!(run(vault.disclosure(&alice, &disclosure_id(2))).is_err());
     assert!(run(vault.disclosure(&bob, &disclosure_id(1))).is_ok());
 
@@ -512,7 +510,7 @@ fn what_counting_took_is_charged_once_and_outlives_the_records() {
     let vault = world.reopened();
     let found = run(vault.research_held(&alice)).unwrap();
     assert_eq!(found, [(disclosure_id(7), held)]);
-    assert_eq!(run(vault.research_spent(&[alice])).unwrap(), [spent]);
+    assert_eq!(account(alice), Some(spent));
     let gone = run(vault.research_used(&alice, &release));
     assert!(matches!(gone, Err(Error::SubjectErased)));
 }
