@@ -1,0 +1,276 @@
+//! Who may be counted or released: decided one by one, logged, and only then opened.
+
+use super::study::{categories, purposes};
+use crate::custodian::{Custodian, Standing};
+use crate::differential::{RECORDS_MAX, case_of, documents, is_relevant};
+use crate::disclosure::log::{Logging, Trace};
+use crate::error::Error;
+use crate::record::fetch::{Decided, Judged, Plan};
+use codec::id::{DisclosureId, StudyId, SubjectId};
+use consent::{
+    Actor, Decision, Permit, Purpose, Records, Request, Selection, Study, StudyFacts,
+};
+use discovery::{Individual, Sex, TermId, Vocabulary};
+use extract::AgeBand;
+use findings::{Case, Progress};
+use ontology::{DiseaseId, Ontology};
+use std::collections::BTreeSet;
+use store::Store;
+
+/// Subjects that are decided and logged together.
+pub(super) const GROUP: usize = 128;
+
+/// Who asks, for which study.
+pub(super) struct Asker {
+    pub(super) actor: Actor,
+    pub(super) study: Study,
+}
+
+/// Somebody who may be counted or released: nothing is opened yet.
+pub(super) struct Admitted {
+    pub(super) subject: SubjectId,
+    /// Of the consent that was heard.
+    sequence: u64,
+    pub(super) plans: Vec<Plan>,
+    logging: Option<Logging>,
+}
+
+/// What is known of somebody, as far as the study may know it.
+pub(super) struct Known {
+    pub(super) features: extract::Subject,
+    observed: Vec<TermId>,
+    excluded: Vec<TermId>,
+    diseases: Vec<TermId>,
+    sex: Sex,
+    age_years: Option<u16>,
+}
+
+impl Known {
+    pub(super) fn individual(&self) -> Individual<'_> {
+        Individual {
+            observed: &self.observed,
+            excluded: &self.excluded,
+            diseases: &self.diseases,
+            sex: self.sex,
+            age_years: self.age_years,
+        }
+    }
+
+    /// Whether a disease was diagnosed, itself or what is the same.
+    pub(super) fn has_one_of(&self, ids: &BTreeSet<String>) -> bool {
+        let diagnosis = self.features.diagnosis.map(|id| id.to_string());
+        diagnosis.is_some_and(|id| ids.contains(&id))
+    }
+}
+
+/// What is taken up of a subject, and the log row of that.
+pub(super) type Taken = (Admitted, DisclosureId);
+
+impl<S: Store> Custodian<S> {
+    /// Which of some subjects may be used, in their order. Refusals are not logged: nothing is asked about
+    /// any of them by name, and nothing of them is opened.
+    pub(super) async fn admitted(
+        &self,
+        asker: &Asker,
+        page: &[SubjectId],
+        channel: &'static str,
+    ) -> Result<Vec<Admitted>, Error> {
+        let directory = self.directory_known().await?;
+        let mut admitted = Vec::new();
+        for subject in page {
+            if directory.as_ref() == Some(subject) {
+                continue;
+            }
+            match self.admit(asker, subject, channel).await {
+                Ok(one) => admitted.extend(one),
+                Err(Error::SubjectErased | Error::SubjectUnknown | Error::SubjectClosed) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(admitted)
+    }
+
+    async fn admit(
+        &self,
+        asker: &Asker,
+        subject: &SubjectId,
+        channel: &'static str,
+    ) -> Result<Option<Admitted>, Error> {
+        // Cheap first: most have agreed to no research.
+        for purpose in purposes(&asker.study) {
+            let request = request(&asker.study, &asker.actor, purpose, subject);
+            let Judged::Permitted(decided) = self.judge(request, &[]).await? else {
+                continue;
+            };
+            let latest = self.latest_within(subject, usize::MAX).await?;
+            let Judged::Permitted(decided) = self
+                .judge(request_of(&decided), &latest)
+                .await?
+            else {
+                continue;
+            };
+            let plans = crate::record::fetch::plans(latest, &decided)?;
+            let named = plans.iter().map(|plan| plan.meta.record);
+            let trace = Trace {
+                channel: Some(channel),
+                asked: None,
+            };
+            let logging = decided.logging(named.take(vault::MAX_DISCLOSED).collect(), &trace);
+            return Ok(Some(Admitted {
+                subject: *subject,
+                sequence: decided.sequence,
+                plans,
+                logging: Some(logging),
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Takes the logs of those admitted, to be made durable before any of them is opened.
+    pub(super) fn logs_of(admitted: &mut [Admitted]) -> Vec<Logging> {
+        admitted
+            .iter_mut()
+            .filter_map(|one| one.logging.take())
+            .collect()
+    }
+
+    /// Whether the consent that was heard still stands: what was revoked before the disclosure was durable
+    /// binds too.
+    pub(super) async fn still_admitted(&self, one: &Admitted) -> Result<bool, Error> {
+        match self.vault.consent_current(&one.subject).await {
+            Ok(current) => Ok(current.latest().state.sequence == one.sequence),
+            Err(vault::Error::SubjectErased | vault::Error::SubjectUnknown) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What the records say of somebody who was admitted and logged; none if that is too much to read.
+    pub(super) async fn known(
+        &self,
+        ontology: &Ontology,
+        one: &Admitted,
+    ) -> Result<Option<Known>, Error> {
+        // INVARIANT: called only for whom the disclosure is durable.
+        let mut plans: Vec<&Plan> = one
+            .plans
+            .iter()
+            .filter(|plan| is_relevant(&plan.meta))
+            .collect();
+        plans.sort_by_key(|plan| std::cmp::Reverse((plan.meta.deposited, plan.meta.record)));
+        plans.truncate(RECORDS_MAX);
+        plans.sort_by_key(|plan| plan.meta.record);
+        let mut records = Vec::with_capacity(plans.len());
+        for plan in plans {
+            records.push(self.open(&one.subject, plan.clone()).await?);
+        }
+        let Ok(case) = case_of(ontology, &documents(&records, None)) else {
+            return Ok(None);
+        };
+        Ok(Some(known(ontology, &one.subject, &case)))
+    }
+
+    /// Whether a study's request about a subject would be permitted now: not logged, nothing is read.
+    pub(super) fn study_request_permitted(
+        &self,
+        study: &Study,
+        actor: &Actor,
+        facts: StudyFacts,
+        subject: &SubjectId,
+        standing: &Standing,
+    ) -> Option<Permit> {
+        let mut of = standing.facts.clone();
+        of.studies.insert(study.id(), facts);
+        purposes(study).into_iter().find_map(|purpose| {
+            let request = request(study, actor, purpose, subject);
+            match consent::decide(&self.policy, &standing.effective(), &request, &of) {
+                Decision::Permit(permit) => Some(permit),
+                Decision::Deny(_) => None,
+            }
+        })
+    }
+}
+
+fn request_of(decided: &Decided) -> Request {
+    decided.request.clone()
+}
+
+/// What a study asks of one subject.
+pub(super) fn request(
+    study: &Study,
+    actor: &Actor,
+    purpose: Purpose,
+    subject: &SubjectId,
+) -> Request {
+    Request {
+        actor: actor.clone(),
+        purpose,
+        subject: *subject,
+        selection: Selection {
+            categories: categories(study),
+            records: Records::All,
+        },
+        study: Some(study.id()),
+        partial: true,
+    }
+}
+
+fn known(ontology: &Ontology, subject: &SubjectId, case: &Case) -> Known {
+    let presentation = answer::presentation(ontology, case, false);
+    let ix = |terms: &[ontology::HpoId]| {
+        let live = terms.iter().filter_map(|term| ontology.live(*term));
+        live.collect::<Vec<_>>()
+    };
+    let hp = |terms: &[ontology::HpoId]| {
+        let ids = terms
+            .iter()
+            .filter_map(|term| TermId::new(Vocabulary::Hp, term.number()));
+        ids.collect::<Vec<_>>()
+    };
+    let stated: BTreeSet<&str> = case
+        .recorded_diagnoses
+        .iter()
+        .filter(|recorded| !recorded.excluded && recorded.progress != Progress::Unsolved)
+        .map(|recorded| recorded.id.as_str())
+        .collect();
+    let known_diseases: BTreeSet<DiseaseId> = stated
+        .iter()
+        .filter_map(|id| id.parse::<DiseaseId>().ok())
+        .filter(|id| ontology.find_disease(*id).is_some())
+        .collect();
+    let years = presentation.age_days.map(|days| days / 365);
+    let mut id = [0; 32];
+    id.copy_from_slice(subject.as_bytes());
+    Known {
+        features: extract::Subject {
+            id,
+            observed: ix(&presentation.observed),
+            excluded: ix(&presentation.excluded),
+            sex: presentation.sex,
+            age: years.map(AgeBand::of_years),
+            // Several: which of them is meant is not known.
+            diagnosis: match known_diseases.len() {
+                1 => known_diseases.first().copied(),
+                _ => None,
+            },
+        },
+        observed: hp(&presentation.observed),
+        excluded: hp(&presentation.excluded),
+        diseases: stated.iter().filter_map(|id| id.parse().ok()).collect(),
+        sex: match presentation.sex {
+            Some(ontology::Sex::Female) => Sex::Female,
+            Some(ontology::Sex::Male) => Sex::Male,
+            None => Sex::Unknown,
+        },
+        age_years: years.and_then(|years| u16::try_from(years).ok()),
+    }
+}
+
+/// Somebody who researches, for one study.
+pub(super) fn asker(actor: Actor, study: Study) -> Asker {
+    Asker { actor, study }
+}
+
+/// A study by its id.
+pub(super) fn of(asker: &Asker) -> StudyId {
+    asker.study.id()
+}

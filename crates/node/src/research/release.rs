@@ -1,0 +1,402 @@
+//! Releases: asked for by a researcher, made and attacked by the node, certified by the committee, put on the
+//! ledger, read by who may.
+
+use super::rows::{CohortRow, ReleaseRow, ReleaseState, format_code};
+use super::study::person;
+use super::{
+    ReleaseCertify, ReleaseCohort, ReleasePiece, ReleasePrepare, ReleaseQuery, ReleaseRead,
+    ReleaseReplayed, ReleaseStanding, ReleaseView, StudyQuery,
+};
+use crate::caller::Caller;
+use crate::custodian::Custodian;
+use crate::error::{Conflict, Error};
+use crate::research::content::PIECE;
+use codec::id::DisclosureId;
+use consent::{Role, StudyStatus};
+use ledger::entry::{Entry, StudyRelease};
+use ledger::release::ReleaseProof;
+use ledger::state::{ReleaseLeaf, StateKey, StudyLeaf};
+use release::check::BESIDE;
+use release::{Certificate, Manifest, Tier};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use store::Store;
+use vault::EntryPurpose;
+
+/// The largest k, and so the smallest use of a release.
+const K_MAX: u32 = 1_000;
+/// The most diagnoses that a cohort names.
+const DISEASES_MAX: usize = 256;
+
+/// Who may look at releases and have them.
+const READERS: [Role; 4] = [
+    Role::Researcher,
+    Role::Committee,
+    Role::PrivacyOfficer,
+    Role::Auditor,
+];
+
+impl<S: Store> Custodian<S> {
+    /// Asks for a release: it is made and attacked in the background.
+    pub(crate) async fn release_prepare(&self, input: ReleasePrepare) -> Result<ReleaseView, Error> {
+        let study = self.study_open_for(&input.study, &input.caller).await?;
+        if self.insight.is_none() {
+            return Err(super::count::unknowing());
+        }
+        let least = u32::from(study.limits.k);
+        if input.k < least || input.k > K_MAX {
+            return Err(Error::invalid(
+                "release",
+                "k",
+                format!("k goes from the study's {least} to {K_MAX}"),
+            ));
+        }
+        if input.tier == Tier::T3 && study.agreement.is_none() {
+            return Err(Error::Conflict(Conflict::Done(
+                "groups of subjects leave only under a data-use agreement, and the study has none",
+            )));
+        }
+        let cohort = match &input.cohort {
+            ReleaseCohort::Diagnosed => CohortRow::Diagnosed,
+            ReleaseCohort::Everybody => CohortRow::Everybody,
+            ReleaseCohort::Diseases(diseases) => {
+                let known = |id: &String| {
+                    self.insight.as_ref().is_some_and(|insight| insight.knowledge.disease(id).is_some())
+                };
+                let fits = !diseases.is_empty() && diseases.len() <= DISEASES_MAX;
+                if !fits || !diseases.iter().all(known) {
+                    return Err(Error::invalid(
+                        "release",
+                        "cohort",
+                        format!("name 1 to {DISEASES_MAX} diseases by their OMIM or ORPHA ids"),
+                    ));
+                }
+                CohortRow::Diseases(diseases.clone())
+            }
+        };
+        let _turn = self.research_turn.lock().await;
+        let rows = self.release_rows(Some(&input.study)).await?;
+        if rows.iter().any(ReleaseRow::is_under_way) {
+            return Err(Error::Conflict(Conflict::Done(
+                "a release of this study is under way; certify or refuse it first",
+            )));
+        }
+        // One that was refused has no number on the ledger; its row is kept under the next free one.
+        let number = rows.iter().map(|row| row.number + 1).max().unwrap_or(0);
+        let row = ReleaseRow {
+            id: DisclosureId::new(self.ambient.random()),
+            study: input.study,
+            number,
+            by: person(&input.caller.actor),
+            roles: input.caller.actor.roles.clone(),
+            asked: self.now(),
+            tier: match input.tier {
+                Tier::T2 => 2,
+                Tier::T3 => 3,
+            },
+            k: input.k,
+            cohort,
+            formats: input.formats.iter().copied().map(format_code).collect(),
+            measurements: input.measurements,
+            seed: u64::from_be_bytes(self.ambient.random()),
+            state: ReleaseState::Preparing,
+            population: None,
+            content: None,
+            certificate: None,
+        };
+        let read = self.release_row_put(None, row).await?;
+        self.wakes.releases.wake();
+        self.release_shown(&read.row).await
+    }
+
+    /// A release as it stands.
+    pub(crate) async fn release_show(&self, input: ReleaseQuery) -> Result<ReleaseView, Error> {
+        self.release_reader(&input.caller)?;
+        let read = self.release_row(&input.study, input.number).await?;
+        self.release_shown(&read.row).await
+    }
+
+    /// The releases of a study.
+    pub(crate) async fn release_list(&self, input: StudyQuery) -> Result<Vec<ReleaseView>, Error> {
+        self.release_reader(&input.caller)?;
+        self.study_row(&input.study).await?;
+        let mut shown = Vec::new();
+        for row in self.release_rows(Some(&input.study)).await? {
+            shown.push(self.release_shown(&row).await?);
+        }
+        Ok(shown)
+    }
+
+    /// The committee's word: certified, the release goes to the ledger; otherwise it is refused. One whose
+    /// certificate says that a limit was exceeded cannot be certified; nor one of whose subjects somebody's
+    /// consent ended since.
+    pub(crate) async fn release_certify(&self, input: ReleaseCertify) -> Result<ReleaseView, Error> {
+        let caller = &input.caller;
+        caller.needs("certifying a release", &[Role::Committee])?;
+        self.own_staff(caller)?;
+        self.in_service()?;
+        let read = self.release_row(&input.study, input.number).await?;
+        if read.row.by == person(&caller.actor) {
+            return Err(Error::Conflict(Conflict::Done(
+                "a release is certified by someone other than whoever asked for it",
+            )));
+        }
+        match &read.row.state {
+            ReleaseState::Prepared => {}
+            ReleaseState::Refused(why) => {
+                return Err(Error::Refused(format!("this release was refused: {why}")));
+            }
+            ReleaseState::Preparing => {
+                return Err(Error::Conflict(Conflict::Done(
+                    "the release is being made; certify it when its attacks are done",
+                )));
+            }
+            ReleaseState::Publishing(_) | ReleaseState::Released(_) => {
+                return Err(Error::Conflict(Conflict::Done("the release was certified")));
+            }
+        }
+        let study = self.study_row(&input.study).await?.row.case;
+        if study.status_at(self.facts().at()) != StudyStatus::Open {
+            return Err(Error::Conflict(Conflict::Done("the study is over")));
+        }
+        if !input.approve {
+            let why = "the committee did not certify it".to_owned();
+            let read = self.release_refuse(read, why).await?;
+            return self.release_shown(&read.row).await;
+        }
+        let certificate = self.certificate_of(&read.row).await?;
+        // INVARIANT: what exceeds a limit never leaves, whoever says so.
+        if !certificate.verdict.passes {
+            return Err(Error::Refused(format!(
+                "limits are exceeded: {}",
+                certificate.verdict.exceeded.join(", ")
+            )));
+        }
+        let gone = self.release_members_gone(&read.row).await?;
+        if gone > 0 {
+            let why = "the consent of some of its subjects ended since it was made; ask for it again";
+            self.release_refuse(read, why.to_owned()).await?;
+            return Err(Error::Refused(why.to_owned()));
+        }
+        let (Some(content), Some(digest)) = (read.row.content, read.row.certificate) else {
+            return Err(Error::Internal("a prepared release has no digests"));
+        };
+        let entry = Entry::StudyRelease(StudyRelease {
+            institution: self.id,
+            study: input.study,
+            content,
+            certificate: digest,
+        });
+        let signed = self.sign(&entry)?;
+        let mut row = read.row.clone();
+        row.state = ReleaseState::Publishing(signed.id);
+        // The row first: the pump queues its entry again if this process ends here.
+        let read = self.release_row_put(Some(&read), row).await?;
+        self.release_queue(&read.row).await?;
+        self.wakes.releases.wake();
+        self.release_shown(&read.row).await
+    }
+
+    /// Queues the entry of a release that was certified; doing it again changes nothing.
+    pub(super) async fn release_queue(&self, row: &ReleaseRow) -> Result<(), Error> {
+        let (Some(content), Some(certificate)) = (row.content, row.certificate) else {
+            return Err(Error::Internal("a certified release has no digests"));
+        };
+        let entry = Entry::StudyRelease(StudyRelease {
+            institution: self.id,
+            study: row.study,
+            content,
+            certificate,
+        });
+        let signed = self.sign(&entry)?;
+        let purpose = EntryPurpose::Other("study-release".to_owned());
+        let mut entropy = self.ambient.entropy();
+        self.vault
+            .entry_queue(purpose, &signed, self.now(), &mut entropy)
+            .await?;
+        self.wakes.courier.wake();
+        Ok(())
+    }
+
+    /// Reads a piece of a file of a release that is on the ledger. Its certificate and manifest can be had by
+    /// the committee before.
+    pub(crate) async fn release_read(&self, input: ReleaseRead) -> Result<ReleasePiece, Error> {
+        self.release_reader(&input.caller)?;
+        let row = self.release_row(&input.study, input.number).await?.row;
+        let is_released = matches!(row.state, ReleaseState::Released(_));
+        let may_before = input.caller.has(Role::Committee) && row.content.is_some();
+        if !is_released && !may_before {
+            return Err(Error::Conflict(Conflict::Done(
+                "the release is not on the ledger; it can be had once it is",
+            )));
+        }
+        if is_released && input.caller.has(Role::Researcher) && !input.caller.has(Role::Committee) {
+            // Who researches has it while the study is open.
+            self.study_open_for(&input.study, &input.caller).await?;
+        }
+        if input.file == BESIDE[2] {
+            let bytes = self.release_proof(&row).await?;
+            let from = usize::try_from(input.offset).unwrap_or(usize::MAX);
+            return Ok(ReleasePiece {
+                length: bytes.len() as u64,
+                bytes: bytes.get(from..).unwrap_or_default().to_vec(),
+            });
+        }
+        let files = self.release_files(&row).await?;
+        let file = files.iter().find(|(name, _)| *name == input.file);
+        let (_, length) = file.ok_or(Error::Unknown("file of this release"))?;
+        let piece = input.offset / PIECE as u64;
+        let bytes = self.content_piece(&row.id, &input.file, piece).await?;
+        let skip = usize::try_from(input.offset % PIECE as u64).unwrap_or(0);
+        Ok(ReleasePiece {
+            bytes: bytes.unwrap_or_default().get(skip..).unwrap_or_default().to_vec(),
+            length: *length,
+        })
+    }
+
+    /// Tries the attacks on a release again, on what is still here of its subjects.
+    pub(crate) async fn release_replay(&self, input: ReleaseQuery) -> Result<ReleaseReplayed, Error> {
+        let roles = [Role::Committee, Role::PrivacyOfficer, Role::Auditor];
+        input.caller.needs("repeating attacks", &roles)?;
+        self.own_staff(&input.caller)?;
+        self.in_service()?;
+        let row = self.release_row(&input.study, input.number).await?.row;
+        let certificate = self.certificate_of(&row).await?;
+        self.replayed(&input.caller, &row, &certificate).await
+    }
+
+    /// The proof that a release is on the ledger.
+    async fn release_proof(&self, row: &ReleaseRow) -> Result<Vec<u8>, Error> {
+        let number = self.number_on_ledger(row)?;
+        let study = StateKey::Study(row.study);
+        let release = StateKey::Release((row.study, number));
+        // Both under one header: the newer one may have moved on in between.
+        for _ in 0..4 {
+            let of_study = self.proved(self.ledger.state_proof(&study)).await?;
+            let of_release = self.proved(self.ledger.state_proof(&release)).await?;
+            if of_study.finality != of_release.finality {
+                continue;
+            }
+            let (Some(study_leaf), Some(release_leaf)) = (of_study.value, of_release.value) else {
+                return Err(Error::Unavailable("the ledger does not hold that yet".to_owned()));
+            };
+            let study_leaf: StudyLeaf = codec::from_slice(&study_leaf)
+                .map_err(|_| Error::Internal("a leaf of the state does not decode"))?;
+            let release_leaf: ReleaseLeaf = codec::from_slice(&release_leaf)
+                .map_err(|_| Error::Internal("a leaf of the state does not decode"))?;
+            return Ok(ReleaseProof {
+                study: row.study,
+                number,
+                study_leaf,
+                study_proof: of_study.proof,
+                release_leaf,
+                release_proof: of_release.proof,
+                finality: of_release.finality,
+            }
+            .encode());
+        }
+        Err(Error::Unavailable(
+            "the ledger moves on too fast for a proof; try again".to_owned(),
+        ))
+    }
+
+    /// Which of the study's releases on the ledger this is: those that were refused have no place there.
+    pub(super) fn number_on_ledger(&self, row: &ReleaseRow) -> Result<u64, Error> {
+        let view = self.ledger.state_view();
+        let releases = view.study(&row.study).map_or(0, |leaf| leaf.releases);
+        let is_it = |number: &u64| {
+            view.release(&row.study, *number).is_some_and(|leaf| {
+                Some(leaf.content) == row.content && Some(leaf.certificate) == row.certificate
+            })
+        };
+        (0..releases)
+            .rev()
+            .find(is_it)
+            .ok_or_else(|| Error::Unavailable("the ledger does not hold that yet".to_owned()))
+    }
+
+    /// A release will not leave: nothing is left of it but why.
+    pub(super) async fn release_refuse(
+        &self,
+        read: super::rows::Read<ReleaseRow>,
+        why: String,
+    ) -> Result<super::rows::Read<ReleaseRow>, Error> {
+        let mut row = read.row.clone();
+        row.state = ReleaseState::Refused(why);
+        let read = self.release_row_put(Some(&read), row).await?;
+        self.release_forget(&read.row).await?;
+        Ok(read)
+    }
+
+    pub(super) async fn certificate_of(&self, row: &ReleaseRow) -> Result<Certificate, Error> {
+        let bytes = self.content_file(&row.id, BESIDE[1]).await?;
+        let bytes = bytes.ok_or(Error::Unknown("certificate of this release"))?;
+        Certificate::read(&bytes).map_err(|_| Error::Damaged("a release's certificate".to_owned()))
+    }
+
+    /// The files of a release with their lengths, those about it too.
+    async fn release_files(&self, row: &ReleaseRow) -> Result<Vec<(String, u64)>, Error> {
+        let mut files = Vec::new();
+        for name in [BESIDE[0], BESIDE[1]] {
+            if let Some(bytes) = self.content_file(&row.id, name).await? {
+                files.push((name.to_owned(), bytes.len() as u64));
+                if name == BESIDE[0] {
+                    let manifest: Manifest = serde_json::from_slice(&bytes)
+                        .map_err(|_| Error::Damaged("a release's manifest".to_owned()))?;
+                    files.extend(manifest.files.into_iter().map(|f| (f.name, f.bytes)));
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    async fn release_shown(&self, row: &ReleaseRow) -> Result<ReleaseView, Error> {
+        let standing = match &row.state {
+            ReleaseState::Preparing => {
+                let making = self.making.lock();
+                let making = making.unwrap_or_else(std::sync::PoisonError::into_inner);
+                let (phase, done, of) = match making.as_ref() {
+                    Some(progress) if progress.release == row.id => (
+                        progress.phase,
+                        progress.done.load(Ordering::Relaxed),
+                        progress.of.load(Ordering::Relaxed),
+                    ),
+                    _ => ("waiting", 0, 0),
+                };
+                ReleaseStanding::Preparing { phase, done, of }
+            }
+            ReleaseState::Prepared => ReleaseStanding::Prepared,
+            ReleaseState::Refused(why) => ReleaseStanding::Refused(why.clone()),
+            ReleaseState::Publishing(_) => ReleaseStanding::Publishing,
+            ReleaseState::Released(height) => ReleaseStanding::Released { height: *height },
+        };
+        let certificate = match row.certificate {
+            Some(_) => Some(self.certificate_of(row).await?),
+            None => None,
+        };
+        let is_released = matches!(row.state, ReleaseState::Released(_));
+        let mut files = Vec::new();
+        if is_released {
+            files = self.release_files(row).await?;
+        }
+        Ok(ReleaseView {
+            study: row.study,
+            number: row.number,
+            tier: row.tier(),
+            k: row.k,
+            cohort: row.cohort_says(),
+            asked: row.asked,
+            standing,
+            certificate,
+            files,
+        })
+    }
+
+    fn release_reader(&self, caller: &Caller) -> Result<(), Error> {
+        caller.needs("looking at releases", &READERS)?;
+        self.own_staff(caller)
+    }
+}
+
+/// The formats of a release, as codes.
+pub(super) type Codes = BTreeSet<u8>;
