@@ -4,7 +4,7 @@
 //! statement of it is taken alone. So a term that fewer members have is never there; where `k` of
 //! them share a broader one, that is shown instead.
 //!
-//! How many members have a term is given in two bands ([`Share`]), and the size as a multiple of
+//! How many members have a term is given in three bands ([`Share`]), and the size as a multiple of
 //! `k`: with exact counts, whoever knows all members but one reads off the last one, and two
 //! releases that differ by one subject tell what that subject has.
 
@@ -31,11 +31,11 @@ pub struct Profile {
     /// Features that were looked for and not there, ascending; what one of them implies is not
     /// repeated unless more members lack it.
     pub excluded: Vec<Shown>,
-    /// At least `k` members, and the threshold's share of them, are female.
+    /// At least `k` members are female.
     pub female: bool,
-    /// The same for male.
+    /// At least `k` members are male.
     pub male: bool,
-    /// The narrowest of some ranges of age, first and last band, that enough members are in.
+    /// The narrowest of some ranges of age, first and last band, that at least `k` members are in.
     pub ages: Option<(AgeBand, AgeBand)>,
     /// What is said of their diagnoses.
     pub diagnoses: Diagnoses,
@@ -55,7 +55,9 @@ pub struct Shown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Share {
-    /// From the threshold to under 80 %.
+    /// From `k` of them to under half.
+    Some,
+    /// Half to under 80 %.
     Many,
     /// 80 % and more; whether all of them is not told.
     NearlyAll,
@@ -77,7 +79,8 @@ impl Share {
     fn of(count: usize, size: usize) -> Self {
         match count * 100 >= size * NEARLY_ALL_PERCENT {
             true => Self::NearlyAll,
-            false => Self::Many,
+            false if count * 2 >= size => Self::Many,
+            false => Self::Some,
         }
     }
 
@@ -85,6 +88,7 @@ impl Share {
     #[must_use]
     pub const fn middle(self) -> f64 {
         match self {
+            Self::Some => 0.4,
             Self::Many => 0.65,
             Self::NearlyAll => 0.92,
         }
@@ -100,18 +104,17 @@ pub(crate) fn profile(
     frequent: &dyn Fn(DiseaseId) -> bool,
 ) -> Profile {
     let size = members.len();
-    let holders = config.holders(size);
+    let k = config.k as usize;
     let count_if = |test: &dyn Fn(&Subject) -> bool| members.iter().filter(|s| test(s)).count();
     let ages = AGE_RANGES.into_iter().find(|&(first, last)| {
         let within = |s: &Subject| s.age.is_some_and(|age| (first..=last).contains(&age));
-        count_if(&within) >= holders
+        count_if(&within) >= k
     });
-    let of_sex = |sex| count_if(&|s| s.sex == Some(sex)) >= holders;
-    let k = config.k as usize;
+    let of_sex = |sex| count_if(&|s| s.sex == Some(sex)) >= k;
     Profile {
         at_least: u32::try_from(size / k * k).unwrap_or(u32::MAX),
-        observed: shown(hpo, size, holders, members, Side::Observed),
-        excluded: shown(hpo, size, holders, members, Side::Excluded),
+        observed: shown(hpo, k, members, Side::Observed),
+        excluded: shown(hpo, k, members, Side::Excluded),
         female: of_sex(Sex::Female),
         male: of_sex(Sex::Male),
         ages,
@@ -161,15 +164,10 @@ enum Side {
     Excluded,
 }
 
-/// Terms that enough members have (or lack), without those that another one shown implies for as
+/// Terms that at least `k` members have (or lack), without those that another one shown implies for as
 /// many.
-fn shown(
-    hpo: &Hpo<'_>,
-    size: usize,
-    holders: usize,
-    members: &[&Subject],
-    side: Side,
-) -> Vec<Shown> {
+fn shown(hpo: &Hpo<'_>, k: usize, members: &[&Subject], side: Side) -> Vec<Shown> {
+    let size = members.len();
     let mut counts: BTreeMap<TermIx, usize> = BTreeMap::new();
     for member in members {
         let terms = match side {
@@ -180,7 +178,7 @@ fn shown(
             *counts.entry(term).or_default() += 1;
         }
     }
-    counts.retain(|_, count| *count >= holders);
+    counts.retain(|_, count| *count >= k);
     let share = |term: &TermIx| counts.get(term).map(|&count| Share::of(count, size));
     let implied = |term: TermIx| -> bool {
         let own = share(&term);
