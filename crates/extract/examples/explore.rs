@@ -7,6 +7,7 @@
     clippy::disallowed_methods
 )]
 use diagnosis::measure;
+use extract::measure as measure_;
 use extract::*;
 use ontology::{Ontology, Shipped};
 fn hash(text: &str) -> u64 {
@@ -28,131 +29,104 @@ fn main() {
     let ontology = Ontology::from_sources(&Shipped::unpack().sources()).unwrap();
     let cases = measure::read_cases(&ontology, std::str::from_utf8(&bytes).unwrap()).unwrap();
     let hpo = Hpo::new(&ontology);
-    let all: Vec<(String, Subject)> = cases
+
+    let all: Vec<measure_::Person> = cases
         .iter()
         .filter(|c| c.corpus == measure::Corpus::PhenopacketStore)
         .map(|c| {
             let mut id = [0u8; 32];
             id[..8].copy_from_slice(&hash(&c.id).to_le_bytes());
-            (
-                c.paper.clone().unwrap_or_default(),
-                Subject {
+            measure_::Person {
+                family: hash(c.paper.as_deref().unwrap_or("")),
+                subject: Subject {
                     id,
                     observed: c.findings.observed().to_vec(),
                     excluded: c.findings.excluded().to_vec(),
-                    sex: None,
+                    sex: c.findings.sex(),
                     age: None,
                     diagnosis: c.diseases[0].parse().ok(),
                 },
-            )
+            }
         })
         .collect();
-    let by_paper = |f: u64| -> (Vec<Subject>, Vec<Subject>) {
-        let (a, b): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|(p, _)| hash(p) % 5 != f);
-        (
-            a.into_iter().map(|x| x.1).collect(),
-            b.into_iter().map(|x| x.1).collect(),
-        )
-    };
-    let by_person = |f: u64| -> (Vec<Subject>, Vec<Subject>) {
-        let (a, b): (Vec<_>, Vec<_>) = all
-            .iter()
-            .cloned()
-            .partition(|(_, s)| (u64::from(s.id[3]) % 5) != f);
-        (
-            a.into_iter().map(|x| x.1).collect(),
-            b.into_iter().map(|x| x.1).collect(),
-        )
-    };
     let k: u32 = args[1].parse().unwrap();
-
-    let config = Config {
+    let t = std::time::Instant::now();
+    let mut configs = vec![Config {
         k,
         ..Config::default()
-    };
-    for f in 0..1 {
-        let (a, b) = by_paper(f);
-        println!("BY PAPER {f}");
-        extract::measure::explore(&hpo, &a, &b, &config);
-        let (a, b) = by_person(f);
-        let old: Vec<Subject> = a.iter().filter(|s| s.id[5] >= 26).cloned().collect();
-        let then = cluster(&hpo, &old, &config).unwrap();
-        let earlier = Earlier {
-            subjects: &old,
-            extract: &then,
-        };
-        println!("BY PERSON {f}");
-        extract::measure::explore(&hpo, &a, &b, &config);
-        // now: without some
-        let c: Vec<Subject> = a.iter().filter(|s| s.id[6] >= 13).cloned().collect();
-        for (name, e) in [
-            ("afresh", cluster(&hpo, &c, &config).unwrap()),
-            ("after", cluster_after(&hpo, &c, &config, earlier).unwrap()),
+    }];
+    if args.len() > 2 {
+        configs = vec![Config {
+            k,
+            cohort: Cohort::Mixed(Diversity::default()),
+            ..Config::default()
+        }];
+    }
+    for c in configs {
+        let m = measure_::measure(
+            &hpo,
+            &all,
+            &measure_::How {
+                config: c,
+                limits: Limits::default(),
+                targets: 1500,
+                seed: 1,
+            },
+        )
+        .unwrap();
+        for (n, r) in [
+            ("raw", &m.raw),
+            ("gen", &m.generalised),
+            ("clusters", &m.clusters),
         ] {
-            let t = attack(
-                &hpo,
-                &c,
-                Made::Clusters(&e),
-                &Against {
-                    outside: &b,
-                    earlier: &[earlier],
-                    targets: 1500,
-                },
-                1,
-                &Limits::default(),
+            println!(
+                "{n} {:?} fam {:?} person {:?}",
+                r.kept, r.by_family, r.by_person
             );
-            println!("{name} size {} left {}", e.size(), e.left_out.len());
-            for l in &t.linkage {
+            for l in &r.attacks.linkage {
                 println!(
                     "   {:?} {:.4} unique {:.4} row {:.3} {} {}",
                     l.knows, l.rate, l.unique_and_correct, l.right_row, l.targets, l.way
                 );
             }
             println!(
-                "   {:?}\n   {:?}\n   {:?}\n {:?}",
-                t.singling_out, t.membership, t.disclosure, t.differencing
+                "   {:?}\n   {:?}\n   {:?}\n {:#?}",
+                r.attacks.singling_out,
+                r.attacks.membership,
+                r.attacks.disclosure,
+                r.attacks.differencing
             );
-        }
-        for (l, dom, merge) in [(3, 50, 0), (3, 50, 4), (2, 60, 4), (3, 34, 8)] {
-            let config = Config {
-                cohort: Cohort::Mixed(Diversity {
-                    l,
-                    dominance_percent: dom,
-                    merge_to: merge,
-                }),
-                ..config
-            };
-            extract::measure::explore(&hpo, &a, &b, &config);
-            let e = cluster(&hpo, &a, &config).unwrap();
-            println!(
-                "withheld {}",
-                e.clusters
-                    .iter()
-                    .filter(|c| c.profile.diagnoses == Diagnoses::Withheld)
-                    .count()
-            );
-            let t = attack(
-                &hpo,
-                &a,
-                Made::Clusters(&e),
-                &Against {
-                    outside: &b,
-                    earlier: &[],
-                    targets: 1500,
-                },
-                1,
-                &Limits::default(),
-            );
-            for l in &t.linkage {
-                println!(
-                    "   {:?} {:.4} unique {:.4} row {:.3} {} {}",
-                    l.knows, l.rate, l.unique_and_correct, l.right_row, l.targets, l.way
-                );
+            for v in &r.attacks.verdicts {
+                println!("   {v:?}");
             }
-            println!(
-                "   {:?}\n   {:?}\n   {:?}\n {:?}",
-                t.singling_out, t.membership, t.disclosure, t.differencing
-            );
         }
+        println!("{:?}", m.afresh);
+        println!("{:?} {:?}", m.counts, t.elapsed());
+    }
+    let crowd = measure_::crowd(&hpo, 100_000, 1);
+    for cohort in [Cohort::Diagnosis, Cohort::Mixed(Diversity::default())] {
+        let t = std::time::Instant::now();
+        let e = cluster(
+            &hpo,
+            &crowd,
+            &Config {
+                k,
+                cohort,
+                ..Config::default()
+            },
+        )
+        .unwrap();
+        println!(
+            "crowd {:?} {} clusters {} kept {:?} {}",
+            t.elapsed(),
+            e.size(),
+            e.clusters.len(),
+            e.kept,
+            std::fs::read_to_string("/proc/self/status")
+                .unwrap()
+                .lines()
+                .find(|l| l.starts_with("VmHWM"))
+                .unwrap()
+        );
     }
 }

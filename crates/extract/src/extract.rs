@@ -5,7 +5,7 @@ use crate::{
     config::{Cohort, Config, MAX_SUBJECTS, MAX_TERMS, Refusal},
     group::{Vectors, groups, merged},
     hpo::{Hpo, float},
-    profile::{Profile, diverse, kept, profile},
+    profile::{Diagnoses, Profile, diverse, kept, profile},
     subject::Subject,
 };
 use ontology::DiseaseId;
@@ -130,7 +130,8 @@ pub fn cluster(hpo: &Hpo<'_>, subjects: &[Subject], config: &Config) -> Result<E
 /// that the two together tell as little as can be:
 /// - a cluster whose members are all still there stays as it was released, word for word (what was
 ///   learned of them since is not in it);
-/// - of a cluster that somebody left, the others stay together, and join newcomers;
+/// - so does one that somebody left, if the profile of the others is the same to the letter;
+/// - else the others stay together, and join newcomers;
 /// - newcomers to a cohort are released when there are at least `k` of them, and wait until then.
 ///
 /// # Errors
@@ -167,7 +168,7 @@ pub fn cluster_after(
         for &at in &here {
             settled[at as usize] = true;
         }
-        if here.len() == cluster.members.len() {
+        if here.len() == cluster.members.len() || making.says(&here, &cluster.profile) {
             making.keep(here, cluster.profile.clone());
         } else if let Some(&first) = here.first() {
             let cohort = making.cohort_of(first);
@@ -279,6 +280,16 @@ impl<'a> Making<'a> {
         self.left_out.extend(left);
     }
 
+    /// Whether `members` alone, if they are enough, would have this very profile.
+    fn says(&self, members: &[u32], released: &Profile) -> bool {
+        let people: Vec<&Subject> = members.iter().map(|&at| self.subject(at)).collect();
+        let told = |diagnosis| match &released.diagnoses {
+            Diagnoses::Among(among) => among.contains(&diagnosis),
+            Diagnoses::Cohort(_) | Diagnoses::Withheld => false,
+        };
+        self.enough(members) && profile(self.hpo, self.config, &people, &told) == *released
+    }
+
     fn keep(&mut self, members: Vec<u32>, profile: Profile) {
         self.kept.push(Cluster { members, profile });
     }
@@ -303,10 +314,9 @@ impl<'a> Making<'a> {
             let enough = |group: &[u32]| diverse(&diversity, group.iter().map(person));
             found = merged(&vectors, found, diversity.merge_to as usize * k, &enough);
         }
-        let middles = vectors.middles(&found);
         for rest in joining {
             let rest: Vec<u32> = places.by_ref().take(rest.len()).collect();
-            if let Some(nearest) = vectors.nearest(&rest, &middles) {
+            if let Some(nearest) = vectors.nearest_group(&rest, &found) {
                 found[nearest].extend(rest);
             }
         }

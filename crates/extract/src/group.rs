@@ -89,20 +89,26 @@ impl Vectors {
     }
 
     /// Of each group, as [`Vectors::middle`], with its size.
-    pub(crate) fn middles(&self, groups: &[Vec<u32>]) -> Vec<(Vec<f32>, f32)> {
+    fn middles(&self, groups: &[Vec<u32>]) -> Vec<(Vec<f32>, f32)> {
         let of = |group: &Vec<u32>| (self.middle(group), narrowed(float(group.len())));
         groups.iter().map(of).collect()
     }
 
-    /// Which of the middles `who` together are nearest to.
-    pub(crate) fn nearest(&self, who: &[u32], middles: &[(Vec<f32>, f32)]) -> Option<usize> {
-        let far: Vec<f32> = middles
-            .iter()
-            .map(|(middle, size)| {
-                let sum: f32 = who.iter().map(|&at| self.dot(at, middle)).sum();
-                -sum / size
-            })
-            .collect();
+    /// Which of the middles is nearest to one.
+    fn nearest(&self, who: u32, middles: &[(Vec<f32>, f32)]) -> Option<usize> {
+        let far = |(middle, size): &(Vec<f32>, f32)| -self.dot(who, middle) / size;
+        let far: Vec<f32> = middles.iter().map(far).collect();
+        (!far.is_empty()).then(|| least_of(&far))
+    }
+
+    /// Which of `groups` `who` together are nearest to: every pair is compared.
+    pub(crate) fn nearest_group(&self, who: &[u32], groups: &[Vec<u32>]) -> Option<usize> {
+        let middle = self.middle(who);
+        let far = |group: &Vec<u32>| {
+            let sum: f32 = group.iter().map(|&at| self.dot(at, &middle)).sum();
+            -sum / narrowed(float(group.len()))
+        };
+        let far: Vec<f32> = groups.iter().map(far).collect();
         (!far.is_empty()).then(|| least_of(&far))
     }
 
@@ -215,7 +221,7 @@ fn mdav(
     // Too few to stand alone: each joins the group it is nearest to.
     let middles = vectors.middles(&done[first..]);
     for at in left {
-        if let Some(nearest) = vectors.nearest(&[at], &middles) {
+        if let Some(nearest) = vectors.nearest(at, &middles) {
             done[first + nearest].push(at);
         }
     }
