@@ -2,7 +2,9 @@
 //!
 //! INVARIANT: everything a profile says is true of at least `k` members of its cluster, whichever
 //! statement of it is taken alone. So a term that fewer members have is never there; where `k` of
-//! them share a broader one, that is shown instead.
+//! them share a broader one, that is shown instead. And all features that are said to be present,
+//! taken together, are never true of exactly one member: the rarest is dropped until they are true
+//! of two, or of none. (The same for all that are said to be absent.)
 //!
 //! How many members have a term is given in three bands ([`Share`]), and the size as a multiple of
 //! `k`: with exact counts, whoever knows all members but one reads off the last one, and two
@@ -15,7 +17,7 @@ use crate::{
 };
 use ontology::{DiseaseId, HpoId, Sex, TermIx};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// From this share of the members, "nearly all".
 const NEARLY_ALL_PERCENT: usize = 80;
@@ -165,37 +167,70 @@ enum Side {
 }
 
 /// Terms that at least `k` members have (or lack), without those that another one shown implies for as
-/// many.
+/// many, and without the rarest if everything together were true of one member alone.
 fn shown(hpo: &Hpo<'_>, k: usize, members: &[&Subject], side: Side) -> Vec<Shown> {
     let size = members.len();
-    let mut counts: BTreeMap<TermIx, usize> = BTreeMap::new();
-    for member in members {
-        let terms = match side {
+    let closures: Vec<Vec<TermIx>> = members
+        .iter()
+        .map(|member| match side {
             Side::Observed => hpo.closure(&member.observed),
             Side::Excluded => hpo.closure_below(&member.excluded),
-        };
-        for term in terms {
-            *counts.entry(term).or_default() += 1;
-        }
+        })
+        .collect();
+    let mut counts: BTreeMap<TermIx, usize> = BTreeMap::new();
+    for &term in closures.iter().flatten() {
+        *counts.entry(term).or_default() += 1;
     }
     counts.retain(|_, count| *count >= k);
-    let share = |term: &TermIx| counts.get(term).map(|&count| Share::of(count, size));
-    let implied = |term: TermIx| -> bool {
-        let own = share(&term);
-        // Present: a narrower term says it too. Absent: a broader one does.
-        let others = match side {
-            Side::Observed => hpo.ontology().descendants(term),
-            Side::Excluded => hpo.ontology().ancestors(term),
+    let mut said = unimplied(hpo, size, &counts, side);
+    while fits_one(&closures, &said) {
+        let rarest = |a: &&TermIx, b: &&TermIx| {
+            let by = counts[*a].cmp(&counts[*b]);
+            by.then_with(|| hpo.information(**b).total_cmp(&hpo.information(**a)))
         };
-        let mut others = others.iter().skip(1);
-        others.any(|(other, _)| share(other).is_some_and(|other| Some(other) >= own))
-    };
-    let kept = counts.keys().copied().filter(|&term| !implied(term));
-    kept.map(|term| Shown {
-        term: hpo.id(term),
-        share: Share::of(counts[&term], size),
-    })
-    .collect()
+        let Some(&rarest) = said.iter().min_by(rarest) else {
+            break;
+        };
+        counts.remove(&rarest);
+        said = unimplied(hpo, size, &counts, side);
+    }
+    said.into_iter()
+        .map(|term| Shown {
+            term: hpo.id(term),
+            share: Share::of(counts[&term], size),
+        })
+        .collect()
+}
+
+/// Whether all that is said together is true of exactly one.
+fn fits_one(closures: &[Vec<TermIx>], said: &[TermIx]) -> bool {
+    let fits = |closure: &&Vec<TermIx>| said.iter().all(|t| closure.binary_search(t).is_ok());
+    !said.is_empty() && closures.iter().filter(fits).take(2).count() == 1
+}
+
+/// The terms that no other one implies for as many, ascending.
+fn unimplied(
+    hpo: &Hpo<'_>,
+    size: usize,
+    counts: &BTreeMap<TermIx, usize>,
+    side: Side,
+) -> Vec<TermIx> {
+    let share = |term: &TermIx| counts.get(term).map(|&count| Share::of(count, size));
+    let mut implied: BTreeSet<TermIx> = BTreeSet::new();
+    for term in counts.keys() {
+        let own = share(term);
+        let above = hpo.ontology().ancestors(*term).iter().skip(1);
+        for (above, _) in above.filter(|(above, _)| counts.contains_key(above)) {
+            match side {
+                // Present: a narrower term says it too. Absent: a broader one does.
+                Side::Observed if own >= share(above) => implied.insert(*above),
+                Side::Excluded if share(above) >= own => implied.insert(*term),
+                _ => false,
+            };
+        }
+    }
+    let terms = counts.keys().copied();
+    terms.filter(|term| !implied.contains(term)).collect()
 }
 
 /// How much of what its members have a profile keeps, and how much of what it says they have.

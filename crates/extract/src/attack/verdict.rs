@@ -69,6 +69,7 @@ impl AttackTable {
                 without: mean(tables.iter().map(|t| t.singling_out.without)),
                 excess: mean(tables.iter().map(|t| t.singling_out.excess)),
                 statements: tables.iter().map(|t| t.singling_out.statements).sum(),
+                terms: first.singling_out.terms,
             },
             membership: tables
                 .iter()
