@@ -16,12 +16,10 @@ pub struct Config {
     /// The fewest subjects of a cluster, and the fewest subjects of a cluster that anything shown
     /// of it is true of. From 2.
     pub k: u32,
-    /// How many subjects a cluster has where there are enough, as a multiple of `k`, in per cent.
-    /// From 100.
+    /// How many subjects a cluster is to have where there are enough, in per cent of `k`; up to
+    /// twice as many where they are alike. From 100. Ten subjects of whom five must share a thing
+    /// tell more, and hide each of them better, than five of whom all must.
     pub size_percent: u32,
-    /// The least share of a cluster that a term shown is true of, in per cent. 0 to 100; beside it
-    /// `k` always holds.
-    pub share_percent: u32,
     /// What the subjects have in common.
     pub cohort: Cohort,
 }
@@ -55,8 +53,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             k: 5,
-            size_percent: 100,
-            share_percent: 50,
+            size_percent: 200,
             cohort: Cohort::Diagnosis,
         }
     }
@@ -73,21 +70,13 @@ impl Default for Diversity {
 }
 
 impl Config {
-    /// The fewest of `size` subjects that what is shown is true of.
-    pub(crate) fn holders(&self, size: usize) -> usize {
-        let share = (size * self.share_percent as usize).div_ceil(100);
-        share.max(self.k as usize)
-    }
-
     /// How many subjects a cluster is to have.
     pub(crate) fn size(&self) -> usize {
         (self.k as usize * self.size_percent as usize).div_ceil(100)
     }
 
     pub(crate) fn check(&self) -> Result<(), Refusal> {
-        let fits = (2..=10_000).contains(&self.k)
-            && (100..=10_000).contains(&self.size_percent)
-            && self.share_percent <= 100;
+        let fits = (2..=10_000).contains(&self.k) && (100..=10_000).contains(&self.size_percent);
         let diverse = match self.cohort {
             Cohort::Diagnosis => true,
             Cohort::Mixed(diversity) => diversity.l >= 2 && diversity.dominance_percent <= 100,
@@ -117,6 +106,11 @@ pub enum Refusal {
     /// Two subjects with one id.
     #[error("two subjects have the same id: join the records of one person first")]
     SameId,
+    /// A later extract of the same people is made in the same way.
+    #[error(
+        "the earlier extract was made with other settings: make this one afresh, or with the same"
+    )]
+    OtherConfig,
     /// More subjects or terms than are taken.
     #[error("more than {MAX_SUBJECTS} subjects, or more than {MAX_TERMS} terms of one")]
     TooMany,

@@ -9,7 +9,7 @@
 //!
 //! In: subjects in the order of their ids. Out: groups of positions; the same for the same subjects.
 
-use crate::hpo::Hpo;
+use crate::hpo::{Hpo, float};
 use ontology::TermIx;
 
 /// Subjects that are compared with one another.
@@ -53,7 +53,10 @@ impl Vectors {
     }
 
     fn similarity(&self, one: u32, other: u32) -> f32 {
-        let (mut a, mut b) = (self.of(one).iter().peekable(), self.of(other).iter().peekable());
+        let (mut a, mut b) = (
+            self.of(one).iter().peekable(),
+            self.of(other).iter().peekable(),
+        );
         let mut sum = 0.0;
         while let (Some(&&(x, v)), Some(&&(y, w))) = (a.peek(), b.peek()) {
             if x == y {
@@ -85,7 +88,31 @@ impl Vectors {
         near
     }
 
-    /// Mean of `who`, not made a unit again.
+    /// Of each group, as [`Vectors::middle`], with its size.
+    fn middles(&self, groups: &[Vec<u32>]) -> Vec<(Vec<f32>, f32)> {
+        let of = |group: &Vec<u32>| (self.middle(group), narrowed(float(group.len())));
+        groups.iter().map(of).collect()
+    }
+
+    /// Which of the middles is nearest to one.
+    fn nearest(&self, who: u32, middles: &[(Vec<f32>, f32)]) -> Option<usize> {
+        let far = |(middle, size): &(Vec<f32>, f32)| -self.dot(who, middle) / size;
+        let far: Vec<f32> = middles.iter().map(far).collect();
+        (!far.is_empty()).then(|| least_of(&far))
+    }
+
+    /// Which of `groups` `who` together are nearest to: every pair is compared.
+    pub(crate) fn nearest_group(&self, who: &[u32], groups: &[Vec<u32>]) -> Option<usize> {
+        let middle = self.middle(who);
+        let far = |group: &Vec<u32>| {
+            let sum: f32 = group.iter().map(|&at| self.dot(at, &middle)).sum();
+            -sum / narrowed(float(group.len()))
+        };
+        let far: Vec<f32> = groups.iter().map(far).collect();
+        (!far.is_empty()).then(|| least_of(&far))
+    }
+
+    /// Sum of `who`.
     fn middle(&self, who: &[u32]) -> Vec<f32> {
         let mut sum = vec![0.0; self.width];
         for &at in who {
@@ -192,16 +219,11 @@ fn mdav(
         return;
     }
     // Too few to stand alone: each joins the group it is nearest to.
-    let middles: Vec<Vec<f32>> = done[first..].iter().map(|g| vectors.middle(g)).collect();
-    let sizes: Vec<f32> = done[first..]
-        .iter()
-        .map(|g| narrowed(crate::hpo::float(g.len())))
-        .collect();
+    let middles = vectors.middles(&done[first..]);
     for at in left {
-        let near: Vec<f32> = (middles.iter().zip(&sizes))
-            .map(|(middle, size)| -vectors.dot(at, middle) / size)
-            .collect();
-        done[first + least_of(&near)].push(at);
+        if let Some(nearest) = vectors.nearest(at, &middles) {
+            done[first + nearest].push(at);
+        }
     }
     for group in &mut done[first..] {
         group.sort_unstable();
@@ -247,10 +269,9 @@ fn better(
     least: usize,
     size: usize,
 ) -> bool {
-    let people = |group: usize| narrowed(crate::hpo::float(groups[group].len()));
-    let own = |group: usize, who: u32, sum: &[f32]| {
-        (vectors.dot(who, sum) - 1.0) / (people(group) - 1.0)
-    };
+    let people = |group: usize| narrowed(float(groups[group].len()));
+    let own =
+        |group: usize, who: u32, sum: &[f32]| (vectors.dot(who, sum) - 1.0) / (people(group) - 1.0);
     let here = own(at, who, &middles[at]);
     let mut best: Option<(f32, usize)> = None;
     for (other, middle) in middles.iter().enumerate() {
@@ -274,7 +295,8 @@ fn better(
     let mut swap: Option<(f32, u32)> = None;
     for &back in &groups[other] {
         let loses = own(other, back, &middles[other]);
-        let gains = (vectors.dot(back, &middles[at]) - vectors.similarity(back, who)) / (people(at) - 1.0);
+        let gains =
+            (vectors.dot(back, &middles[at]) - vectors.similarity(back, who)) / (people(at) - 1.0);
         let finds = (there * people(other) - vectors.similarity(back, who)) / (people(other) - 1.0);
         let gain = finds - here + gains - loses;
         if swap.is_none_or(|(most, _)| gain > most) {
@@ -340,7 +362,7 @@ pub(crate) fn merged(
                 continue;
             }
             let near: f32 = other.iter().map(|&o| vectors.dot(o, &middle)).sum();
-            let near = near / narrowed(crate::hpo::float(other.len()));
+            let near = near / narrowed(float(other.len()));
             if best.is_none_or(|(so_far, _)| near > so_far) {
                 best = Some((near, at));
             }

@@ -23,7 +23,7 @@ pub use attack::{
     Membership, SinglingOut, Verdict, attack, verdicts,
 };
 pub use config::{Cohort, Config, Diversity, MAX_SUBJECTS, MAX_TERMS, Refusal};
-pub use extract::{Because, Cluster, Extract, Kept, LeftOut, Release, cluster};
+pub use extract::{Because, Cluster, Extract, Kept, LeftOut, Release, cluster, cluster_after};
 pub use hpo::Hpo;
 pub use profile::{Diagnoses, Profile, Share, Shown};
 pub use subject::{AgeBand, Subject};

@@ -2,9 +2,11 @@
 //!
 //! INVARIANT: everything a profile says is true of at least `k` members of its cluster, whichever
 //! statement of it is taken alone. So a term that fewer members have is never there; where `k` of
-//! them share a broader one, that is shown instead.
+//! them share a broader one, that is shown instead. And all features that are said to be present,
+//! taken together, are never true of exactly one member: the rarest is dropped until they are true
+//! of two, or of none. (The same for all that are said to be absent.)
 //!
-//! How many members have a term is given in two bands ([`Share`]), and the size as a multiple of
+//! How many members have a term is given in three bands ([`Share`]), and the size as a multiple of
 //! `k`: with exact counts, whoever knows all members but one reads off the last one, and two
 //! releases that differ by one subject tell what that subject has.
 
@@ -15,7 +17,7 @@ use crate::{
 };
 use ontology::{DiseaseId, HpoId, Sex, TermIx};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// From this share of the members, "nearly all".
 const NEARLY_ALL_PERCENT: usize = 80;
@@ -31,11 +33,11 @@ pub struct Profile {
     /// Features that were looked for and not there, ascending; what one of them implies is not
     /// repeated unless more members lack it.
     pub excluded: Vec<Shown>,
-    /// At least `k` members, and the threshold's share of them, are female.
+    /// At least `k` members are female.
     pub female: bool,
-    /// The same for male.
+    /// At least `k` members are male.
     pub male: bool,
-    /// The narrowest of some ranges of age, first and last band, that enough members are in.
+    /// The narrowest of some ranges of age, first and last band, that at least `k` members are in.
     pub ages: Option<(AgeBand, AgeBand)>,
     /// What is said of their diagnoses.
     pub diagnoses: Diagnoses,
@@ -55,7 +57,9 @@ pub struct Shown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Share {
-    /// From the threshold to under 80 %.
+    /// From `k` of them to under half.
+    Some,
+    /// Half to under 80 %.
     Many,
     /// 80 % and more; whether all of them is not told.
     NearlyAll,
@@ -77,7 +81,8 @@ impl Share {
     fn of(count: usize, size: usize) -> Self {
         match count * 100 >= size * NEARLY_ALL_PERCENT {
             true => Self::NearlyAll,
-            false => Self::Many,
+            false if count * 2 >= size => Self::Many,
+            false => Self::Some,
         }
     }
 
@@ -85,6 +90,7 @@ impl Share {
     #[must_use]
     pub const fn middle(self) -> f64 {
         match self {
+            Self::Some => 0.4,
             Self::Many => 0.65,
             Self::NearlyAll => 0.92,
         }
@@ -100,18 +106,17 @@ pub(crate) fn profile(
     frequent: &dyn Fn(DiseaseId) -> bool,
 ) -> Profile {
     let size = members.len();
-    let holders = config.holders(size);
+    let k = config.k as usize;
     let count_if = |test: &dyn Fn(&Subject) -> bool| members.iter().filter(|s| test(s)).count();
     let ages = AGE_RANGES.into_iter().find(|&(first, last)| {
         let within = |s: &Subject| s.age.is_some_and(|age| (first..=last).contains(&age));
-        count_if(&within) >= holders
+        count_if(&within) >= k
     });
-    let of_sex = |sex| count_if(&|s| s.sex == Some(sex)) >= holders;
-    let k = config.k as usize;
+    let of_sex = |sex| count_if(&|s| s.sex == Some(sex)) >= k;
     Profile {
         at_least: u32::try_from(size / k * k).unwrap_or(u32::MAX),
-        observed: shown(hpo, size, holders, members, Side::Observed),
-        excluded: shown(hpo, size, holders, members, Side::Excluded),
+        observed: shown(hpo, k, members, Side::Observed),
+        excluded: shown(hpo, k, members, Side::Excluded),
         female: of_sex(Sex::Female),
         male: of_sex(Sex::Male),
         ages,
@@ -161,43 +166,71 @@ enum Side {
     Excluded,
 }
 
-/// Terms that enough members have (or lack), without those that another one shown implies for as
-/// many.
-fn shown(
-    hpo: &Hpo<'_>,
-    size: usize,
-    holders: usize,
-    members: &[&Subject],
-    side: Side,
-) -> Vec<Shown> {
-    let mut counts: BTreeMap<TermIx, usize> = BTreeMap::new();
-    for member in members {
-        let terms = match side {
+/// Terms that at least `k` members have (or lack), without those that another one shown implies for as
+/// many, and without the rarest if everything together were true of one member alone.
+fn shown(hpo: &Hpo<'_>, k: usize, members: &[&Subject], side: Side) -> Vec<Shown> {
+    let size = members.len();
+    let closures: Vec<Vec<TermIx>> = members
+        .iter()
+        .map(|member| match side {
             Side::Observed => hpo.closure(&member.observed),
             Side::Excluded => hpo.closure_below(&member.excluded),
+        })
+        .collect();
+    let mut counts: BTreeMap<TermIx, usize> = BTreeMap::new();
+    for &term in closures.iter().flatten() {
+        *counts.entry(term).or_default() += 1;
+    }
+    counts.retain(|_, count| *count >= k);
+    let mut said = unimplied(hpo, size, &counts, side);
+    while fits_one(&closures, &said) {
+        let rarest = |a: &&TermIx, b: &&TermIx| {
+            let by = counts[*a].cmp(&counts[*b]);
+            by.then_with(|| hpo.information(**b).total_cmp(&hpo.information(**a)))
         };
-        for term in terms {
-            *counts.entry(term).or_default() += 1;
+        let Some(&rarest) = said.iter().min_by(rarest) else {
+            break;
+        };
+        counts.remove(&rarest);
+        said = unimplied(hpo, size, &counts, side);
+    }
+    said.into_iter()
+        .map(|term| Shown {
+            term: hpo.id(term),
+            share: Share::of(counts[&term], size),
+        })
+        .collect()
+}
+
+/// Whether all that is said together is true of exactly one.
+fn fits_one(closures: &[Vec<TermIx>], said: &[TermIx]) -> bool {
+    let fits = |closure: &&Vec<TermIx>| said.iter().all(|t| closure.binary_search(t).is_ok());
+    !said.is_empty() && closures.iter().filter(fits).take(2).count() == 1
+}
+
+/// The terms that no other one implies for as many, ascending.
+fn unimplied(
+    hpo: &Hpo<'_>,
+    size: usize,
+    counts: &BTreeMap<TermIx, usize>,
+    side: Side,
+) -> Vec<TermIx> {
+    let share = |term: &TermIx| counts.get(term).map(|&count| Share::of(count, size));
+    let mut implied: BTreeSet<TermIx> = BTreeSet::new();
+    for term in counts.keys() {
+        let own = share(term);
+        let above = hpo.ontology().ancestors(*term).iter().skip(1);
+        for (above, _) in above.filter(|(above, _)| counts.contains_key(above)) {
+            match side {
+                // Present: a narrower term says it too. Absent: a broader one does.
+                Side::Observed if own >= share(above) => implied.insert(*above),
+                Side::Excluded if share(above) >= own => implied.insert(*term),
+                _ => false,
+            };
         }
     }
-    counts.retain(|_, count| *count >= holders);
-    let share = |term: &TermIx| counts.get(term).map(|&count| Share::of(count, size));
-    let implied = |term: TermIx| -> bool {
-        let own = share(&term);
-        // Present: a narrower term says it too. Absent: a broader one does.
-        let others = match side {
-            Side::Observed => hpo.ontology().descendants(term),
-            Side::Excluded => hpo.ontology().ancestors(term),
-        };
-        let mut others = others.iter().skip(1);
-        others.any(|(other, _)| share(other).is_some_and(|other| Some(other) >= own))
-    };
-    let kept = counts.keys().copied().filter(|&term| !implied(term));
-    kept.map(|term| Shown {
-        term: hpo.id(term),
-        share: Share::of(counts[&term], size),
-    })
-    .collect()
+    let terms = counts.keys().copied();
+    terms.filter(|term| !implied.contains(term)).collect()
 }
 
 /// How much of what its members have a profile keeps, and how much of what it says they have.

@@ -21,7 +21,7 @@ pub enum Knows {
     Record,
     /// So many of the observed terms, and the diagnosis.
     TermsAndDiagnosis(u8),
-    /// All observed terms, diagnosis, sex and age band.
+    /// All observed and excluded terms, diagnosis, sex and age band.
     Everything,
 }
 
@@ -118,16 +118,18 @@ pub(crate) fn among(
             // Rows that tell no diagnosis may be anybody's.
             _ => subject.diagnosis.map(|d| view.with_diagnosis(d)),
         };
+        let suits = match knows {
+            Knows::Everything => view.suits(hpo, subject),
+            _ => Vec::new(),
+        };
         let possible = |row: usize| {
             let tells = !view.rows[row].diagnoses.is_empty();
             rows(row) && diagnosis.as_ref().is_none_or(|has| has[row] || !tells)
         };
         for (way, sum) in Way::ALL.into_iter().zip(&mut sums) {
             let mut fits = view.fits(hpo, &known, way);
-            if knows == Knows::Everything {
-                for (fit, row) in fits.iter_mut().zip(&view.rows) {
-                    *fit += row.suits(subject);
-                }
+            for (fit, suits) in fits.iter_mut().zip(&suits) {
+                *fit += way.nat() * suits;
             }
             let found = best(&fits, possible);
             if !found.contains(&own) {

@@ -1,6 +1,7 @@
 //! What an attacker has: rows that say something of some people, whichever way they were made; and
 //! how well each row fits what the attacker knows of somebody.
 
+use super::Made;
 use crate::{
     extract::Extract,
     hpo::{Hpo, float},
@@ -16,6 +17,8 @@ pub(crate) struct View {
     pub(crate) rows: Vec<Row>,
     /// By term: rows that say it, directly or by implication, with the share of their people.
     postings: Vec<Vec<(u32, f64)>>,
+    /// By term: rows that say it is absent, with the share of their people.
+    absent: Vec<Vec<(u32, f64)>>,
     /// By row: the information of all it says, weighed by the shares.
     said: Vec<f64>,
 }
@@ -27,6 +30,8 @@ pub(crate) struct Row {
     pub(crate) members: Vec<u32>,
     /// Said terms and what they imply, ascending, with the share of the members.
     pub(crate) terms: Vec<(TermIx, f64)>,
+    /// Terms said to be absent, with the share of the members.
+    pub(crate) absent: Vec<(TermIx, f64)>,
     /// Ascending.
     pub(crate) diagnoses: Vec<DiseaseId>,
     pub(crate) sexes: Vec<Sex>,
@@ -36,6 +41,7 @@ pub(crate) struct Row {
 impl View {
     pub(crate) fn new(hpo: &Hpo<'_>, rows: Vec<Row>) -> Self {
         let mut postings = vec![Vec::new(); hpo.ontology().term_count()];
+        let mut absent = vec![Vec::new(); hpo.ontology().term_count()];
         let mut said = Vec::with_capacity(rows.len());
         for (number, row) in (0_u32..).zip(&rows) {
             let mut all = 0.0;
@@ -43,12 +49,33 @@ impl View {
                 postings[term.index()].push((number, share));
                 all += hpo.information(term) * share;
             }
+            for &(term, share) in &row.absent {
+                absent[term.index()].push((number, share));
+            }
             said.push(all);
         }
         Self {
             rows,
             postings,
+            absent,
             said,
+        }
+    }
+
+    /// What was made of `subjects`.
+    pub(crate) fn of(hpo: &Hpo<'_>, subjects: &[Subject], made: Made<'_>) -> Self {
+        let who = |extract: &Extract| {
+            let members = extract.clusters.iter().flat_map(|c| c.members.iter());
+            let mut who: Vec<u32> = members.copied().collect();
+            who.sort_unstable();
+            who
+        };
+        match made {
+            Made::Clusters(extract) => Self::of_extract(hpo, extract),
+            Made::Raw(extract) => Self::raw(hpo, subjects, &who(extract)),
+            Made::Generalised(extract, least) => {
+                Self::generalised(hpo, subjects, &who(extract), least as usize)
+            }
         }
     }
 
@@ -66,12 +93,23 @@ impl View {
                     *share = share.max(shown.share.middle());
                 }
             }
+            let mut absent: BTreeMap<TermIx, f64> = BTreeMap::new();
+            for shown in &profile.excluded {
+                let Some(term) = hpo.ontology().live(shown.term) else {
+                    continue;
+                };
+                for below in hpo.closure_below(&[term]) {
+                    let share = absent.entry(below).or_default();
+                    *share = share.max(shown.share.middle());
+                }
+            }
             let mut sexes = Vec::new();
             sexes.extend(profile.female.then_some(Sex::Female));
             sexes.extend(profile.male.then_some(Sex::Male));
             Row {
                 members: cluster.members.clone(),
                 terms: terms.into_iter().collect(),
+                absent: absent.into_iter().collect(),
                 diagnoses: match &profile.diagnoses {
                     Diagnoses::Cohort(diagnosis) => vec![*diagnosis],
                     Diagnoses::Among(among) => among.clone(),
@@ -95,12 +133,7 @@ impl View {
 
     /// The records of `who` with each term that fewer than `least` of them have generalised to
     /// what at least `least` have.
-    pub(crate) fn generalised(
-        hpo: &Hpo<'_>,
-        subjects: &[Subject],
-        who: &[u32],
-        least: usize,
-    ) -> Self {
+    fn generalised(hpo: &Hpo<'_>, subjects: &[Subject], who: &[u32], least: usize) -> Self {
         let closures: Vec<Vec<TermIx>> = who
             .iter()
             .map(|&at| hpo.closure(&subjects[at as usize].observed))
@@ -136,6 +169,20 @@ impl View {
             }),
             Way::Overlap => self.overlap(hpo, known),
         }
+    }
+
+    /// What sex, age and the excluded terms add to how well each row fits, in nats.
+    pub(crate) fn suits(&self, hpo: &Hpo<'_>, subject: &Subject) -> Vec<f64> {
+        let mut suits: Vec<f64> = self.rows.iter().map(|row| row.suits(subject)).collect();
+        for term in &subject.excluded {
+            for &(row, share) in &self.absent[term.index()] {
+                suits[row as usize] += share;
+            }
+            for &(row, share) in &self.postings[term.index()] {
+                suits[row as usize] -= share * hpo.information(*term).min(4.0);
+            }
+        }
+        suits
     }
 
     fn stated(&self, known: &[TermIx]) -> Vec<f64> {
@@ -216,6 +263,15 @@ impl Way {
         Self::Overlap,
     ];
 
+    /// What a nat of other evidence weighs beside the fit of the terms.
+    pub(crate) const fn nat(self) -> f64 {
+        match self {
+            Self::Information | Self::Likelihood => 1.0,
+            Self::Stated => 0.05,
+            Self::Overlap => 0.02,
+        }
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Stated => "stated",
@@ -230,6 +286,7 @@ fn record(at: u32, subject: &Subject, closure: Vec<TermIx>) -> Row {
     Row {
         members: vec![at],
         terms: closure.into_iter().map(|term| (term, 1.0)).collect(),
+        absent: subject.excluded.iter().map(|&term| (term, 1.0)).collect(),
         diagnoses: subject.diagnosis.into_iter().collect(),
         sexes: subject.sex.into_iter().collect(),
         ages: subject.age.map(|age| (age, age)),
@@ -258,7 +315,7 @@ pub(crate) fn people(view: &View, rows: &[usize]) -> f64 {
 
 impl Row {
     /// What sex and age add to how well a row fits, in nats.
-    pub(crate) fn suits(&self, subject: &Subject) -> f64 {
+    fn suits(&self, subject: &Subject) -> f64 {
         let alone = self.members.len() == 1;
         let doubt = if alone { 1e-6 } else { 0.4 };
         let mut sum: f64 = 0.0;

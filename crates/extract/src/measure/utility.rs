@@ -4,7 +4,7 @@
 //! good as the best of its rows. Ranks of equals are averaged.
 
 use crate::{
-    attack::{View, Way},
+    attack::{View, Way, mean},
     hpo::Hpo,
     subject::Subject,
 };
@@ -22,6 +22,17 @@ pub struct Utility {
     pub top10: f64,
     /// People held out whose diagnosis somebody released has.
     pub people: u32,
+}
+
+impl Utility {
+    /// Of the shares the mean, of the people the sum.
+    pub(crate) fn mean<'a>(of: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        Self {
+            top1: mean(of.clone().map(|u| u.top1)),
+            top10: mean(of.clone().map(|u| u.top10)),
+            people: of.map(|u| u.people).sum(),
+        }
+    }
 }
 
 /// Diagnoses `held_out` from `view`. `known` tells which diagnoses count: those of anybody released.
