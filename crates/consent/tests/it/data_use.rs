@@ -148,8 +148,8 @@ fn rules() {
             .collect(),
     };
     assert_eq!(clauses(0).validate(), Err(InvalidDataUse::NoClause));
-    assert_eq!(clauses(8).validate(), Ok(()));
-    assert_eq!(clauses(9).validate(), Err(InvalidDataUse::TooManyClauses));
+    assert_eq!(clauses(5).validate(), Ok(()));
+    assert_eq!(clauses(6).validate(), Err(InvalidDataUse::TooManyClauses));
 }
 
 #[test]
