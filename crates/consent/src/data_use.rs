@@ -140,7 +140,7 @@ pub enum InvalidDataUse {
 
 impl DataUse {
     /// The most clauses.
-    pub const MAX_CLAUSES: usize = 8;
+    pub const MAX_CLAUSES: usize = 5;
     /// The most members of a list in a clause.
     pub const MAX_LIST: usize = 32;
 

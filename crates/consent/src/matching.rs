@@ -322,7 +322,7 @@ impl Held {
             Modifier::Within(period) => (study.period.is_within(period), "when the data are used"),
         };
         let verb = if kept { "is" } else { "is not" };
-        let because = format!("{duo} ({}) {verb} kept, by {because}.", duo.label());
+        let because = format!("{duo} ({}) {verb} kept; looked at: {because}.", duo.label());
         self.finding(duo, kept, because);
     }
 }

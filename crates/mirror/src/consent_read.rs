@@ -4,7 +4,8 @@
 //! OPTOUTE) and of which a provision permits, with a period, one recipient, the action `access` and purposes by
 //! name. Below a permitting provision another one permits less, and one that denies is an exception of
 //! records, kinds of record, categories, purposes or practitioners. A root provision without a type, as R4
-//! wants it, permits nothing by itself and bounds what is below it. Nothing else is taken: an element that is not
+//! wants it, permits nothing by itself and bounds what is below it. Instead of a recipient there may be conditions
+//! of use for research ([`crate::names::DATA_USE`]). Nothing else is taken: an element that is not
 //! understood, a code or reference that is not known, a condition that a grant does not have.
 //!
 //! A Period's end is in it: `until` is one millisecond later. A date stands for the day that
@@ -13,6 +14,7 @@
 //! Not looked at: who agreed (`performer`, `verification.verifiedWith`, the source), which is for whoever
 //! authenticates the sender; the narrative.
 
+mod conditions;
 mod element;
 mod provision;
 mod rule;

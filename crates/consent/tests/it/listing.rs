@@ -1,11 +1,12 @@
 //! What a parent reads.
 
+use crate::studies::{country, curie, someone};
 use crate::world::*;
 use codec::{Category, InstitutionId, Millis, StudyId};
 use consent::listing::{GrantStanding, Names, grants, notes};
 use consent::{
-    ConsentState, Effective, Exception, Facts, Grantee, PractitionerAt, PractitionerId, Purpose,
-    Terms,
+    ConsentState, Curie, DataUse, Effective, Exception, Facts, Grantee, Modifier, Period,
+    Permission, PractitionerAt, PractitionerId, Purpose, Terms, Topic,
 };
 use std::fmt::Write;
 
@@ -22,6 +23,10 @@ impl Names for Directory {
 
     fn study(&self, id: &StudyId) -> Option<String> {
         (*id == STUDY).then(|| "Rare Bones".to_owned())
+    }
+
+    fn disease(&self, term: &Curie) -> Option<String> {
+        (term.as_str() == "D:1").then(|| "osteogenesis imperfecta".to_owned())
     }
 }
 
@@ -105,6 +110,60 @@ fn sentences() {
     let closed = read(&Effective::of(&state), &closed);
     write!(text, "restricted\n{paused}\nclosed\n{closed}").unwrap();
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn research_in_plain_words() {
+    let all = [
+        Modifier::Topic(Topic::new("brittle bones").unwrap()),
+        Modifier::NoMethods,
+        Modifier::GeneticOnly,
+        Modifier::NonProfitOrganisation,
+        Modifier::Publication,
+        Modifier::Collaboration,
+        Modifier::EthicsApproval,
+        Modifier::Countries([country("DE"), country("FR")].into()),
+        Modifier::Moratorium(day("2027-01-01T00:00:00Z")),
+        Modifier::Within(Period {
+            from: day("2026-01-01T00:00:00Z"),
+            until: day("2031-01-01T00:00:00Z"),
+        }),
+        Modifier::Users([someone(OTHER, 1), someone(THIRD, 2)].into()),
+        Modifier::Studies([STUDY, StudyId::new([1; 16])].into()),
+        Modifier::Institutions([OTHER].into()),
+        Modifier::Return,
+        Modifier::NonCommercial,
+        Modifier::NonProfitNonCommercial,
+        Modifier::NoAncestry,
+    ];
+    let diseases = || Permission::Diseases([curie("D:1"), curie("D:2")].into());
+    let mut either = DataUse::of(diseases(), [Modifier::ClinicalCare]);
+    let ancestry = DataUse::of(Permission::Ancestry, [Modifier::NonCommercial]);
+    either.clauses.extend(ancestry.clauses);
+    let state = state(|terms| {
+        terms.grants = [
+            DataUse::of(Permission::NoRestriction, []),
+            DataUse::of(Permission::HealthResearch, []),
+            DataUse::of(Permission::GeneralResearch, all),
+            either,
+        ]
+        .into_iter()
+        .zip(1..)
+        .map(|(data, n)| {
+            let to = Grantee::Research(data);
+            grant(n, to, &[Purpose::Hresch], &[Category::Phenotype])
+        })
+        .collect();
+        for grant in &mut terms.grants {
+            grant.until = day("2027-03-03T00:00:00Z");
+        }
+        terms.grants[1].exceptions = [Exception::Practitioner(person(1))].into();
+    });
+    let facts = facts_on("2026-05-01T00:00:00Z");
+    insta::assert_snapshot!(read(&Effective::of(&state), &facts));
+    let lines = grants(&Effective::of(&state), &facts, &Directory);
+    let conditions: Vec<usize> = lines.iter().map(|line| line.conditions.len()).collect();
+    assert_eq!(conditions, [1, 1, 1, 2]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Every reason for a denial arises, reads as a sentence, and tells nobody what is not theirs.
 
+use crate::studies::{approved, curie, study};
 use crate::world::*;
 use codec::Category::{self, Genomic, Laboratory, Phenotype};
 use consent::{
-    Actor, ConsentState, Denial, Effective, Exception, Facts, Grantee, Missing, Opening, Policy,
-    PractitionerAt, Purpose, Records, Request, Role, StudyFacts, Terms, decide,
+    Actor, ConsentState, DataUse, Denial, Effective, Exception, Facts, Grantee, Missing, Modifier,
+    Opening, Permission, Policy, PractitionerAt, Purpose, Records, Request, Role, StudyFacts,
+    Terms, Topic, decide,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -169,6 +171,73 @@ fn studies() -> Vec<Case> {
     ]
 }
 
+/// A grant to research into one disease, asked for by the study of the small world.
+fn research() -> Vec<Case> {
+    let diseases = Permission::Diseases([curie("D:1")].into());
+    let grantee = |modifiers: &[Modifier]| {
+        Grantee::Research(DataUse::of(diseases.clone(), modifiers.iter().cloned()))
+    };
+    let to = |grantee: Grantee| {
+        move |t: &mut Terms| {
+            t.grants = vec![grant(1, grantee, &[Purpose::Hresch], &[Phenotype])];
+        }
+    };
+    let researcher = |who| actor(OTHER, who, &[Role::Researcher]);
+    let ask = |who| Request {
+        study: Some(STUDY),
+        ..request(researcher(who), Purpose::Hresch, &[Phenotype])
+    };
+    let with = |edit: fn(&mut StudyFacts)| {
+        move |f: &mut Facts| {
+            let mut study = approved(study());
+            edit(&mut study);
+            f.studies = [(STUDY, study)].into();
+        }
+    };
+    let topic = Modifier::Topic(Topic::new("bones").unwrap());
+    let for_asker = [Modifier::NonCommercial, Modifier::Return];
+    vec![
+        case("conditions broken", to(grantee(&for_asker)), ask(0)).when(with(|s| {
+            let declared = &mut s.study.as_mut().unwrap().declared;
+            declared.commercial = true;
+            declared.returns = false;
+        })),
+        case("topic not accepted", to(grantee(&[topic])), ask(0)).when(with(|_| {})),
+        case("not approved", to(grantee(&[])), ask(0)).when(with(|s| s.approval = None)),
+        case("study not begun", to(grantee(&[])), ask(0)).when(with(|s| {
+            s.study.as_mut().unwrap().declared.period.from = at(6);
+        })),
+        case("study over", to(grantee(&[])), ask(0)).when(with(|s| {
+            s.study.as_mut().unwrap().declared.period.until = at(5);
+        })),
+        case("not the study's purpose", to(grantee(&[])), ask(0)).when(with(|s| {
+            s.study.as_mut().unwrap().purposes = [Purpose::Dsrch].into();
+        })),
+        case("not in the study", to(grantee(&[])), ask(1)).when(with(|_| {})),
+        case("research, study not named", to(grantee(&[])), {
+            request(researcher(0), Purpose::Hresch, &[Phenotype])
+        }),
+    ]
+}
+
+/// Research that needs no agreement, for no study.
+#[test]
+fn research_without_agreement_or_study() {
+    let ask = request(
+        actor(OTHER, 0, &[Role::Researcher]),
+        Purpose::Dsrch,
+        &[Phenotype],
+    );
+    let state = state(|_| {});
+    let decision = decide(&wide_policy(), &Effective::of(&state), &ask, &facts(5));
+    let denial = decision.denial().unwrap();
+    assert_eq!(denial.missing, [Missing::StudyNeeded]);
+    assert_eq!(
+        denial.to_string(),
+        "Denied: Research that needs no agreement is for approved studies; the request names none."
+    );
+}
+
 fn own() -> Vec<Case> {
     let at_home = |who, role| actor(CUSTODIAN, who, &[role]);
     let glass = |who| request(at_home(who, Role::Clinician), Purpose::Btg, &[Phenotype]);
@@ -226,7 +295,12 @@ fn own() -> Vec<Case> {
 fn every_reason_arises_and_reads_as_a_sentence() {
     let mut text = String::new();
     let mut seen = BTreeSet::new();
-    for case in sharing().into_iter().chain(studies()).chain(own()) {
+    for case in sharing()
+        .into_iter()
+        .chain(studies())
+        .chain(own())
+        .chain(research())
+    {
         let denial = case.denial();
         writeln!(text, "{}", case.name).unwrap();
         for missing in &denial.missing {
@@ -238,7 +312,9 @@ fn every_reason_arises_and_reads_as_a_sentence() {
         }
     }
     insta::assert_snapshot!(text);
-    assert_eq!(seen, (1..=26).collect::<BTreeSet<u64>>());
+    // `StudyNeeded` arises under another policy, below.
+    let needed = Missing::StudyNeeded.tag();
+    assert_eq!(seen, (1..needed).collect::<BTreeSet<u64>>());
 }
 
 #[test]

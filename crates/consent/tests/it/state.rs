@@ -3,8 +3,9 @@
 use crate::world::*;
 use codec::{Category, Encode, Error, Millis, Writer, from_slice, to_vec};
 use consent::{
-    ConsentState, Controller, ControllerRole, Exception, Grant, Grantee, InvalidGrant,
-    InvalidState, Label, MAX_GRANTS, PractitionerAt, Purpose, Standing, Terms,
+    ConsentState, Controller, ControllerRole, DataUse, Exception, Grant, Grantee, InvalidDataUse,
+    InvalidGrant, InvalidState, Label, MAX_GRANTS, Modifier, Permission, PractitionerAt, Purpose,
+    Standing, Terms,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -52,6 +53,33 @@ fn golden_bytes() {
     insta::assert_snapshot!(codec::hex::encode(&to_vec(&state)));
     insta::assert_snapshot!(state.commitment(&[3; 32]));
     assert_eq!(from_slice::<ConsentState>(&to_vec(&state)).unwrap(), state);
+}
+
+/// A grant to research in a state: its bytes are its own, and those of states without one stay as they are.
+#[test]
+fn golden_bytes_of_a_grant_to_research() {
+    let state = state(|terms| {
+        let conditions = DataUse::of(
+            Permission::Diseases([crate::studies::curie("MONDO:0009861")].into()),
+            [Modifier::NonCommercial, Modifier::Return],
+        );
+        let to = Grantee::Research(conditions);
+        terms.grants = vec![grant(1, to, &[Purpose::Dsrch], &[Category::Phenotype])];
+    });
+    insta::assert_snapshot!(codec::hex::encode(&to_vec(&state)));
+    assert_eq!(from_slice::<ConsentState>(&to_vec(&state)).unwrap(), state);
+    let mut invalid = state.into_terms();
+    let nothing = DataUse {
+        clauses: BTreeSet::new(),
+    };
+    invalid.grants[0].grantee = Grantee::Research(nothing);
+    assert!(from_slice::<ConsentState>(&to_vec(&invalid)).is_err());
+    let source = InvalidGrant::DataUse(InvalidDataUse::NoClause);
+    let id = grant_id(1);
+    assert_eq!(
+        ConsentState::new(invalid),
+        Err(InvalidState::Grant { id, source })
+    );
 }
 
 type Edit = (&'static str, fn(&mut Terms));

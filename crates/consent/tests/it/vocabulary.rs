@@ -1,7 +1,7 @@
 //! Codes and texts.
 
 use codec::{from_slice, to_vec};
-use consent::{Label, PractitionerId, Purpose, RecordKind, Role, RuleName};
+use consent::{Country, Curie, Label, PractitionerId, Purpose, RecordKind, Role, RuleName, Topic};
 use std::fmt::Write;
 
 #[test]
@@ -77,6 +77,33 @@ fn texts_are_bounded_and_harmless() {
     assert!(RecordKind::new("an Observation").is_err());
     assert!(RuleName::new("own-care").is_ok());
     assert!(RuleName::new("Own").is_err());
+    for good in [
+        "MONDO:0009861",
+        "OMIM:166200",
+        "ORPHA:666",
+        "DOID:10155",
+        "a.b-c:d_e",
+    ] {
+        assert!(Curie::new(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "MONDO",
+        ":1",
+        "MONDO:",
+        "a:b:c",
+        "MONDO:1 2",
+        "http://x",
+        "",
+    ] {
+        assert!(Curie::new(bad).is_err(), "{bad}");
+        assert!(from_slice::<Curie>(&to_vec(bad)).is_err(), "{bad}");
+    }
+    for bad in ["D", "DEU", "de", "D1", ""] {
+        assert!(Country::new(bad).is_err(), "{bad}");
+    }
+    assert!(Country::new("DE").is_ok());
+    assert!(Topic::new("x".repeat(300)).is_ok() && Topic::new("x".repeat(301)).is_err());
+    assert!(Topic::new("two\nlines").is_err());
     let long = Label::new("x".repeat(200)).unwrap_err().to_string();
     assert_eq!(long, "a label has at most 128 bytes; this has 200");
     assert_eq!(format!("{:?}", Label::new("Mama").unwrap()), "<label>");

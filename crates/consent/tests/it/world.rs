@@ -224,15 +224,17 @@ pub(crate) fn questions() -> impl Strategy<Value = Question> {
 
 /// Questions with one state and nothing that bars grants as such.
 pub(crate) fn plain_questions() -> impl Strategy<Value = Question> {
-    (states(), requests(), 0..=LAST).prop_map(|(finalised, request, now)| Question {
-        finalised,
-        pending: vec![],
-        request,
-        facts: Facts {
-            studies: [(STUDY, StudyFacts::active())].into(),
-            ..facts(now)
+    (states(), requests(), 0..=LAST, any_studies()).prop_map(
+        |(finalised, request, now, studies)| Question {
+            finalised,
+            pending: vec![],
+            request,
+            facts: Facts {
+                studies,
+                ..facts(now)
+            },
         },
-    })
+    )
 }
 
 const PURPOSES: &[Purpose] = &[
@@ -268,6 +270,7 @@ fn grantees() -> impl Strategy<Value = Grantee> {
             Grantee::Practitioner(PractitionerAt { institution, practitioner: person(who) })
         }),
         1 => Just(Grantee::Study(STUDY)),
+        1 => crate::studies::data_uses().prop_map(Grantee::Research),
     ]
 }
 
@@ -294,7 +297,7 @@ pub(crate) fn grants(id: u8) -> impl Strategy<Value = Grant> {
     )
         .prop_map(
             move |(grantee, mut purposes, categories, (from, length), exceptions)| {
-                if matches!(grantee, Grantee::Study(_)) {
+                if matches!(grantee, Grantee::Study(_) | Grantee::Research(_)) {
                     purposes.retain(|p| p.is_research());
                     purposes.insert(Purpose::Hresch);
                 }
@@ -374,7 +377,7 @@ fn askers() -> impl Strategy<Value = (Actor, Purpose)> {
     };
     prop_oneof![
         4 => one(&[OTHER, OTHER, THIRD], Role::Clinician, &[Treat, Treat, Etreat, Pubhlth]),
-        2 => one(&[OTHER, CUSTODIAN], Role::Researcher, &[Hresch, Dsrch, Pubhlth]),
+        3 => one(&[OTHER, OTHER, CUSTODIAN], Role::Researcher, &[Hresch, Dsrch, Pubhlth]),
         2 => one(&[CUSTODIAN], Role::Clinician, &[Treat, Etreat, Btg, Hqualimp]),
         2 => one(&[CUSTODIAN], Role::Controller, &[Patrqt, Famrqt]),
         1 => one(&[CUSTODIAN], Role::System, &[Hsysadmin]),
@@ -390,7 +393,7 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
     (
         askers(),
         (some_categories(1..=3), records),
-        proptest::option::weighted(0.3, Just(STUDY)),
+        proptest::option::weighted(0.4, Just(STUDY)),
         proptest::bool::ANY,
     )
         .prop_map(
@@ -406,6 +409,17 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
                 partial,
             },
         )
+}
+
+/// None, one of which nothing is known, one that keeps most conditions, any.
+fn any_studies() -> impl Strategy<Value = BTreeMap<StudyId, StudyFacts>> {
+    let one = |facts| BTreeMap::from([(STUDY, facts)]);
+    prop_oneof![
+        2 => Just(BTreeMap::new()),
+        2 => Just(one(StudyFacts::active())),
+        1 => Just(one(crate::studies::approved(crate::studies::study()))),
+        3 => crate::studies::study_facts().prop_map(one),
+    ]
 }
 
 fn any_facts() -> impl Strategy<Value = Facts> {
@@ -425,10 +439,10 @@ fn any_facts() -> impl Strategy<Value = Facts> {
             proptest::bool::weighted(0.05),
         ),
         proptest::option::of((0u8..2, 0..=LAST, 0..=LAST)),
-        (proptest::bool::ANY, proptest::bool::ANY),
+        (any_studies(), proptest::bool::ANY),
     )
         .prop_map(
-            |((now, block), ledger_age_ms, opening, (closed, erased), glass, (study, kinds))| {
+            |((now, block), ledger_age_ms, opening, (closed, erased), glass, (studies, kinds))| {
                 Facts {
                     custodian: CUSTODIAN,
                     now: at(now),
@@ -438,10 +452,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
                     closed,
                     erased,
                     break_glass: glass.map(|(who, opened, until)| session(who, opened, until)),
-                    studies: study
-                        .then(|| (STUDY, StudyFacts::active()))
-                        .into_iter()
-                        .collect(),
+                    studies,
                     record_kinds: if kinds {
                         (0..3).map(|n| (record(n), kind(n))).collect()
                     } else {

@@ -33,7 +33,7 @@ impl fmt::Debug for Named<'_> {
 }
 
 /// Member names that an issue may show: those of R4 in what is read here, which are nobody's.
-const SHOWN: [&str; 46] = [
+const SHOWN: [&str; 52] = [
     "action",
     "actor",
     "assigner",
@@ -77,7 +77,13 @@ const SHOWN: [&str; 46] = [
     "text",
     "type",
     "uri",
+    "url",
     "value",
+    "valueCoding",
+    "valueInstant",
+    "valuePeriod",
+    "valueReference",
+    "valueString",
     "verification",
     "verified",
 ];

@@ -8,7 +8,7 @@ use crate::names::{
 };
 use crate::outcome::IssueType;
 use codec::{Category, Date, Millis, RecordId};
-use consent::{PractitionerAt, PractitionerId, Purpose, RecordKind};
+use consent::{DataUse, PractitionerAt, PractitionerId, Purpose, RecordKind};
 use std::collections::BTreeSet;
 
 /// A provision. A condition that is none is not there; one that is there names at least one thing, or there
@@ -22,6 +22,7 @@ pub(crate) struct Provision {
     pub(crate) purposes: Option<BTreeSet<Purpose>>,
     pub(crate) classes: Option<Vec<(String, Class)>>,
     pub(crate) records: Option<BTreeSet<RecordId>>,
+    pub(crate) conditions: Option<DataUse>,
     pub(crate) inner: Vec<Provision>,
 }
 
@@ -49,7 +50,8 @@ pub(crate) enum Class {
     Kind(RecordKind),
 }
 
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
+    "modifierExtension",
     "type",
     "period",
     "actor",
@@ -85,11 +87,15 @@ impl Reader<'_> {
             purposes: at.get("purpose").map(|_| self.purposes(at)),
             classes: at.get("class").map(|_| self.classes(at)),
             records: at.get("data").map(|_| self.records(at)),
+            // If they cannot be read there is an issue.
+            conditions: at
+                .get("modifierExtension")
+                .and_then(|_| self.conditions(at)),
             inner: inner.iter().map(|one| self.provision(one, false)).collect(),
         }
     }
 
-    fn period(&mut self, at: &At<'_, '_>) -> (Option<Millis>, Option<Millis>) {
+    pub(crate) fn period(&mut self, at: &At<'_, '_>) -> (Option<Millis>, Option<Millis>) {
         self.issues.object(at, &["start", "end"]);
         let mut bound = |name: &str, is_end: bool| {
             let value = at.get(name)?;
@@ -108,7 +114,7 @@ impl Reader<'_> {
     }
 
     /// The first instant of what a dateTime names and the first one after it.
-    fn instants(&self, text: &str) -> Option<(Millis, Millis)> {
+    pub(crate) fn instants(&self, text: &str) -> Option<(Millis, Millis)> {
         if text.contains('T') {
             let (_, time) = text.split_once('T')?;
             let clock = time.split(['Z', '+', '-']).next()?;
@@ -166,7 +172,7 @@ impl Reader<'_> {
         actors
     }
 
-    fn party(&mut self, at: &At<'_, '_>) -> Option<Party> {
+    pub(crate) fn party(&mut self, at: &At<'_, '_>) -> Option<Party> {
         let named = self.issues.named(at)?;
         let party = own_party(&named).or_else(|| self.directory.party(&named));
         if party.is_none() {
@@ -315,6 +321,7 @@ impl Provision {
             ("purpose", self.purposes.is_some()),
             ("class", self.classes.is_some()),
             ("data", self.records.is_some()),
+            ("modifierExtension", self.conditions.is_some()),
             ("provision", !self.inner.is_empty()),
         ];
         said.iter().all(|(name, is)| !is || but.contains(name))
@@ -328,7 +335,10 @@ impl Provision {
             .into_iter()
             .filter(|name| !self.says_only(&remove(&ALL, name)));
         let one = found.next();
-        let is_alone = found.next().is_none() && self.period.is_none() && self.inner.is_empty();
+        let is_alone = found.next().is_none()
+            && self.period.is_none()
+            && self.conditions.is_none()
+            && self.inner.is_empty();
         one.filter(|_| is_alone)
     }
 
@@ -375,7 +385,8 @@ impl Provision {
     }
 }
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
+    "modifierExtension",
     "period",
     "actor",
     "action",

@@ -5,7 +5,7 @@ use super::element::Issues;
 use super::provision::{Action, Class, Effect, Provision};
 use crate::outcome::IssueType;
 use codec::{Category, Millis};
-use consent::{Exception, Grantee, Purpose};
+use consent::{DataUse, Exception, Grantee, Purpose};
 use std::collections::BTreeSet;
 
 /// What is permitted, less what.
@@ -27,6 +27,7 @@ struct Draft<'p> {
     from: Option<Millis>,
     until: Option<Millis>,
     grantee: Option<Grantee>,
+    conditions: Option<(&'p str, &'p DataUse)>,
     is_access: bool,
     purposes: Option<BTreeSet<Purpose>>,
     categories: BTreeSet<Category>,
@@ -41,6 +42,7 @@ impl Rule {
             from: None,
             until: None,
             grantee: None,
+            conditions: None,
             is_access: false,
             purposes: None,
             categories: Category::ALL.iter().copied().collect(),
@@ -74,6 +76,13 @@ impl<'p> Draft<'p> {
             self.until = self.until.into_iter().chain(end).min();
         }
         self.receive(provision, issues);
+        if let Some(conditions) = &provision.conditions {
+            if self.conditions.is_some() {
+                let said = "a grant has its conditions of use in one place";
+                issues.add(IssueType::NotSupported, path("modifierExtension"), said);
+            }
+            self.conditions = Some((&provision.path, conditions));
+        }
         if let Some(actions) = &provision.actions {
             self.is_access = true;
             if *actions != BTreeSet::from([Action::Access]) {
@@ -162,6 +171,18 @@ impl<'p> Draft<'p> {
         if !self.permits {
             let said = "nothing is permitted: a provision must say that it permits";
             issues.add(IssueType::Required, format!("{}.type", self.path), said);
+        }
+        match (&self.grantee, self.conditions.take()) {
+            (Some(_), Some((path, _))) => {
+                let said = "a grant is given to somebody by name, or to research under conditions of \
+                            use; here it is both";
+                let at = format!("{path}.modifierExtension");
+                issues.add(IssueType::NotSupported, at, said);
+            }
+            (None, Some((_, conditions))) => {
+                self.grantee = Some(Grantee::Research(conditions.clone()));
+            }
+            (_, None) => {}
         }
         let mut exceptions = BTreeSet::new();
         for denial in std::mem::take(&mut self.denials) {
