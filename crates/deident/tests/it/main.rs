@@ -1,5 +1,6 @@
 //! De-identification as its callers see it.
 
+mod canaries;
 mod examples;
 mod packets;
 mod sample;
