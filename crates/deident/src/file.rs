@@ -16,6 +16,7 @@ pub(crate) struct File {
     pub(crate) numbers: Numbers,
     pub(crate) resources: BTreeMap<String, Words>,
     pub(crate) types: BTreeMap<String, Words>,
+    pub(crate) phenopackets: BTreeMap<String, Words>,
     #[serde(default)]
     pub(crate) needs: BTreeMap<String, Vec<String>>,
     pub(crate) terminologies: Vec<Terminology>,
@@ -66,8 +67,8 @@ pub enum RulesError {
     /// A number that does not protect, or bands out of order.
     #[error("{0} in the rule file is out of its range: {1}")]
     Range(&'static str, &'static str),
-    /// A type or element that R4 does not have, or a table that nothing uses.
-    #[error("the rule file names {0}, which R4 does not have there")]
+    /// A type or element that R4, or a message or field that the schema of phenopackets, does not have.
+    #[error("the rule file names {0}, which the standard does not have there")]
     Unknown(String),
     /// A word that does not say what to do with an element of its type.
     #[error("the rule '{word}' cannot stand for {path}: {why}")]

@@ -18,9 +18,11 @@ mod country;
 mod date;
 mod fates;
 mod file;
+mod packet;
 mod refusal;
 mod resource;
 mod rules;
+mod sheet;
 mod terminology;
 mod tree;
 

@@ -1,10 +1,14 @@
 //! The rule file: read, checked against the definitions of R4, and compiled into a tree by element name.
 
+use crate::cloak::Cloak;
+use crate::date::{When, years_between};
 use crate::fates::{Fates, Place};
 use crate::file::{File, RulesError};
+use crate::packet;
 use crate::terminology::Terminologies;
 use crate::tree::Tree;
 use codec::Domain;
+use codec::time::Date;
 use std::sync::{Arc, LazyLock};
 
 /// The rules that ship with this crate.
@@ -15,6 +19,7 @@ pub struct Rules {
     digest: [u8; 32],
     pub(crate) version: u32,
     pub(crate) tree: Tree,
+    pub(crate) packets: packet::Kids,
     pub(crate) places: Arc<[Place]>,
     pub(crate) terminologies: Terminologies,
     pub(crate) pooled_years: u32,
@@ -51,11 +56,13 @@ impl Rules {
         let formed = formed.map(|t| (&*t.system, &*t.form, t.prefix.as_deref()));
         let listed = file.hl7.systems.iter().map(String::as_str);
         let terminologies = Terminologies::new(formed, listed)?;
-        let (tree, places) = Tree::grow(&file)?;
+        let (tree, mut places) = Tree::grow(&file)?;
+        let packets = packet::grow(&file, &mut places)?;
         Ok(Self {
             digest: *keys::digest(Domain::ReleaseRules, &[text.as_bytes()]).as_bytes(),
             version: file.version,
             tree,
+            packets,
             places: places.into(),
             terminologies,
             pooled_years: file.ages.pooled_from_years,
@@ -79,6 +86,16 @@ impl Rules {
     /// Counts of these rules, all 0.
     pub fn fates(&self) -> Fates {
         Fates::new(self.digest, Arc::clone(&self.places))
+    }
+
+    /// A date moved by the subject's weeks, if neither it nor what it becomes is too far from the release's date.
+    pub(crate) fn moved<'t>(&self, cloak: &Cloak, at: Date, when: &When<'t>) -> Option<When<'t>> {
+        let moved = when.shifted(cloak.shift_weeks())?;
+        let near = |when: &When<'_>| {
+            years_between(when.day(), at) < i64::from(self.back_years)
+                && years_between(at, when.day()) < i64::from(self.ahead_years)
+        };
+        (near(when) && near(&moved)).then_some(moved)
     }
 
     /// The resource types that have rules, in order.

@@ -85,6 +85,11 @@ impl ValueSet {
         self.codes.get(found).copied()
     }
 
+    /// Code system and code of each, sorted.
+    pub(crate) fn coded(&self) -> &[(&'static str, &'static str)] {
+        &self.coded
+    }
+
     /// Whether a code of a code system is in the set.
     pub(crate) fn has_coded(&self, system: &str, code: &str) -> bool {
         self.coded.binary_search(&(system, code)).is_ok()

@@ -94,6 +94,12 @@ impl ElementDefinition {
         BINDINGS.get(self.element.binding?)?.spelled(code)
     }
 
+    /// Code system and code of each code of the required value set, when they are known.
+    pub fn bound_codes(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let set = self.element.binding.and_then(|id| BINDINGS.get(id));
+        set.into_iter().flat_map(|set| set.coded().iter().copied())
+    }
+
     /// Whether the required value set has this code of this code system.
     pub fn has_coded(self, system: &str, code: &str) -> bool {
         let set = self.element.binding.and_then(|id| BINDINGS.get(id));

@@ -17,6 +17,7 @@
 //! It does not check terms against ontologies, does not apply the rules of the schema beyond its
 //! shape, and knows no storage, consent or matching.
 
+mod definitions;
 mod error;
 mod facts;
 mod fields;
@@ -24,6 +25,7 @@ mod schema;
 mod table;
 mod terms;
 
+pub use definitions::{Definition, FieldDefinition, Holds};
 pub use error::Error;
 pub use facts::{
     Coded, Diagnosis, Disease, Finding, Gene, Pathogenicity, Progress, Publication, Sex, Status,

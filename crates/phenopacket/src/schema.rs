@@ -44,7 +44,7 @@ pub(crate) fn check(
 
 /// Whether a name is one of the schema's, and so can be shown in a message.
 pub(crate) fn is_field_name(name: &str) -> bool {
-    MESSAGES.iter().any(|message| {
+    MESSAGES.iter().any(|(_, message)| {
         let mut fields = message.fields.iter();
         fields.any(|field| spells(name, field.name))
     }) || VRS.iter().any(|word| spells(name, word))

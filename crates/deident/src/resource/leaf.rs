@@ -24,14 +24,14 @@ impl Pass<'_> {
     ) -> Result<Option<Fate>, Refusal> {
         Ok(match node.act {
             Act::Boolean if value.kind() == Kind::Bool => {
-                self.out.push_str(value.raw());
+                self.sheet.out.push_str(value.raw());
                 Some(Fate::Kept)
             }
             Act::Code => {
                 let code = value.text();
                 let code = code.and_then(|code| node.element?.bound_code(&code));
                 code.map(|code| {
-                    self.quoted(code);
+                    self.sheet.quoted(code);
                     Fate::Kept
                 })
             }
@@ -45,9 +45,9 @@ impl Pass<'_> {
                 };
                 let moved = when.filter(fits).and_then(|when| self.moved(&when));
                 moved.map(|when| {
-                    self.out.push('"');
-                    when.push_to(&mut self.out);
-                    self.out.push('"');
+                    self.sheet.out.push('"');
+                    when.push_to(&mut self.sheet.out);
+                    self.sheet.out.push('"');
                     Fate::Shifted
                 })
             }
@@ -56,7 +56,7 @@ impl Pass<'_> {
                 let text = value.text();
                 let country = text.filter(|text| is_country(text));
                 country.map(|country| {
-                    self.quoted(&country);
+                    self.sheet.quoted(&country);
                     Fate::Kept
                 })
             }
@@ -68,26 +68,19 @@ impl Pass<'_> {
         let digits = value.digits()?;
         match amount(digits, self.rules.digits) {
             Amount::Kept(digits) if !whole || !digits.contains('.') => {
-                self.out.push_str(digits);
+                self.sheet.out.push_str(digits);
                 Some(Fate::Kept)
             }
             Amount::Rounded(digits) if !whole => {
-                self.out.push_str(&digits);
+                self.sheet.out.push_str(&digits);
                 Some(Fate::Banded)
             }
             _ => None,
         }
     }
 
-    /// A date moved by the subject's weeks, if neither it nor what it becomes shows an age that is pooled.
     pub(super) fn moved<'t>(&self, when: &When<'t>) -> Option<When<'t>> {
-        let moved = when.shifted(self.cloak.shift_weeks())?;
-        let back = i64::from(self.rules.back_years);
-        let ahead = i64::from(self.rules.ahead_years);
-        let near = |when: &When<'_>| {
-            years_between(when.day(), self.at) < back && years_between(self.at, when.day()) < ahead
-        };
-        (near(when) && near(&moved)).then_some(moved)
+        self.rules.moved(self.cloak, self.at, when)
     }
 
     fn own_id(&mut self, place: PlaceId, value: Value<'_, '_>) -> Result<Option<Fate>, Refusal> {
@@ -102,9 +95,9 @@ impl Pass<'_> {
             (Some(_), "Patient") => self.cloak.pseudonym(),
             (Some(id), name) => self.cloak.id(name, &id),
         };
-        self.out.push('"');
-        pseudonym.push_to(&mut self.out);
-        self.out.push('"');
+        self.sheet.out.push('"');
+        pseudonym.push_to(&mut self.sheet.out);
+        self.sheet.out.push('"');
         Ok(Some(Fate::Pseudonymised))
     }
 
@@ -116,12 +109,12 @@ impl Pass<'_> {
         let age =
             when.and_then(|when| u32::try_from(years_between(when.earliest()?, self.at)).ok());
         let Some(age) = age else {
-            self.log(place, Fate::Dropped);
+            self.sheet.log(place, Fate::Dropped);
             return false;
         };
-        self.name("extension");
+        self.sheet.name("extension");
         write!(
-            self.out,
+            self.sheet.out,
             "[{{\"url\":\"{AGE_BAND}\",\"valueRange\":{{\"low\":"
         )
         .unwrap_or_default();
@@ -141,17 +134,17 @@ impl Pass<'_> {
                 .copied()
                 .unwrap_or(pooled);
             self.years(low);
-            self.out.push_str(",\"high\":");
+            self.sheet.out.push_str(",\"high\":");
             self.years(next - 1);
         }
-        self.out.push_str("}}]");
-        self.log(place, Fate::Banded);
+        self.sheet.out.push_str("}}]");
+        self.sheet.log(place, Fate::Banded);
         true
     }
 
     fn years(&mut self, years: u32) {
         let unit = "\"unit\":\"a\",\"system\":\"http://unitsofmeasure.org\",\"code\":\"a\"";
-        write!(self.out, "{{\"value\":{years},{unit}}}").unwrap_or_default();
+        write!(self.sheet.out, "{{\"value\":{years},{unit}}}").unwrap_or_default();
     }
 
     /// A date of death; where it cannot be moved, that the subject has died.
@@ -163,16 +156,16 @@ impl Pass<'_> {
             .and_then(|when| self.moved(&when));
         match moved {
             Some(when) => {
-                self.name("deceasedDateTime");
-                self.out.push('"');
-                when.push_to(&mut self.out);
-                self.out.push('"');
-                self.log(place, Fate::Shifted);
+                self.sheet.name("deceasedDateTime");
+                self.sheet.out.push('"');
+                when.push_to(&mut self.sheet.out);
+                self.sheet.out.push('"');
+                self.sheet.log(place, Fate::Shifted);
             }
             None => {
-                self.name("deceasedBoolean");
-                self.out.push_str("true");
-                self.log(place, Fate::Banded);
+                self.sheet.name("deceasedBoolean");
+                self.sheet.out.push_str("true");
+                self.sheet.log(place, Fate::Banded);
             }
         }
         true

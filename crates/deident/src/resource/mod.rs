@@ -7,6 +7,7 @@ use crate::cloak::Cloak;
 use crate::fates::{Fate, Fates};
 use crate::refusal::Refusal;
 use crate::rules::Rules;
+use crate::sheet::Sheet;
 use crate::tree::{Act, Kids, Node, PlaceId, Required};
 use codec::time::Date;
 use json::{Kind, Limits, Value};
@@ -38,14 +39,13 @@ impl Rules {
             rules: self,
             cloak,
             at,
-            out: String::with_capacity(source.len() / 2 + 256),
-            journal: Vec::with_capacity(64),
+            sheet: Sheet::new(source.len()),
             resource_type: "",
         };
         match pass.resource(source) {
             Ok(()) => {
-                fates.release(&pass.journal);
-                Ok(pass.out.into_bytes())
+                fates.release(&pass.sheet.journal);
+                Ok(pass.sheet.out.into_bytes())
             }
             Err(refusal) => {
                 fates.refuse(&refusal);
@@ -60,17 +60,8 @@ struct Pass<'p> {
     rules: &'p Rules,
     cloak: &'p Cloak,
     at: Date,
-    out: String,
-    /// What became of each element that was met, unless the object around it was dropped.
-    journal: Vec<(PlaceId, Fate)>,
+    sheet: Sheet,
     resource_type: &'static str,
-}
-
-/// Where to go back to when an object is dropped.
-#[derive(Clone, Copy)]
-struct Mark {
-    out: usize,
-    journal: usize,
 }
 
 /// What of an object was there and what was written, as bits of its elements.
@@ -93,10 +84,10 @@ impl<'p> Pass<'p> {
         };
         let node = self.rules.tree.node(*place).ok_or(Refusal::NotAResource)?;
         self.resource_type = name;
-        self.out.push_str("{\"resourceType\":\"");
-        self.out.push_str(name);
-        self.out.push_str("\",");
-        self.out.push_str(PSEUDED);
+        self.sheet.out.push_str("{\"resourceType\":\"");
+        self.sheet.out.push_str(name);
+        self.sheet.out.push_str("\",");
+        self.sheet.out.push_str(PSEUDED);
         let members = self.members(&node.kids, root)?;
         if let Some(place) = lost(&node.kids, members) {
             return Err(Refusal::Meaning {
@@ -106,7 +97,7 @@ impl<'p> Pass<'p> {
         for required in &node.kids.required {
             self.require(required, members)?;
         }
-        self.out.push('}');
+        self.sheet.out.push('}');
         Ok(())
     }
 
@@ -116,8 +107,8 @@ impl<'p> Pass<'p> {
         }
         match &required.mask {
             Some(mask) if members.present & required.bits != 0 => {
-                self.out.push(',');
-                self.out.push_str(mask);
+                self.sheet.out.push(',');
+                self.sheet.out.push_str(mask);
                 Ok(())
             }
             _ => Err(Refusal::Missing {
@@ -133,17 +124,17 @@ impl<'p> Pass<'p> {
             let name = member.key().unwrap_or_default();
             let Some(kid) = kids.find(&name) else {
                 if name != "resourceType" {
-                    self.log(kids.unknown, Fate::Dropped);
+                    self.sheet.log(kids.unknown, Fate::Dropped);
                 }
                 continue;
             };
             members.present |= kid.bit;
             let Some(node) = self.rules.tree.node(kid.place).filter(|_| !kid.beside) else {
-                self.log(kid.place, Fate::Dropped);
+                self.sheet.log(kid.place, Fate::Dropped);
                 continue;
             };
             if node.act == Act::Drop {
-                self.log(kid.place, Fate::Dropped);
+                self.sheet.log(kid.place, Fate::Dropped);
             } else if self.member(kid.place, node, member)? {
                 members.written |= kid.bit;
             }
@@ -158,37 +149,37 @@ impl<'p> Pass<'p> {
         node: &'p Node,
         value: Value<'_, '_>,
     ) -> Result<bool, Refusal> {
-        let mark = self.mark();
+        let mark = self.sheet.mark();
         match node.act {
             Act::AgeBand => return Ok(self.age_band(place, value)),
             Act::Death => return Ok(self.death(place, value)),
             _ => {}
         }
-        self.name(node.name);
+        self.sheet.name(node.name);
         let written = match (node.repeats, value.kind()) {
             (true, Kind::Array) => {
-                self.out.push('[');
-                let start = self.out.len();
+                self.sheet.out.push('[');
+                let start = self.sheet.out.len();
                 for item in value.children() {
-                    let before = self.mark();
-                    if self.out.len() > start {
-                        self.out.push(',');
+                    let before = self.sheet.mark();
+                    if self.sheet.out.len() > start {
+                        self.sheet.out.push(',');
                     }
                     if !self.item(place, node, item)? {
-                        self.out.truncate(before.out);
+                        self.sheet.out.truncate(before.out);
                     }
                 }
-                self.out.push(']');
-                self.out.len() > start + 1
+                self.sheet.out.push(']');
+                self.sheet.out.len() > start + 1
             }
             (false, kind) if kind != Kind::Array => self.item(place, node, value)?,
             _ => {
-                self.log(place, Fate::Dropped);
+                self.sheet.log(place, Fate::Dropped);
                 false
             }
         };
         if !written {
-            self.out.truncate(mark.out);
+            self.sheet.out.truncate(mark.out);
         }
         Ok(written)
     }
@@ -200,7 +191,7 @@ impl<'p> Pass<'p> {
         node: &'p Node,
         value: Value<'_, '_>,
     ) -> Result<bool, Refusal> {
-        let mark = self.mark();
+        let mark = self.sheet.mark();
         let object = value.kind() == Kind::Object;
         let fate = match node.act {
             Act::Object if object => self.object(node, value)?,
@@ -223,14 +214,14 @@ impl<'p> Pass<'p> {
             _ => {
                 let fate = self.leaf(place, node, value)?;
                 if let Some(fate) = fate {
-                    self.log(place, fate);
+                    self.sheet.log(place, fate);
                 }
                 fate.is_some()
             }
         };
         if !fate {
-            self.back(mark);
-            self.log(place, Fate::Dropped);
+            self.sheet.back(mark);
+            self.sheet.log(place, Fate::Dropped);
         }
         Ok(fate)
     }
@@ -238,9 +229,9 @@ impl<'p> Pass<'p> {
     /// An object member by member; nothing when it would be empty, or would mean something else. Recursion is
     /// bounded by the depth of the tree.
     fn object(&mut self, node: &'p Node, value: Value<'_, '_>) -> Result<bool, Refusal> {
-        self.out.push('{');
+        self.sheet.out.push('{');
         let members = self.members(&node.kids, value)?;
-        self.out.push('}');
+        self.sheet.out.push('}');
         let kids = &node.kids;
         let complete = kids.required.iter().all(|r| members.written & r.bits != 0);
         let needed = kids.needs == 0 || members.written & kids.needs != 0;
@@ -265,43 +256,10 @@ impl<'p> Pass<'p> {
         self.object(node, value)
     }
 
-    fn name(&mut self, name: &str) {
-        if !self.out.ends_with('{') {
-            self.out.push(',');
-        }
-        self.out.push('"');
-        self.out.push_str(name);
-        self.out.push_str("\":");
-    }
-
-    /// Writes a member that is a string of plain characters.
-    fn text(&mut self, name: &str, text: &str) {
-        self.name(name);
-        self.quoted(text);
-    }
-
-    /// Writes a string; what is written here has no characters to escape, and if it had, it is escaped.
-    fn quoted(&mut self, text: &str) {
-        if text
-            .bytes()
-            .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-        {
-            self.out.push_str(&json::quote(text));
-        } else {
-            self.out.push('"');
-            self.out.push_str(text);
-            self.out.push('"');
-        }
-    }
-
-    fn log(&mut self, place: PlaceId, fate: Fate) {
-        self.journal.push((place, fate));
-    }
-
     /// Logs the member of an object that is judged as a whole.
     fn log_member(&mut self, kids: &Kids, name: &str, fate: Fate) {
         let place = kids.place(name).unwrap_or(kids.unknown);
-        self.log(place, fate);
+        self.sheet.log(place, fate);
     }
 
     /// Logs the members of such an object that are none of these.
@@ -312,18 +270,6 @@ impl<'p> Pass<'p> {
                 self.log_member(kids, &name, Fate::Dropped);
             }
         }
-    }
-
-    fn mark(&self) -> Mark {
-        Mark {
-            out: self.out.len(),
-            journal: self.journal.len(),
-        }
-    }
-
-    fn back(&mut self, mark: Mark) {
-        self.out.truncate(mark.out);
-        self.journal.truncate(mark.journal);
     }
 
     fn path(&self, place: PlaceId) -> String {

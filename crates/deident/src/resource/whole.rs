@@ -22,10 +22,10 @@ impl Pass<'_> {
         if !self.rules.terminologies.has(&system, &code) {
             return false;
         }
-        self.out.push('{');
-        self.text("system", &system);
-        self.text("code", &code);
-        self.out.push('}');
+        self.sheet.out.push('{');
+        self.sheet.text("system", &system);
+        self.sheet.text("code", &code);
+        self.sheet.out.push('}');
         self.log_member(kids, "system", Fate::Kept);
         self.log_member(kids, "code", Fate::Kept);
         self.log_others(kids, value, &["system", "code"]);
@@ -53,16 +53,16 @@ impl Pass<'_> {
             Amount::Rounded(digits) => (digits.as_str(), Fate::Banded),
             Amount::Dropped => return false,
         };
-        self.out.push('{');
-        self.name("value");
-        self.out.push_str(digits);
+        self.sheet.out.push('{');
+        self.sheet.name("value");
+        self.sheet.out.push_str(digits);
         self.log_member(kids, "value", fate);
         if let Some(comparator) = read.comparator {
-            self.text("comparator", comparator);
+            self.sheet.text("comparator", comparator);
             self.log_member(kids, "comparator", Fate::Kept);
         }
         self.unit(kids, &read);
-        self.out.push('}');
+        self.sheet.out.push('}');
         self.log_others(kids, value, JUDGED);
         true
     }
@@ -71,15 +71,15 @@ impl Pass<'_> {
         if read.shown.is_some() {
             match &read.unit {
                 Some(unit) => {
-                    self.text("unit", unit);
+                    self.sheet.text("unit", unit);
                     self.log_member(kids, "unit", Fate::Kept);
                 }
                 None => self.log_member(kids, "unit", Fate::Dropped),
             }
         }
         if let Some((system, code)) = &read.coded {
-            self.text("system", system);
-            self.text("code", code);
+            self.sheet.text("system", system);
+            self.sheet.text("code", code);
             self.log_member(kids, "system", Fate::Kept);
             self.log_member(kids, "code", Fate::Kept);
         }
@@ -113,17 +113,17 @@ impl Pass<'_> {
         } else {
             Fate::Banded
         };
-        self.out.push('{');
-        self.name("value");
-        write!(self.out, "{shown}").unwrap_or_default();
+        self.sheet.out.push('{');
+        self.sheet.name("value");
+        write!(self.sheet.out, "{shown}").unwrap_or_default();
         self.log_member(kids, "value", fate);
         if let Some(comparator) = comparator {
-            self.text("comparator", comparator);
+            self.sheet.text("comparator", comparator);
         }
         for (name, text) in [("unit", unit), ("system", UCUM), ("code", unit)] {
-            self.text(name, text);
+            self.sheet.text(name, text);
         }
-        self.out.push('}');
+        self.sheet.out.push('}');
         for name in ["comparator", "unit", "system", "code"] {
             if value.get(name).is_some() {
                 self.log_member(kids, name, Fate::Kept);
@@ -150,21 +150,21 @@ impl Pass<'_> {
             ("start", start, start_read.filter(kept)),
             ("end", end, end_read.filter(kept)),
         ];
-        self.out.push('{');
+        self.sheet.out.push('{');
         let mut written = false;
         for (name, value, when) in shown {
             if let Some(when) = when.and_then(|when| self.moved(&when)) {
-                self.name(name);
-                self.out.push('"');
-                when.push_to(&mut self.out);
-                self.out.push('"');
+                self.sheet.name(name);
+                self.sheet.out.push('"');
+                when.push_to(&mut self.sheet.out);
+                self.sheet.out.push('"');
                 self.log_member(kids, name, Fate::Shifted);
                 written = true;
             } else if value.is_some() {
                 self.log_member(kids, name, Fate::Dropped);
             }
         }
-        self.out.push('}');
+        self.sheet.out.push('}');
         self.log_others(kids, value, &["start", "end"]);
         written
     }
@@ -186,11 +186,11 @@ impl Pass<'_> {
             "Patient" => self.cloak.pseudonym(),
             name => self.cloak.id(name, id),
         };
-        self.out.push_str("{\"reference\":\"");
-        self.out.push_str(name);
-        self.out.push('/');
-        pseudonym.push_to(&mut self.out);
-        self.out.push_str("\"}");
+        self.sheet.out.push_str("{\"reference\":\"");
+        self.sheet.out.push_str(name);
+        self.sheet.out.push('/');
+        pseudonym.push_to(&mut self.sheet.out);
+        self.sheet.out.push_str("\"}");
         self.log_member(&node.kids, "reference", Fate::Pseudonymised);
         self.log_others(&node.kids, value, &["reference"]);
         true
@@ -203,9 +203,9 @@ impl Pass<'_> {
         if !named.is_some_and(|(name, id)| name == "Patient" && self.cloak.is_patient(id)) {
             return false;
         }
-        self.out.push_str("{\"reference\":\"Patient/");
-        self.cloak.pseudonym().push_to(&mut self.out);
-        self.out.push_str("\"}");
+        self.sheet.out.push_str("{\"reference\":\"Patient/");
+        self.cloak.pseudonym().push_to(&mut self.sheet.out);
+        self.sheet.out.push_str("\"}");
         self.log_member(kids, "reference", Fate::Pseudonymised);
         self.log_others(kids, value, &["reference"]);
         true

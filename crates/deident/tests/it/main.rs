@@ -1,5 +1,7 @@
 //! De-identification as its callers see it.
 
+mod canaries;
 mod examples;
+mod packets;
 mod sample;
 mod valid;
