@@ -2,6 +2,7 @@
 
 use crate::differential::Knowledge;
 use crate::fhir::Subscriptions;
+use crate::research::Research;
 use codec::id::InstitutionId;
 use consensus::network::{PeerList, PeerSource};
 use consent::Policy;
@@ -36,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is known of diseases; without it the node makes no differentials.
     pub knowledge: Option<Arc<Knowledge>>,
+    /// Budgets and limits of research.
+    pub research: Research,
     /// How FHIR Subscriptions are delivered; without it none are taken.
     pub subscriptions: Option<Subscriptions>,
 }
@@ -95,6 +98,7 @@ impl Config {
             institution_policy: None,
             limits: Limits::default(),
             knowledge: None,
+            research: Research::default(),
             subscriptions: None,
         }
     }

@@ -75,6 +75,12 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) identity_turn: futures::lock::Mutex<()>,
     /// Held from counting the exports that are kept until there is one more.
     pub(crate) exports_turn: futures::lock::Mutex<()>,
+    /// What the operator set for research.
+    pub(crate) research: crate::research::Research,
+    /// Held while a count is made, or a release is begun: budgets are for one at a time.
+    pub(crate) research_turn: futures::lock::Mutex<()>,
+    /// How far the release is that is being made.
+    pub(crate) making: Mutex<Option<crate::research::Making>>,
     /// How FHIR Subscriptions are delivered, if they are.
     pub(crate) subscriptions: Option<Subscriptions>,
     /// What writes are compared with for them.

@@ -14,8 +14,10 @@ mod knowledge;
 mod pass;
 mod profile;
 
+pub(crate) use derive::{RECORDS_MAX, is_relevant};
 pub(crate) use knowledge::Insight;
 pub use knowledge::Knowledge;
+pub(crate) use profile::terms;
 pub use profile::{Cause, TurnKind};
 
 use crate::caller::Caller;

@@ -158,6 +158,12 @@ pub enum Error {
         /// Why it is refused.
         why: &'static str,
     },
+    /// A privacy budget has not that much left.
+    #[error("{0}")]
+    Spent(String),
+    /// What was asked for will not be done, for a reason that does not pass.
+    #[error("{0}")]
+    Refused(String),
     /// Too many requests in flight.
     #[error("the node is busy ({in_flight} requests in flight); try again in a moment")]
     Busy {
@@ -285,7 +291,8 @@ impl Error {
             Self::Conflict(Conflict::Version { .. } | Conflict::Sequence { .. }) => {
                 Kind::PreconditionFailed
             }
-            Self::Conflict(_) => Kind::Conflict,
+            Self::Conflict(_) | Self::Refused(_) => Kind::Conflict,
+            Self::Spent(_) => Kind::Busy,
             Self::Share(refused) => refused.kind(),
             Self::Invalid { .. } | Self::ChangeRefused(_) | Self::Signature { .. } => Kind::Invalid,
             Self::TooLarge { .. } => Kind::TooLarge,

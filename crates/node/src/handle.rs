@@ -32,6 +32,11 @@ use crate::identity::{Identity, IdentityDecide, IdentityList, IdentityPage, Iden
 use crate::publication::{LogBundle, LogTile};
 use crate::receipt::{ReceiptAnswer, ReceiptQuery};
 use crate::record::{Deposited, Fetch, Fetched, List, Listed, Submission};
+use crate::research::{
+    Counted, Recontact, ReleaseCertify, ReleasePiece, ReleasePrepare, ReleaseQuery, ReleaseRead,
+    ReleaseReplayed, ReleaseView, ResearchHeld, ResearchQuery, Spending, StudyCount, StudyMatching,
+    StudyPropose, StudyQuery, StudyTake, StudyView,
+};
 use crate::safeguarding::{
     Safeguarding, SafeguardingApprove, SafeguardingLift, SafeguardingPropose, SafeguardingQuery,
 };
@@ -231,6 +236,37 @@ use_cases! {
     disclosure_list(DisclosureQuery) -> DisclosureList;
     /// Proof of presence or absence for one period.
     disclosure_proof(DisclosureProofQuery) -> PeriodProof;
+
+    /// Proposes a study.
+    study_propose(StudyPropose) -> StudyView;
+    /// Takes a step with a study: approve, refuse, agree, open, end, withdraw.
+    study_take(StudyTake) -> StudyView;
+    /// A study as it stands.
+    study_show(StudyQuery) -> StudyView;
+    /// All studies here.
+    study_list(Caller) -> Vec<StudyView>;
+    /// How a study matches what families agreed to, for the committee.
+    study_matching(StudyQuery) -> StudyMatching;
+    /// How many there are, about: costs a part of three budgets.
+    study_count(StudyCount) -> Counted;
+    /// What was spent for a study.
+    study_spending(StudyQuery) -> Spending;
+    /// Asks for a release, which is made and attacked in the background.
+    release_prepare(ReleasePrepare) -> ReleaseView;
+    /// A release as it stands.
+    release_show(ReleaseQuery) -> ReleaseView;
+    /// The releases of a study.
+    release_list(StudyQuery) -> Vec<ReleaseView>;
+    /// The committee's word on a release; certified, it goes to the ledger.
+    release_certify(ReleaseCertify) -> ReleaseView;
+    /// A piece of a file of a release.
+    release_read(ReleaseRead) -> ReleasePiece;
+    /// Tries the attacks on a release again.
+    release_replay(ReleaseQuery) -> ReleaseReplayed [heavy];
+    /// Asks whom a re-contact token stands for whether the study may be in touch.
+    recontact(Recontact) -> ();
+    /// What research holds of a subject.
+    research_held(ResearchQuery) -> ResearchHeld;
 
     /// Proposes a change of the network.
     network_propose(NetworkPropose) -> NetworkEntry;

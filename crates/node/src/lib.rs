@@ -34,6 +34,7 @@ pub mod institution;
 pub mod publication;
 pub mod receipt;
 pub mod record;
+pub mod research;
 pub mod safeguarding;
 pub mod share;
 pub mod status;

@@ -9,6 +9,7 @@ mod exports;
 mod finality;
 mod periods;
 mod records;
+mod releases;
 mod subscriptions;
 
 use crate::custodian::Custodian;
@@ -45,6 +46,12 @@ pub(crate) fn start<E: Spawner, S: Store>(context: &E, custodian: &Arc<Custodian
     context
         .child("subscriptions")
         .spawn(move |_| async move { subscriptions::run(&own).await });
+    let own = custodian.clone();
+    // On a thread of its own: clustering and attacking keep a processor busy.
+    context
+        .child("releases")
+        .dedicated()
+        .spawn(move |_| async move { releases::run(&own).await });
     if let Some(insight) = custodian.insight.clone() {
         let own = custodian.clone();
         // On a thread of its own: ranking keeps a processor busy.

@@ -5,6 +5,7 @@
 //! of theirs is opened. A withdrawn or expired consent leaves every later count and release. Exact counts stay
 //! inside.
 
+mod canary;
 mod cohort;
 mod content;
 mod count;
@@ -16,6 +17,7 @@ mod study;
 mod terms;
 
 use crate::caller::Caller;
+use ::release::{Certificate, Format, Tier};
 use codec::id::{Digest, StudyId, SubjectId};
 use codec::time::Millis;
 use consent::{
@@ -23,12 +25,10 @@ use consent::{
     StudyStep, StudyUse,
 };
 use discovery::{Budget, Display, Epsilon, Filter, Shown};
-use release::{Certificate, Format, Tier};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub use consent::{Country, Curie};
-pub(crate) use content::Content as ReleaseBytes;
+pub(crate) use make::Making;
 
 /// Makes noise for counts: an edge's, for it takes its entropy from the machine.
 pub trait Noise: Send + Sync {
@@ -99,7 +99,7 @@ pub struct StudyPropose {
     /// What it asks for.
     pub categories: BTreeSet<codec::Category>,
     /// The fewest people in a group of its releases, and the most linked of them in thousandths.
-    pub limits: consent::StudyLimits,
+    pub limits: consent::Limits,
 }
 
 /// Takes a step with a study.
@@ -401,8 +401,8 @@ pub(crate) fn is_broad(grantee: &Grantee) -> bool {
 }
 
 /// What is needed to know of a study before it may use data.
-pub(crate) fn study_text(study: &Study, policy: Digest) -> release::StudyText {
-    release::StudyText {
+pub(crate) fn study_text(study: &Study, policy: Digest) -> ::release::StudyText {
+    ::release::StudyText {
         id: study.id(),
         institution: study.institution,
         purpose: study.summary.to_string(),

@@ -125,6 +125,10 @@ counters! {
     notifications_failed = "ithaca_notifications_failed_total";
     /// Consent changes accepted.
     consents_changed = "ithaca_consent_changes_total";
+    /// Noisy counts drawn for researchers.
+    research_counts = "ithaca_research_counts_total";
+    /// Releases that went to the ledger.
+    releases = "ithaca_releases_total";
     /// Receipts handed out.
     receipts = "ithaca_receipts_total";
     /// Break-glass sessions opened.

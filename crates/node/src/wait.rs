@@ -69,6 +69,8 @@ pub(crate) struct Wakes {
     pub(crate) differentials: Wake,
     /// There are exports to plan.
     pub(crate) exports: Wake,
+    /// A release is to be made, or was certified.
+    pub(crate) releases: Wake,
     /// There are notifications to send, or subscriptions that changed.
     pub(crate) subscriptions: Wake,
 }

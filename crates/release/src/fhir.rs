@@ -1,7 +1,7 @@
 //! Groups as FHIR R4: a Group each, and an Observation for whatever is said of it.
 //!
 //! A characteristic of a Group is shared by all its members; what only a share of them has is an Observation
-//! about the Group, with the share as a component (HPO's frequencies).
+//! about the Group, with the share as a component.
 
 use crate::group::{Group, Measure, Sexes, Share};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ pub(crate) const FILES: [(&str, &str); 2] = [
     ("Group.ndjson", "FHIR R4 Group, one a group of subjects."),
     (
         "Observation.ndjson",
-        "FHIR R4 Observation about a Group: features (code: the term of HPO; valueBoolean: seen, or looked for and not there; component HP:0040279: of how many), sex, ages, diagnoses, measurements (components average and std-dev).",
+        "FHIR R4 Observation about a Group: features (code: the term of HPO; valueBoolean: seen, or looked for and not there; component HP:0040279: of how many of them, in per cent), sex, ages, diagnoses, measurements (components average and std-dev).",
     ),
 ];
 
@@ -100,10 +100,12 @@ impl Observations<'_> {
         let excluded = group.excluded.iter().map(|feature| (false, feature));
         for (seen, feature) in observed.chain(excluded) {
             let code = concept(HPO, &feature.term.to_string(), &feature.label);
-            let (frequency, label) = frequency(feature.share);
+            let (from, to) = percent(feature.share);
+            let part =
+                |percent: u32| json!({"value": percent, "unit": "%", "system": UCUM, "code": "%"});
             let share = json!([{
                 "code": concept(HPO, "HP:0040279", "Frequency"),
-                "valueCodeableConcept": concept(HPO, frequency, label),
+                "valueRange": {"low": part(from), "high": part(to)},
             }]);
             self.put(code, "valueBoolean", Value::Bool(seen), Some(share));
         }
@@ -164,11 +166,22 @@ impl Observations<'_> {
     }
 }
 
-/// A share in HPO's words: 80 to 99 % are very frequent, 30 to 79 % frequent.
-pub(crate) const fn frequency(share: Share) -> (&'static str, &'static str) {
+/// The share of the subjects of whom a feature is stated, in per cent, both in it.
+pub(crate) const fn percent(share: Share) -> (u32, u32) {
     match share {
-        Share::NearlyAll => ("HP:0040281", "Very frequent"),
-        Share::Many => ("HP:0040282", "Frequent"),
+        Share::NearlyAll => (80, 100),
+        Share::Many => (50, 79),
+        Share::Some => (1, 49),
+    }
+}
+
+/// A share in HPO's words, where they have one: 80 to 99 % are very frequent, 30 to 79 % frequent.
+pub(crate) const fn frequency(share: Share) -> Option<(&'static str, &'static str)> {
+    match share {
+        Share::NearlyAll => Some(("HP:0040281", "Very frequent")),
+        Share::Many => Some(("HP:0040282", "Frequent")),
+        // From k subjects on: HPO's bands are narrower.
+        Share::Some => None,
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 pub(crate) const FILE: (&str, &str) = (
     "phenopackets.ndjson",
-    "GA4GH phenopackets, version 2, one on each line: the profile of a group of subjects in the form of one person's. The frequency of a feature in the group is its modifier.",
+    "GA4GH phenopackets, version 2, one on each line: the profile of a group of subjects in the form of one person's. The frequency of a feature in the group is its modifier: very frequent from 80 %, frequent from half; without one, fewer.",
 );
 
 /// A group's phenopacket, as a line.
@@ -34,12 +34,15 @@ pub(crate) fn lines(header: &Header, group: &Group) -> Vec<u8> {
     let features: Vec<Value> = observed
         .chain(excluded)
         .map(|(excluded, feature)| {
-            let (id, label) = frequency(feature.share);
-            json!({
-                "type": {"id": feature.term.to_string(), "label": feature.label},
-                "excluded": excluded,
-                "modifiers": [{"id": id, "label": label}],
-            })
+            let term = json!({"id": feature.term.to_string(), "label": feature.label});
+            match frequency(feature.share) {
+                Some((id, label)) => json!({
+                    "type": term,
+                    "excluded": excluded,
+                    "modifiers": [{"id": id, "label": label}],
+                }),
+                None => json!({"type": term, "excluded": excluded}),
+            }
         })
         .collect();
     let of_all = group.diagnoses.iter().filter(|diagnosis| diagnosis.all);

@@ -102,7 +102,7 @@ pub(crate) const TABLES: [Table; 4] = [
             column(
                 "share",
                 Kind::Text,
-                "Of how many subjects it is stated: many (from the threshold to under 80 %) or nearly-all (80 % and more). Of the others it is not known.",
+                "Of how many subjects it is stated: some (from k of them to under half), many (half to under 80 %) or nearly-all (80 % and more). Of the others it is not known.",
             ),
         ],
     },
@@ -328,6 +328,7 @@ impl Writing {
 /// The name of a share in a table.
 pub(crate) const fn share(share: Share) -> &'static str {
     match share {
+        Share::Some => "some",
         Share::Many => "many",
         Share::NearlyAll => "nearly-all",
     }

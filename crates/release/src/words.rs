@@ -64,7 +64,7 @@ const GROUP_FIELDS: [(&str, &str); 10] = [
     ),
     (
         "observed",
-        "Features seen: term and label of HPO, and of how many of the subjects it is stated: many (from the threshold to under 80 %), nearly-all (80 % and more).",
+        "Features seen: term and label of HPO, and of how many of the subjects it is stated: some (from k of them to under half), many (half to under 80 %), nearly-all (80 % and more).",
     ),
     (
         "excluded",

@@ -10,7 +10,7 @@ use crate::layout::{AUDIT, ERASURES, RELEASED, join};
 use crate::vault::{Vault, is_conflict};
 use crate::{AuditId, Conflict, Error};
 use codec::{Digest, InstitutionId, Millis, StudyId, SubjectId, record};
-use keys::{Entropy, Zeroizing};
+use keys::{Entropy, Secret, Zeroizing};
 use std::collections::BTreeMap;
 use store::{Batch, Expect, Store};
 
@@ -62,6 +62,13 @@ impl std::fmt::Debug for ReleasePut<'_> {
 }
 
 impl<S: Store> Vault<S> {
+    /// The secret of this custodian from which the keys of studies derive: for pseudonyms and tokens, and for
+    /// nothing else.
+    #[must_use]
+    pub fn research_secret(&self) -> Secret {
+        self.inner().node.research.clone()
+    }
+
     /// A subject's account of what counting has used of its privacy budget, in the caller's form.
     ///
     /// # Errors

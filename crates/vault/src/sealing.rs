@@ -158,6 +158,8 @@ pub(crate) struct NodeKeys {
     pub(crate) client: Secret,
     /// Masks the byte of a record's id that tells its shard.
     pub(crate) hint: Secret,
+    /// Keys of studies: pseudonyms and tokens.
+    pub(crate) research: Secret,
 }
 
 impl NodeKeys {
@@ -168,6 +170,7 @@ impl NodeKeys {
             rows: RowKey::new(sub(b"rows"), Domain::NodeSeal),
             client: sub(b"client"),
             hint: sub(b"hint"),
+            research: sub(b"research"),
         }
     }
 }

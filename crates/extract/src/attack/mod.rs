@@ -20,6 +20,7 @@ pub use linkage::{Knows, Linkage};
 pub use membership::Membership;
 pub use singling::SinglingOut;
 pub(crate) use verdict::mean;
+pub use verdict::verdicts;
 pub(crate) use view::{View, Way};
 
 use crate::{extract::Extract, hpo::Hpo, random::Draws, subject::Subject};

@@ -4,7 +4,9 @@ use super::{
     AttackTable, Differencing, Disclosure, Knows, Limits, Linkage, Membership, SinglingOut, Verdict,
 };
 
-pub(super) fn verdicts(table: &AttackTable, limits: &Limits) -> Vec<Verdict> {
+/// One verdict for each limit.
+#[must_use]
+pub fn verdicts(table: &AttackTable, limits: &Limits) -> Vec<Verdict> {
     let measured = |linkage: &&Linkage| linkage.targets > 0;
     let three = table.linkage(Knows::Terms(3)).filter(measured);
     let linkage = table.linkage.iter().filter(measured);

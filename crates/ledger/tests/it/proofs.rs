@@ -3,8 +3,8 @@
 use crate::golden::{Proofs, proofs};
 use crate::support::{Chain, START_MS, Signatures, digest, subject_id};
 use keys::commitment::Label;
-use ledger::receipt::{LoggedEntry, LoggedHeader, verify, verify_from};
 use ledger::entry::{Entry, StudyOpen, StudyRelease};
+use ledger::receipt::{LoggedEntry, LoggedHeader, verify, verify_from};
 use ledger::release::{self, ReleaseProof};
 use ledger::{Anchor, BrokenLink, Receipt, SignedEntry, StateKey, disclosure, opening};
 use proptest::prelude::*;

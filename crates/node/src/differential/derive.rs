@@ -51,7 +51,7 @@ impl Relevant {
 }
 
 /// What devices measure all day is no finding, and would leave no room for those.
-fn is_relevant(meta: &vault::RecordMeta) -> bool {
+pub(crate) fn is_relevant(meta: &vault::RecordMeta) -> bool {
     const SAYING: [Category; 3] = [Category::Phenotype, Category::Genomic, Category::Laboratory];
     match meta.kind.as_str() {
         "Patient" | "phenopacket" => true,

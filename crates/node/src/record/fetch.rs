@@ -13,7 +13,7 @@ use codec::id::{DisclosureId, RecordId, SubjectId};
 use codec::time::Millis;
 use consent::{
     Actor, BreakGlass, Decision, Denial, Facts, Missing, Permit, Purpose, RecordKind, Records,
-    Request, Selection, StudyFacts,
+    Request, Selection,
 };
 use keys::commitment::Label;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,7 @@ use store::Store;
 use vault::{CommitmentState, Parts};
 
 /// What is to be opened of one version.
+#[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) meta: vault::RecordMeta,
     kind: RecordKind,
@@ -329,10 +330,8 @@ impl<S: Store> Custodian<S> {
             facts.record_kinds.insert(meta.record, kind(&meta.kind)?);
         }
         if let Some(study) = request.study {
-            let open = self.ledger.state_view().study(&study);
-            if open.is_some_and(|leaf| leaf.institution == request.actor.institution) {
-                facts.studies.insert(study, StudyFacts::active());
-            }
+            let known = self.study_facts(&study, &request.actor).await?;
+            facts.studies.insert(study, known);
         }
         let session = self.session_of(&request, &facts).await?;
         facts.break_glass = session.as_ref().map(|(_, opened)| opened.clone());
@@ -476,7 +475,11 @@ impl<S: Store> Custodian<S> {
         Ok(versions)
     }
 
-    async fn open(&self, subject: &SubjectId, plan: Plan) -> Result<FetchedRecord, Error> {
+    pub(crate) async fn open(
+        &self,
+        subject: &SubjectId,
+        plan: Plan,
+    ) -> Result<FetchedRecord, Error> {
         let parts = if plan.is_whole() {
             Parts::All
         } else {
@@ -604,7 +607,7 @@ fn not_whole(permit: &Permit, plan: &Plan) -> Denial {
 }
 
 /// What is permitted of each version; versions of which nothing is are left out.
-fn plans(metas: Vec<vault::RecordMeta>, decided: &Decided) -> Result<Vec<Plan>, Error> {
+pub(crate) fn plans(metas: Vec<vault::RecordMeta>, decided: &Decided) -> Result<Vec<Plan>, Error> {
     let mut plans = Vec::new();
     for meta in metas {
         let kind = kind(&meta.kind)?;

@@ -5,11 +5,10 @@ use crate::custodian::{Custodian, Standing};
 use crate::differential::{RECORDS_MAX, case_of, documents, is_relevant};
 use crate::disclosure::log::{Logging, Trace};
 use crate::error::Error;
-use crate::record::fetch::{Decided, Judged, Plan};
-use codec::id::{DisclosureId, StudyId, SubjectId};
-use consent::{
-    Actor, Decision, Permit, Purpose, Records, Request, Selection, Study, StudyFacts,
-};
+use crate::record::fetch::{Judged, Plan};
+use codec::Category;
+use codec::id::SubjectId;
+use consent::{Actor, Decision, Permit, Purpose, Records, Request, Selection, Study, StudyFacts};
 use discovery::{Individual, Sex, TermId, Vocabulary};
 use extract::AgeBand;
 use findings::{Case, Progress};
@@ -20,10 +19,17 @@ use store::Store;
 /// Subjects that are decided and logged together.
 pub(super) const GROUP: usize = 128;
 
-/// Who asks, for which study.
+/// Who asks, for which study, and what is known of that.
 pub(super) struct Asker {
-    pub(super) actor: Actor,
-    pub(super) study: Study,
+    actor: Actor,
+    study: Study,
+    facts: StudyFacts,
+}
+
+impl Asker {
+    pub(super) fn study(&self) -> &Study {
+        &self.study
+    }
 }
 
 /// Somebody who may be counted or released: nothing is opened yet.
@@ -45,6 +51,18 @@ pub(super) struct Known {
     age_years: Option<u16>,
 }
 
+impl Admitted {
+    /// Takes the log, to be made durable before anything is opened.
+    pub(super) fn log(&mut self) -> Option<Logging> {
+        self.logging.take()
+    }
+
+    /// Of the consent that was heard.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
 impl Known {
     pub(super) fn individual(&self) -> Individual<'_> {
         Individual {
@@ -63,9 +81,6 @@ impl Known {
     }
 }
 
-/// What is taken up of a subject, and the log row of that.
-pub(super) type Taken = (Admitted, DisclosureId);
-
 impl<S: Store> Custodian<S> {
     /// Which of some subjects may be used, in their order. Refusals are not logged: nothing is asked about
     /// any of them by name, and nothing of them is opened.
@@ -81,7 +96,7 @@ impl<S: Store> Custodian<S> {
             if directory.as_ref() == Some(subject) {
                 continue;
             }
-            match self.admit(asker, subject, channel).await {
+            match self.admitted_one(asker, subject, channel).await {
                 Ok(one) => admitted.extend(one),
                 Err(Error::SubjectErased | Error::SubjectUnknown | Error::SubjectClosed) => {}
                 Err(error) => return Err(error),
@@ -90,24 +105,21 @@ impl<S: Store> Custodian<S> {
         Ok(admitted)
     }
 
-    async fn admit(
+    async fn admitted_one(
         &self,
         asker: &Asker,
         subject: &SubjectId,
         channel: &'static str,
     ) -> Result<Option<Admitted>, Error> {
         // Cheap first: most have agreed to no research.
-        for purpose in purposes(&asker.study) {
+        let standing = self.standing(subject).await?;
+        self.in_service_for(&standing)?;
+        let permitted = self.admits(asker, subject, &standing);
+        if let Some((purpose, _)) = permitted {
             let request = request(&asker.study, &asker.actor, purpose, subject);
-            let Judged::Permitted(decided) = self.judge(request, &[]).await? else {
-                continue;
-            };
             let latest = self.latest_within(subject, usize::MAX).await?;
-            let Judged::Permitted(decided) = self
-                .judge(request_of(&decided), &latest)
-                .await?
-            else {
-                continue;
+            let Judged::Permitted(decided) = self.judge(request, &latest).await? else {
+                return Ok(None);
             };
             let plans = crate::record::fetch::plans(latest, &decided)?;
             let named = plans.iter().map(|plan| plan.meta.record);
@@ -124,14 +136,6 @@ impl<S: Store> Custodian<S> {
             }));
         }
         Ok(None)
-    }
-
-    /// Takes the logs of those admitted, to be made durable before any of them is opened.
-    pub(super) fn logs_of(admitted: &mut [Admitted]) -> Vec<Logging> {
-        admitted
-            .iter_mut()
-            .filter_map(|one| one.logging.take())
-            .collect()
     }
 
     /// Whether the consent that was heard still stands: what was revoked before the disclosure was durable
@@ -169,29 +173,43 @@ impl<S: Store> Custodian<S> {
         Ok(Some(known(ontology, &one.subject, &case)))
     }
 
-    /// Whether a study's request about a subject would be permitted now: not logged, nothing is read.
-    pub(super) fn study_request_permitted(
+    /// Whether a study's request about a subject would be permitted now, and under which purpose: not logged,
+    /// nothing is read.
+    pub(super) fn admits(
         &self,
-        study: &Study,
-        actor: &Actor,
-        facts: StudyFacts,
+        asker: &Asker,
         subject: &SubjectId,
         standing: &Standing,
-    ) -> Option<Permit> {
-        let mut of = standing.facts.clone();
-        of.studies.insert(study.id(), facts);
-        purposes(study).into_iter().find_map(|purpose| {
-            let request = request(study, actor, purpose, subject);
-            match consent::decide(&self.policy, &standing.effective(), &request, &of) {
-                Decision::Permit(permit) => Some(permit),
-                Decision::Deny(_) => None,
-            }
+    ) -> Option<(Purpose, Permit)> {
+        purposes(&asker.study).into_iter().find_map(|purpose| {
+            let request = request(&asker.study, &asker.actor, purpose, subject);
+            Some((purpose, self.permits(asker, &request, standing)?))
         })
     }
-}
 
-fn request_of(decided: &Decided) -> Request {
-    decided.request.clone()
+    /// Whether a subject's consent permits a study its identity, and so to be asked again.
+    pub(super) fn identity_permitted(
+        &self,
+        asker: &Asker,
+        subject: &SubjectId,
+        standing: &Standing,
+    ) -> bool {
+        purposes(&asker.study).into_iter().any(|purpose| {
+            let mut request = request(&asker.study, &asker.actor, purpose, subject);
+            request.selection = Selection::all([Category::Identity]);
+            request.partial = false;
+            self.permits(asker, &request, standing).is_some()
+        })
+    }
+
+    fn permits(&self, asker: &Asker, request: &Request, standing: &Standing) -> Option<Permit> {
+        let mut facts = standing.facts.clone();
+        facts.studies.insert(asker.study.id(), asker.facts.clone());
+        match consent::decide(&self.policy, &standing.effective(), request, &facts) {
+            Decision::Permit(permit) => Some(permit),
+            Decision::Deny(_) => None,
+        }
+    }
 }
 
 /// What a study asks of one subject.
@@ -266,11 +284,10 @@ fn known(ontology: &Ontology, subject: &SubjectId, case: &Case) -> Known {
 }
 
 /// Somebody who researches, for one study.
-pub(super) fn asker(actor: Actor, study: Study) -> Asker {
-    Asker { actor, study }
-}
-
-/// A study by its id.
-pub(super) fn of(asker: &Asker) -> StudyId {
-    asker.study.id()
+pub(super) fn asker(actor: Actor, study: Study, facts: &StudyFacts) -> Asker {
+    Asker {
+        actor,
+        study,
+        facts: facts.clone(),
+    }
 }

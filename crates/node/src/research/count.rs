@@ -80,7 +80,8 @@ impl<S: Store> Custodian<S> {
                 return Err(error);
             }
         };
-        let asker = asker(actor.clone(), study, &self.facts_of(&input).await?);
+        let facts = self.study_facts(&input.study, actor).await?;
+        let asker = asker(actor.clone(), study, &facts);
         let count = self.count_of(&asker, &query, cost, at).await?;
         for (held, part) in [(&mut mine, my_part), (&mut studys, studys_part)] {
             let committed = held.account.commit(part);
@@ -100,10 +101,6 @@ impl<S: Store> Custodian<S> {
         self.answer_keep(&key, &answer).await?;
         self.counters.research_counts.up();
         Ok(self.counted(&answer, cost, &mine.account, at))
-    }
-
-    async fn facts_of(&self, input: &StudyCount) -> Result<consent::StudyFacts, Error> {
-        self.study_facts(&input.study, &input.caller.actor).await
     }
 
     fn counted(&self, answer: &CachedAnswer, cost: Epsilon, mine: &Account, at: Millis) -> Counted {
@@ -219,7 +216,9 @@ impl<S: Store> Custodian<S> {
 
     /// An account as it stands; what a process that ended had reserved is spent.
     async fn account_read(&self, holder: Holder) -> Result<Held, Error> {
-        let blind = self.vault.blind_name(&[b"account", &codec::to_vec(&holder)]);
+        let blind = self
+            .vault
+            .blind_name(&[b"account", &codec::to_vec(&holder)]);
         let name = [ACCOUNTS, blind.to_string().as_bytes()].concat();
         let bytes = self.vault.node_row(&name).await?;
         let account = match &bytes {

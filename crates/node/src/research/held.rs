@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::record::fetch::Judged;
 use codec::Category;
 use codec::id::{DisclosureId, StudyId, SubjectId};
-use consent::{Purpose, Records, Request, Role, Selection, Study};
+use consent::{Purpose, Records, Request, Selection, Study};
 use deident::StudyKey;
 use store::Store;
 use vault::Notice;
@@ -31,9 +31,9 @@ impl<S: Store> Custodian<S> {
                 Err(Error::Unknown(_)) => None,
                 Err(error) => return Err(error),
             };
-            let left = row.as_ref().is_none_or(|row| {
-                row.id == id && matches!(row.state, ReleaseState::Released(_))
-            });
+            let left = row
+                .as_ref()
+                .is_none_or(|row| row.id == id && matches!(row.state, ReleaseState::Released(_)));
             if !left {
                 continue;
             }
@@ -78,7 +78,12 @@ impl<S: Store> Custodian<S> {
         if self.vault.compartments(None, 1).await?.is_empty() || is_nobody(&subject) {
             return Ok(());
         }
-        let purpose = study.purposes.iter().next().copied().unwrap_or(Purpose::Hresch);
+        let purpose = study
+            .purposes
+            .iter()
+            .next()
+            .copied()
+            .unwrap_or(Purpose::Hresch);
         let request = Request {
             actor: input.caller.actor.clone(),
             purpose,
@@ -96,7 +101,9 @@ impl<S: Store> Custodian<S> {
         };
         match self.judge(request, &[]).await {
             Ok(Judged::Permitted(decided)) => {
-                let disclosure = self.disclosure_log(decided.logging(Vec::new(), &trace)).await?;
+                let disclosure = self
+                    .disclosure_log(decided.logging(Vec::new(), &trace))
+                    .await?;
                 self.recontact_tell(&subject, &study, disclosure).await
             }
             Ok(Judged::Refused {

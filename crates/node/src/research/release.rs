@@ -1,6 +1,7 @@
 //! Releases: asked for by a researcher, made and attacked by the node, certified by the committee, put on the
 //! ledger, read by who may.
 
+use super::content::PIECE;
 use super::rows::{CohortRow, ReleaseRow, ReleaseState, format_code};
 use super::study::person;
 use super::{
@@ -10,16 +11,13 @@ use super::{
 use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::error::{Conflict, Error};
-use crate::research::content::PIECE;
+use ::release::check::BESIDE;
+use ::release::{Certificate, Manifest, Tier};
 use codec::id::DisclosureId;
 use consent::{Role, StudyStatus};
 use ledger::entry::{Entry, StudyRelease};
 use ledger::release::ReleaseProof;
 use ledger::state::{ReleaseLeaf, StateKey, StudyLeaf};
-use release::check::BESIDE;
-use release::{Certificate, Manifest, Tier};
-use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use store::Store;
 use vault::EntryPurpose;
 
@@ -38,7 +36,10 @@ const READERS: [Role; 4] = [
 
 impl<S: Store> Custodian<S> {
     /// Asks for a release: it is made and attacked in the background.
-    pub(crate) async fn release_prepare(&self, input: ReleasePrepare) -> Result<ReleaseView, Error> {
+    pub(crate) async fn release_prepare(
+        &self,
+        input: ReleasePrepare,
+    ) -> Result<ReleaseView, Error> {
         let study = self.study_open_for(&input.study, &input.caller).await?;
         if self.insight.is_none() {
             return Err(super::count::unknowing());
@@ -61,7 +62,9 @@ impl<S: Store> Custodian<S> {
             ReleaseCohort::Everybody => CohortRow::Everybody,
             ReleaseCohort::Diseases(diseases) => {
                 let known = |id: &String| {
-                    self.insight.as_ref().is_some_and(|insight| insight.knowledge.disease(id).is_some())
+                    self.insight
+                        .as_ref()
+                        .is_some_and(|insight| insight.knowledge.disease(id).is_some())
                 };
                 let fits = !diseases.is_empty() && diseases.len() <= DISEASES_MAX;
                 if !fits || !diseases.iter().all(known) {
@@ -130,7 +133,10 @@ impl<S: Store> Custodian<S> {
     /// The committee's word: certified, the release goes to the ledger; otherwise it is refused. One whose
     /// certificate says that a limit was exceeded cannot be certified; nor one of whose subjects somebody's
     /// consent ended since.
-    pub(crate) async fn release_certify(&self, input: ReleaseCertify) -> Result<ReleaseView, Error> {
+    pub(crate) async fn release_certify(
+        &self,
+        input: ReleaseCertify,
+    ) -> Result<ReleaseView, Error> {
         let caller = &input.caller;
         caller.needs("certifying a release", &[Role::Committee])?;
         self.own_staff(caller)?;
@@ -174,7 +180,8 @@ impl<S: Store> Custodian<S> {
         }
         let gone = self.release_members_gone(&read.row).await?;
         if gone > 0 {
-            let why = "the consent of some of its subjects ended since it was made; ask for it again";
+            let why =
+                "the consent of some of its subjects ended since it was made; ask for it again";
             self.release_refuse(read, why.to_owned()).await?;
             return Err(Error::Refused(why.to_owned()));
         }
@@ -249,13 +256,20 @@ impl<S: Store> Custodian<S> {
         let bytes = self.content_piece(&row.id, &input.file, piece).await?;
         let skip = usize::try_from(input.offset % PIECE as u64).unwrap_or(0);
         Ok(ReleasePiece {
-            bytes: bytes.unwrap_or_default().get(skip..).unwrap_or_default().to_vec(),
+            bytes: bytes
+                .unwrap_or_default()
+                .get(skip..)
+                .unwrap_or_default()
+                .to_vec(),
             length: *length,
         })
     }
 
     /// Tries the attacks on a release again, on what is still here of its subjects.
-    pub(crate) async fn release_replay(&self, input: ReleaseQuery) -> Result<ReleaseReplayed, Error> {
+    pub(crate) async fn release_replay(
+        &self,
+        input: ReleaseQuery,
+    ) -> Result<ReleaseReplayed, Error> {
         let roles = [Role::Committee, Role::PrivacyOfficer, Role::Auditor];
         input.caller.needs("repeating attacks", &roles)?;
         self.own_staff(&input.caller)?;
@@ -278,7 +292,9 @@ impl<S: Store> Custodian<S> {
                 continue;
             }
             let (Some(study_leaf), Some(release_leaf)) = (of_study.value, of_release.value) else {
-                return Err(Error::Unavailable("the ledger does not hold that yet".to_owned()));
+                return Err(Error::Unavailable(
+                    "the ledger does not hold that yet".to_owned(),
+                ));
             };
             let study_leaf: StudyLeaf = codec::from_slice(&study_leaf)
                 .map_err(|_| Error::Internal("a leaf of the state does not decode"))?;
@@ -353,14 +369,11 @@ impl<S: Store> Custodian<S> {
     async fn release_shown(&self, row: &ReleaseRow) -> Result<ReleaseView, Error> {
         let standing = match &row.state {
             ReleaseState::Preparing => {
-                let making = self.making.lock();
-                let making = making.unwrap_or_else(std::sync::PoisonError::into_inner);
+                let making = self.making_lock();
                 let (phase, done, of) = match making.as_ref() {
-                    Some(progress) if progress.release == row.id => (
-                        progress.phase,
-                        progress.done.load(Ordering::Relaxed),
-                        progress.of.load(Ordering::Relaxed),
-                    ),
+                    Some(making) if making.release == row.id => {
+                        (making.phase, making.done, making.of)
+                    }
                     _ => ("waiting", 0, 0),
                 };
                 ReleaseStanding::Preparing { phase, done, of }
@@ -397,6 +410,3 @@ impl<S: Store> Custodian<S> {
         self.own_staff(caller)
     }
 }
-
-/// The formats of a release, as codes.
-pub(super) type Codes = BTreeSet<u8>;

@@ -2,13 +2,12 @@
 
 use crate::custodian::Custodian;
 use crate::error::Error;
-use crate::research::ReleaseCohort;
+use ::release::{Format, Tier};
 use codec::id::{Digest, DisclosureId, EntryId, StudyId};
 use codec::time::Millis;
 use codec::{choice, record};
 use consent::{Condition, PractitionerAt, Role, StudyCase};
 use keys::Zeroizing;
-use release::{Format, Tier};
 use std::collections::BTreeSet;
 use store::Store;
 
@@ -102,14 +101,6 @@ impl ReleaseRow {
         )
     }
 
-    pub(crate) fn cohort(&self) -> ReleaseCohort {
-        match &self.cohort {
-            CohortRow::Diagnosed => ReleaseCohort::Diagnosed,
-            CohortRow::Diseases(diseases) => ReleaseCohort::Diseases(diseases.clone()),
-            CohortRow::Everybody => ReleaseCohort::Everybody,
-        }
-    }
-
     /// Who is in it, in words.
     pub(crate) fn cohort_says(&self) -> String {
         match &self.cohort {
@@ -199,7 +190,10 @@ impl<S: Store> Custodian<S> {
         let mut found = Vec::new();
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let rows = self.vault.node_rows(&prefix, after.as_deref(), MANY).await?;
+            let rows = self
+                .vault
+                .node_rows(&prefix, after.as_deref(), MANY)
+                .await?;
             let full = rows.len() == MANY;
             after = rows.last().map(|(name, _)| name.clone());
             for (_, bytes) in rows {

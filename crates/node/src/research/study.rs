@@ -1,18 +1,17 @@
 //! Studies: proposed by a researcher, approved by a committee, agreed to, opened on the ledger, ended.
 
+use super::cohort::asker;
 use super::rows::{MANY, StudyRow};
 use super::terms::ancestors;
-use super::{
-    StudyMatching, StudyPropose, StudyQuery, StudyTake, StudyView, is_broad,
-};
+use super::{StudyMatching, StudyPropose, StudyQuery, StudyTake, StudyView, is_broad};
 use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::error::{Conflict, Error};
 use codec::Category;
 use codec::id::{Digest, StudyId, SubjectId};
 use consent::{
-    Actor, Condition, Curie, DataUse, Grantee, Match, Outcome, PractitionerAt, Purpose, Role,
-    Signature, Study, StudyCase, StudyFacts, StudyStatus, StudyStep, match_use,
+    Actor, Curie, DataUse, Grantee, Match, Outcome, PractitionerAt, Purpose, Role, Signature,
+    Study, StudyCase, StudyFacts, StudyStatus, StudyStep, match_use,
 };
 use ledger::entry::{Entry, StudyOpen};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +39,9 @@ const VIEWERS: [Role; 7] = [
 impl<S: Store> Custodian<S> {
     /// Proposes a study.
     pub(crate) async fn study_propose(&self, input: StudyPropose) -> Result<StudyView, Error> {
-        input.caller.needs("proposing a study", &[Role::Researcher])?;
+        input
+            .caller
+            .needs("proposing a study", &[Role::Researcher])?;
         self.own_staff(&input.caller)?;
         self.in_service()?;
         if self.study_rows().await?.len() >= MANY {
@@ -77,9 +78,10 @@ impl<S: Store> Custodian<S> {
 
     /// Takes a step with a study. Opening it puts its policy's digest on the ledger.
     pub(crate) async fn study_take(&self, input: StudyTake) -> Result<StudyView, Error> {
-        input
-            .caller
-            .needs("deciding about a study", &[Role::Researcher, Role::Committee])?;
+        input.caller.needs(
+            "deciding about a study",
+            &[Role::Researcher, Role::Committee],
+        )?;
         self.own_staff(&input.caller)?;
         self.in_service()?;
         let read = self.study_row(&input.study).await?;
@@ -237,7 +239,11 @@ impl<S: Store> Custodian<S> {
             .declared
             .institutions
             .contains(&actor.institution);
-        let approval = case.study.approvals.iter().find(|a| a.by.institution == self.id);
+        let approval = case
+            .study
+            .approvals
+            .iter()
+            .find(|a| a.by.institution == self.id);
         Ok(StudyFacts {
             active: is_open && as_on_ledger && takes_part,
             approval: approval.cloned(),
@@ -251,9 +257,10 @@ impl<S: Store> Custodian<S> {
         let Some(insight) = &self.insight else {
             return BTreeMap::new();
         };
-        let known = study.declared.diseases.iter().filter_map(|disease| {
-            Some((disease.clone(), ancestors(&insight.knowledge, disease)?))
-        });
+        let known =
+            study.declared.diseases.iter().filter_map(|disease| {
+                Some((disease.clone(), ancestors(&insight.knowledge, disease)?))
+            });
         known.collect()
     }
 
@@ -303,7 +310,11 @@ impl<S: Store> Custodian<S> {
         let is_committee = caller.has(Role::Committee);
         Ok(StudyView {
             status: case.status_at(self.facts().at()),
-            accepted: if is_committee { accepted } else { BTreeSet::new() },
+            accepted: if is_committee {
+                accepted
+            } else {
+                BTreeSet::new()
+            },
             policy,
             on_ledger: leaf.is_some(),
             releases: leaf.map_or(0, |leaf| leaf.releases),
@@ -318,11 +329,15 @@ impl<S: Store> Custodian<S> {
     ) -> Result<Vec<(StudyId, String)>, Error> {
         let standing = self.standing(subject).await?;
         let state = standing.latest();
-        let grants_research = |grantee: &Grantee| {
-            is_broad(grantee) || matches!(grantee, Grantee::Study(_))
-        };
+        let grants_research =
+            |grantee: &Grantee| is_broad(grantee) || matches!(grantee, Grantee::Study(_));
         let opt_out = !self.policy.opt_out.is_empty();
-        if !opt_out && !state.grants.iter().any(|grant| grants_research(&grant.grantee)) {
+        if !opt_out
+            && !state
+                .grants
+                .iter()
+                .any(|grant| grants_research(&grant.grantee))
+        {
             return Ok(Vec::new());
         }
         let mut allowed = Vec::new();
@@ -335,10 +350,8 @@ impl<S: Store> Custodian<S> {
                 slot: None,
             };
             let facts = self.study_facts(&study.id(), &actor).await?;
-            let admitted = self
-                .study_request_permitted(study, &actor, facts, subject, &standing)
-                .is_some();
-            if admitted {
+            let of = asker(actor, study.clone(), &facts);
+            if self.admits(&of, subject, &standing).is_some() {
                 allowed.push((study.id(), study.title.to_string()));
             }
         }
@@ -387,6 +400,3 @@ pub(crate) fn categories(study: &Study) -> BTreeSet<Category> {
 pub(crate) fn purposes(study: &Study) -> Vec<Purpose> {
     study.purposes.iter().copied().collect()
 }
-
-/// What a committee may accept.
-pub(crate) type Accepted = BTreeSet<Condition>;

@@ -261,7 +261,9 @@ fn the_fhir_is_valid() {
             }
             let limits = fhir::Limits::default();
             let issues = fhir::validate_bytes(line, &limits, fhir::Strictness::Strict).unwrap();
-            let errors = issues.iter().filter(|i| i.severity == fhir::Severity::Error);
+            let errors = issues
+                .iter()
+                .filter(|i| i.severity == fhir::Severity::Error);
             assert_eq!(errors.count(), 0, "{file}: {issues:?}");
         }
     }

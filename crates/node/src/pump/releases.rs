@@ -1,0 +1,28 @@
+//! Releases: making those that were asked for, and seeing those that were certified onto the ledger.
+
+use crate::custodian::Custodian;
+use futures::FutureExt;
+use std::pin::pin;
+use store::Store;
+
+/// How often releases on their way to the ledger are looked at, ms.
+const LOOK_MS: u64 = 500;
+
+pub(super) async fn run<S: Store>(custodian: &Custodian<S>) {
+    loop {
+        match custodian.releases_step().await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                custodian.trouble("releases", &error).await;
+                continue;
+            }
+        }
+        let mut slept = pin!(custodian.ambient.sleep_ms(LOOK_MS).fuse());
+        let mut woken = pin!(custodian.wakes.releases.woken().fuse());
+        futures::select_biased! {
+            () = woken => {}
+            () = slept => {}
+        }
+    }
+}
