@@ -21,6 +21,7 @@ mod answer;
 mod cache;
 mod endpoints;
 mod epsilon;
+mod policy;
 mod query;
 mod refusal;
 mod request;
@@ -34,6 +35,7 @@ pub use answer::{Accuracy, Display, Drawn, Shown};
 pub use cache::{CacheKey, CachedAnswer, EPOCH_MS};
 pub use endpoints::{ENDPOINTS, Endpoint, Kind, Method};
 pub use epsilon::{Epsilon, NotAnEpsilon};
+pub use policy::Policy;
 pub use query::{
     AGE_EDGES, AgeSpan, Contradiction, Filter, Individual, MAX_FILTERS, Query, Sex, Wanted,
 };

@@ -10,6 +10,11 @@
 //!   exact rational arithmetic, not by rounding floats (Canonne, Kamath and Steinke, "The discrete
 //!   Gaussian for differential privacy", section 5.2), so there is no loss by floating point.
 //!
+//! - Panics: `rand` panics where the operating system has no entropy when a thread first draws. Nothing
+//!   was drawn then.
+//! - What is drawn depends on no seed of ours: a simulation that must be repeatable puts its own
+//!   noise in this one's place.
+//!
 //! It knows no budgets, no queries, and does not keep what it drew.
 
 use opendp::{

@@ -1,0 +1,12 @@
+//! Tests of discovery.
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod accounts;
+mod answers;
+mod archive;
+mod cache;
+mod garbage;
+mod judged;
+mod queries;
+mod requests;
+mod vocabulary;
