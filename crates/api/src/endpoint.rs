@@ -2,7 +2,7 @@
 
 use crate::{
     auth, consents, differentials, disclosures, edge::Edge, emergencies, events, fhir, hooks,
-    identities, network, operations, publication, records, shares, subjects,
+    identities, network, operations, publication, records, shares, studies, subjects,
 };
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use node::{Role, differential::CLINICIANS};
@@ -237,6 +237,18 @@ const FHIR_ASYNC: Parameter = head(
     "`respond-async`; `handling=strict` or `lenient`",
 );
 const FHIR_NDJSON: &[&str] = &[fhir::export::NDJSON];
+
+/// Who takes steps with studies.
+const STUDYING: [Role; 2] = [Role::Researcher, Role::Committee];
+/// Who may look at releases and have them.
+const RELEASES: [Role; 4] = [
+    Role::Researcher,
+    Role::Committee,
+    Role::PrivacyOfficer,
+    Role::Auditor,
+];
+/// Who asks beacons.
+const BEACON: [Role; 2] = [Role::Researcher, Role::Committee];
 
 macro_rules! endpoints {
     ($($id:literal: $verb:ident $path:literal => $route:expr, $access:expr, $summary:literal,
@@ -543,6 +555,64 @@ endpoints! {
         "Approves such a delay, as a second person.", [], Nothing, 200 Json(json::<disclosures::Delay>);
     "safeguarding_lift": Delete "/v1/subjects/{subject}/disclosures/{disclosure}/delay" => delete(disclosures::lift), Bearer,
         "Ends such a delay early.", [], Nothing, 200 Json(json::<disclosures::Delay>);
+
+    "study_propose": Post "/v1/studies" => post(studies::propose), Only(&[Role::Researcher]),
+        "Proposes a study to the committee.", [],
+        Json(json::<studies::Propose>), 201 Json(json::<studies::Shown>);
+    "study_list": Get "/v1/studies" => get(studies::list), Bearer,
+        "The studies of this institution.", [], Nothing, 200 Json(json::<Vec<studies::Shown>>);
+    "study_show": Get "/v1/studies/{study}" => get(studies::show), Bearer,
+        "A study as it stands.", [], Nothing, 200 Json(json::<studies::Shown>);
+    "study_step": Post "/v1/studies/{study}/steps" => post(studies::take), Only(&STUDYING),
+        "Approves, refuses, agrees to, opens, ends or withdraws a study; opening it puts its policy's digest on the ledger.", [],
+        Json(json::<studies::Take>), 200 Json(json::<studies::Shown>);
+    "study_matching": Get "/v1/studies/{study}/matching" => get(studies::matching),
+        Only(&[Role::Committee, Role::PrivacyOfficer]),
+        "How a study matches what families agreed to, explained; the committee decides.", [],
+        Nothing, 200 Json(json::<studies::Matching>);
+    "study_spending": Get "/v1/studies/{study}/spending" => get(studies::spending), Bearer,
+        "What was spent of the privacy budgets of a study and of the caller.", [],
+        Nothing, 200 Json(json::<studies::Spending>);
+    "study_recontact": Post "/v1/studies/{study}/recontact" => post(studies::recontact), Only(&[Role::Researcher]),
+        "Asks whom a re-contact token stands for whether the study may be in touch; says nothing about who that is.", [],
+        Json(json::<studies::Token>), 202 Json(json::<studies::Taken>);
+    "release_prepare": Post "/v1/studies/{study}/releases" => post(studies::prepare), Only(&[Role::Researcher]),
+        "Asks for a release; it is made and attacked in the background.", [],
+        Json(json::<studies::Prepare>), 201 Json(json::<studies::Released>);
+    "release_list": Get "/v1/studies/{study}/releases" => get(studies::releases), Only(&RELEASES),
+        "The releases of a study.", [], Nothing, 200 Json(json::<Vec<studies::Released>>);
+    "release_show": Get "/v1/studies/{study}/releases/{release}" => get(studies::release), Only(&RELEASES),
+        "A release as it stands, with the attacks that were tried on it.", [],
+        Nothing, 200 Json(json::<studies::Released>);
+    "release_certify": Post "/v1/studies/{study}/releases/{release}/certificate" => post(studies::certify),
+        Only(&[Role::Committee]),
+        "The committee's word on a release; certified, it goes to the ledger. None that exceeds a limit can be certified.", [],
+        Json(json::<studies::Certify>), 200 Json(json::<studies::Released>);
+    "release_replay": Post "/v1/studies/{study}/releases/{release}/replay" => post(studies::replay),
+        Only(&[Role::Committee, Role::PrivacyOfficer, Role::Auditor]),
+        "Tries the attacks on a release again, on whoever of it is still here.", [],
+        Nothing, 200 Json(json::<studies::Replayed>);
+    "release_file": Get "/v1/studies/{study}/releases/{release}/files/{file}" => get(studies::file), Only(&RELEASES),
+        "A piece of a file of a release; `Ithaca-Length` is the whole file's. No bytes: it ends there.",
+        [number("offset", false, "from which byte; 0 when left out")], Nothing, 200 Bytes(OCTETS);
+    "research_held": Get "/v1/subjects/{subject}/research" => get(studies::held), Bearer,
+        "Which releases hold a subject's data, at what measured risk and for which study; what counts have learnt; which studies may use its data.",
+        [], Nothing, 200 Json(json::<studies::Held>);
+    "beacon_root": Get "/v1/studies/{study}/beacon/v2" => get(studies::beacon_root), Only(&BEACON),
+        "What a study's beacon is (GA4GH Beacon v2).", [], Nothing, 200 Bytes(JSON);
+    "beacon_ask": Get "/v1/studies/{study}/beacon/v2/{what}" => get(studies::beacon), Only(&BEACON),
+        "Asks a study's beacon: info, service-info, configuration, map, entry_types, filtering_terms, individuals. Answers about individuals are noisy and cost a part of the privacy budgets.",
+        [query("filters", false, "terms, comma-separated: HP, OMIM, ORPHA, MONDO, sex, age"),
+         query("requestedGranularity", false, "`boolean` or `count`"),
+         query("includeResultsetResponses", false, "`ALL`, `HIT`, `MISS`, `NONE`"),
+         query("requestedSchema", false, "as in Beacon v2"), query("requestedSchemas", false, "as in Beacon v2"),
+         query("includeDescendantTerms", false, "whether narrower terms count; they do when left out"),
+         query("similarity", false, "as in Beacon v2"), query("testMode", false, "asks nobody, costs nothing"),
+         query("apiVersion", false, "`v2.0`"),
+         number("skip", false, "pages to skip"), number("limit", false, "how many on a page")],
+        Nothing, 200 Bytes(JSON);
+    "beacon_post": Post "/v1/studies/{study}/beacon/v2/{what}" => post(studies::beacon_post), Only(&BEACON),
+        "The same, with a request body of Beacon v2.", [], Bytes(JSON), 200 Bytes(JSON);
 
     "break_glass_open": Post "/v1/subjects/{subject}/break-glass" => post(emergencies::open), Bearer,
         "Opens a break-glass session of at most four hours; a second person reviews it.", [],

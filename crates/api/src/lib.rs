@@ -38,6 +38,7 @@ mod records;
 mod serving;
 mod session;
 mod shares;
+mod studies;
 mod subjects;
 
 pub use axum::Router;

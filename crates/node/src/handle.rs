@@ -33,9 +33,9 @@ use crate::publication::{LogBundle, LogTile};
 use crate::receipt::{ReceiptAnswer, ReceiptQuery};
 use crate::record::{Deposited, Fetch, Fetched, List, Listed, Submission};
 use crate::research::{
-    Counted, Recontact, ReleaseCertify, ReleasePiece, ReleasePrepare, ReleaseQuery, ReleaseRead,
-    ReleaseReplayed, ReleaseView, ResearchHeld, ResearchQuery, Spending, StudyCount, StudyMatching,
-    StudyPropose, StudyQuery, StudyTake, StudyView,
+    BeaconAnswer, BeaconAsk, Counted, Recontact, ReleaseCertify, ReleasePiece, ReleasePrepare,
+    ReleaseQuery, ReleaseRead, ReleaseReplayed, ReleaseView, ResearchHeld, ResearchQuery, Spending,
+    StudyCount, StudyMatching, StudyPropose, StudyQuery, StudyTake, StudyView,
 };
 use crate::safeguarding::{
     Safeguarding, SafeguardingApprove, SafeguardingLift, SafeguardingPropose, SafeguardingQuery,
@@ -249,6 +249,8 @@ use_cases! {
     study_matching(StudyQuery) -> StudyMatching;
     /// How many there are, about: costs a part of three budgets.
     study_count(StudyCount) -> Counted;
+    /// Asks a study's beacon (GA4GH Beacon v2).
+    beacon(BeaconAsk) -> BeaconAnswer;
     /// What was spent for a study.
     study_spending(StudyQuery) -> Spending;
     /// Asks for a release, which is made and attacked in the background.

@@ -5,6 +5,7 @@
 //! of theirs is opened. A withdrawn or expired consent leaves every later count and release. Exact counts stay
 //! inside.
 
+mod beacon;
 mod canary;
 mod cohort;
 mod content;
@@ -24,7 +25,7 @@ use consent::{
     Condition, DataUse, Grantee, Label, Match, Purpose, Reason, Study, StudyCase, StudyStatus,
     StudyStep, StudyUse,
 };
-use discovery::{Budget, Display, Epsilon, Filter, Shown};
+use discovery::{Budget, Drawn, Epsilon, Filter, Shown};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -40,41 +41,14 @@ pub trait Noise: Send + Sync {
 }
 
 /// What an operator sets for research.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Research {
     /// Makes noise; without it there are no counts.
     pub noise: Option<Arc<dyn Noise>>,
-    /// What one researcher may learn.
-    pub researcher: Budget,
-    /// What one study may learn.
-    pub study: Budget,
-    /// What may be learnt of one subject, by everybody.
-    pub subject: Budget,
-    /// What one count costs.
-    pub cost: Epsilon,
-    /// How counts are shown.
-    pub display: Display,
+    /// Budgets, prices and display of counts.
+    pub discovery: discovery::Policy,
     /// What attacks on a release may achieve; a study may ask for less.
     pub limits: extract::Limits,
-}
-
-impl Default for Research {
-    /// 0.1 a count; 3 a researcher and 6 a study in 90 days; 10 a subject in a year.
-    fn default() -> Self {
-        let budget = |micro, days| Budget {
-            epsilon: Epsilon::from_micro(micro),
-            days: Some(days),
-        };
-        Self {
-            noise: None,
-            researcher: budget(3_000_000, 90),
-            study: budget(6_000_000, 90),
-            subject: budget(10_000_000, 365),
-            cost: Epsilon::from_micro(100_000),
-            display: Display::default(),
-            limits: extract::Limits::default(),
-        }
-    }
 }
 
 impl std::fmt::Debug for Research {
@@ -167,11 +141,41 @@ pub struct StudyCount {
     pub filters: Vec<Filter>,
 }
 
+/// Asks a study's beacon.
+#[derive(Debug, Clone)]
+pub struct BeaconAsk {
+    /// A researcher of the study.
+    pub caller: Caller,
+    /// The study.
+    pub study: StudyId,
+    /// How.
+    pub method: discovery::Method,
+    /// What for.
+    pub kind: discovery::Kind,
+    /// The query string.
+    pub query: String,
+    /// The body of a POST.
+    pub body: Option<Vec<u8>>,
+    /// Where the beacon is, without a slash at the end.
+    pub root: String,
+}
+
+/// A document of Beacon v2.
+#[derive(Debug, Clone)]
+pub struct BeaconAnswer {
+    /// Of HTTP.
+    pub status: u16,
+    /// The document.
+    pub body: serde_json::Value,
+}
+
 /// How many there are, about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
     /// What is shown.
     pub shown: Shown,
+    /// The noisy count that it is of.
+    pub drawn: Drawn,
     /// What it cost: nothing if it was answered before.
     pub cost: Epsilon,
     /// When it was drawn.

@@ -10,9 +10,10 @@
 use super::cohort::{Asker, GROUP, asker};
 use super::terms::Known;
 use super::{Counted, Spending, Spent, StudyCount, StudyQuery};
+use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::error::{Conflict, Error};
-use codec::id::SubjectId;
+use codec::id::{StudyId, SubjectId};
 use codec::time::Millis;
 use consent::Role;
 use discovery::{
@@ -43,32 +44,41 @@ struct Held {
 impl<S: Store> Custodian<S> {
     /// How many of whom the study may know meet the filters, about.
     pub(crate) async fn study_count(&self, input: StudyCount) -> Result<Counted, Error> {
-        let study = self.study_open_for(&input.study, &input.caller).await?;
         let insight = self.insight.as_ref().ok_or_else(unknowing)?;
+        let query = Query::new(&input.filters, &Known(insight.ontology()))
+            .map_err(|why| Error::invalid("query", "filters", why.to_string()))?;
+        self.count_query(&input.caller, &input.study, &query).await
+    }
+
+    /// The same, of a question in its canonical form.
+    pub(super) async fn count_query(
+        &self,
+        caller: &Caller,
+        study_id: &StudyId,
+        query: &Query,
+    ) -> Result<Counted, Error> {
+        let study = self.study_open_for(study_id, caller).await?;
         let noise = self.research.noise.clone().ok_or_else(|| {
             Error::Unavailable("this node makes no noise, and so gives no counts".to_owned())
         })?;
-        let ontology = insight.ontology();
-        let query = Query::new(&input.filters, &Known(ontology))
-            .map_err(|why| Error::invalid("query", "filters", why.to_string()))?;
-        let actor = &input.caller.actor;
+        let actor = &caller.actor;
         let who = researcher(&actor.institution, actor.practitioner.as_str());
         // From here on one at a time: two never take the same of a budget.
         let _turn = self.research_turn.lock().await;
         let at = self.facts().at();
-        let key = CacheKey::new(query.digest(), input.study, who, at);
+        let key = CacheKey::new(query.digest(), *study_id, who, at);
         let own = Holder::Researcher(who);
         if let Some(answer) = self.answer_kept(&key).await? {
             let mine = self.account_read(own).await?;
             return Ok(self.counted(&answer, Epsilon::ZERO, &mine.account, at));
         }
-        let cost = self.research.cost;
+        let cost = self.research.discovery.cost;
         let (mut mine, my_part) = self
-            .account_reserve(own, &self.research.researcher, cost, at)
+            .account_reserve(own, &self.research.discovery.researcher, cost, at)
             .await?;
-        let of_study = Holder::Study(input.study);
+        let of_study = Holder::Study(*study_id);
         let reserved = self
-            .account_reserve(of_study, &self.research.study, cost, at)
+            .account_reserve(of_study, &self.research.discovery.study, cost, at)
             .await;
         let (mut studys, studys_part) = match reserved {
             Ok(reserved) => reserved,
@@ -80,9 +90,9 @@ impl<S: Store> Custodian<S> {
                 return Err(error);
             }
         };
-        let facts = self.study_facts(&input.study, actor).await?;
+        let facts = self.study_facts(study_id, actor).await?;
         let asker = asker(actor.clone(), study, &facts);
-        let count = self.count_of(&asker, &query, cost, at).await?;
+        let count = self.count_of(&asker, query, cost, at).await?;
         for (held, part) in [(&mut mine, my_part), (&mut studys, studys_part)] {
             let committed = held.account.commit(part);
             committed.map_err(|_| Error::Internal("a reservation is lost"))?;
@@ -104,9 +114,10 @@ impl<S: Store> Custodian<S> {
     }
 
     fn counted(&self, answer: &CachedAnswer, cost: Epsilon, mine: &Account, at: Millis) -> Counted {
-        let budget = &self.research.researcher;
+        let budget = &self.research.discovery.researcher;
         Counted {
-            shown: self.research.display.show(answer.drawn.noisy),
+            shown: self.research.discovery.display.show(answer.drawn.noisy),
+            drawn: answer.drawn,
             cost,
             at: answer.at,
             left: mine.left(budget, at),
@@ -124,7 +135,7 @@ impl<S: Store> Custodian<S> {
     ) -> Result<u64, Error> {
         let insight = self.insight.as_ref().ok_or_else(unknowing)?;
         let ontology = insight.ontology();
-        let budget = self.research.subject;
+        let budget = self.research.discovery.subject;
         let mut count = 0_u64;
         let mut after: Option<SubjectId> = None;
         let mut looked_at = 0;
@@ -196,14 +207,14 @@ impl<S: Store> Custodian<S> {
         let mine = match input.caller.has(Role::Researcher) {
             true => {
                 let held = self.account_read(Holder::Researcher(who)).await?;
-                Some(spent(&held.account, self.research.researcher, at))
+                Some(spent(&held.account, self.research.discovery.researcher, at))
             }
             false => None,
         };
         let study = self.account_read(Holder::Study(input.study)).await?;
         Ok(Spending {
             researcher: mine,
-            study: spent(&study.account, self.research.study, at),
+            study: spent(&study.account, self.research.discovery.study, at),
         })
     }
 
@@ -211,7 +222,11 @@ impl<S: Store> Custodian<S> {
     pub(super) async fn subject_spent(&self, subject: &SubjectId) -> Result<Spent, Error> {
         let old = self.vault.research_account(subject).await?;
         let account = subject_account(subject, old.as_deref())?;
-        Ok(spent(&account, self.research.subject, self.facts().at()))
+        Ok(spent(
+            &account,
+            self.research.discovery.subject,
+            self.facts().at(),
+        ))
     }
 
     /// An account as it stands; what a process that ended had reserved is spent.
