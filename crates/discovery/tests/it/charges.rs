@@ -79,6 +79,10 @@ fn who_has_nothing_left_is_left_out_and_nobody_is_told() {
     );
     let left = books.subjects[1].left(&policy().subject, now);
     assert_eq!(left.micro(), 250);
+    for row in [&books.study, &books.researchers[0]] {
+        assert_eq!(row.spent(&policy().study, now).micro(), 400);
+        assert_eq!(row.reserved(), Epsilon::ZERO);
+    }
     // The next period counts everybody again.
     assert_eq!(books.ask(0, &[0, 1, 2], Millis::new(60 * DAY)), Ok(3));
 }
@@ -136,30 +140,57 @@ fn released_or_found_after_a_crash() {
     };
     charge.release(rows).expect("its own rows");
     assert_eq!(spent(&given_back.subjects[1]), 350);
-    // The same charge is not good in other rows, or in fewer.
-    let (other, fewer) = (reserve(&mut crashed), reserve(&mut crashed));
-    crashed
-        .subjects
-        .iter_mut()
+    // What is found after a crash is spent, and good for nothing.
+    let lost = reserve(&mut crashed);
+    let rows = [&mut crashed.study, &mut crashed.researchers[0]];
+    rows.into_iter()
+        .chain(&mut crashed.subjects)
         .for_each(|row| assert!(row.restarted()));
-    assert_eq!(spent(&crashed.subjects[1]), 150);
+    assert_eq!(spent(&crashed.subjects[1]), 250);
     let Books {
         researchers,
         study,
         subjects,
     } = &mut crashed;
     let rows = Rows {
-        researcher: &mut researchers[1],
+        researcher: &mut researchers[0],
         study,
         subjects,
     };
-    assert_eq!(other.commit(rows), Err(Unknown));
-    let rows = Rows {
-        researcher: &mut researchers[0],
-        study,
-        subjects: &mut subjects[..1],
+    assert_eq!(lost.commit(rows), Err(Unknown));
+}
+
+#[test]
+fn a_charge_is_good_in_its_own_rows_alone() {
+    let check = |who: usize, count: usize, expect| {
+        let mut books = Books::new(2);
+        let Books {
+            researchers,
+            study,
+            subjects,
+        } = &mut books;
+        let rows = Rows {
+            researcher: &mut researchers[0],
+            study,
+            subjects,
+        };
+        let charge = Charge::reserve(&policy(), rows, Millis::new(0)).expect("there is enough");
+        let Books {
+            researchers,
+            study,
+            subjects,
+        } = &mut books;
+        let subjects = &mut subjects[..count];
+        let rows = Rows {
+            researcher: &mut researchers[who],
+            study,
+            subjects,
+        };
+        assert_eq!(charge.commit(rows), expect, "{who} {count}");
     };
-    assert_eq!(fewer.commit(rows), Err(Unknown));
+    check(0, 2, Ok(()));
+    check(1, 2, Err(Unknown));
+    check(0, 1, Err(Unknown));
 }
 
 proptest! {
