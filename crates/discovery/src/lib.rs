@@ -5,7 +5,7 @@
 //!   canonical [`Query`], or a [`Refusal`]. [`Query::matches`] says whether an [`Individual`] counts;
 //!   what is known of terms comes through the port [`Terms`].
 //! - Money: [`Account`]s of researchers, studies and subjects, with losses in millionths
-//!   ([`Epsilon`]); [`CacheKey`] says when an answer is given again for nothing.
+//!   ([`Epsilon`]); a [`Charge`] reserves one question's cost in all of them; [`CacheKey`] says when an answer is given again for nothing.
 //! - Out: from a noisy count ([`Drawn`]) to what is shown ([`Display`], [`Shown`]), and the documents
 //!   of Beacon v2 ([`response`]).
 //!
@@ -19,6 +19,7 @@
 mod account;
 mod answer;
 mod cache;
+mod charge;
 mod endpoints;
 mod epsilon;
 mod policy;
@@ -33,6 +34,7 @@ pub use account::{
 };
 pub use answer::{Accuracy, Display, Drawn, Shown};
 pub use cache::{CacheKey, CachedAnswer, EPOCH_MS};
+pub use charge::{Charge, NoCharge, Rows};
 pub use endpoints::{ENDPOINTS, Endpoint, Kind, Method};
 pub use epsilon::{Epsilon, NotAnEpsilon};
 pub use policy::Policy;

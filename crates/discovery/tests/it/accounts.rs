@@ -241,8 +241,10 @@ proptest! {
         let mut open: Vec<Reservation> = Vec::new();
         let mut now = Millis::new(1_000 * DAY);
         let mut latest = 0;
-        // What was really answered in the latest period that was seen.
+        // What was answered in the latest period that was seen, or may have been before a crash.
         let mut answered = 0_u64;
+        // What was forgotten: a crash will find it.
+        let mut forgotten = 0_u64;
         let mut before = (0, Epsilon::ZERO);
         let period = |now: Millis| days.map_or(0, |days| now.get() / (u64::from(days) * DAY));
         for step in steps {
@@ -276,12 +278,15 @@ proptest! {
                     account.release(reservation).expect("its own");
                 }
                 Step::Forget(which) if !open.is_empty() => {
-                    drop(open.swap_remove(which % open.len()));
+                    let lost = open.swap_remove(which % open.len());
+                    forgotten += lost.cost().micro();
                 }
                 Step::Crash => {
                     account = codec::from_slice(&codec::to_vec(&account)).expect("its own bytes");
                     account.restarted();
+                    answered += std::mem::take(&mut forgotten);
                     for reservation in open.drain(..) {
+                        answered += reservation.cost().micro();
                         prop_assert_eq!(account.clone().release(reservation), Err(Unknown));
                     }
                 }

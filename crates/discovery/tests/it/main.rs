@@ -5,6 +5,7 @@ mod accounts;
 mod answers;
 mod archive;
 mod cache;
+mod charges;
 mod garbage;
 mod judged;
 mod queries;

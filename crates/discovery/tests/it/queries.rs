@@ -2,7 +2,8 @@
 
 use crate::vocabulary::{Small, term};
 use discovery::{
-    AGE_EDGES, AgeSpan, Contradiction, Filter, Individual, Query, Reach, Sex, Wanted, parse_get,
+    AGE_EDGES, AgeSpan, Contradiction, Filter, Individual, Query, Reach, Sex, TermId, Terms,
+    Wanted, parse_get,
 };
 use proptest::{prelude::*, sample::select};
 
@@ -49,6 +50,24 @@ fn ways_to_ask_the_same_have_one_digest() {
         "phenotypicFeatures.excluded=HP:0000707,phenotypicFeatures.excluded=HP:0001250",
     );
     check("", "age>=0");
+}
+
+/// Vocabularies call the same disease by names of their own: what stands below one stands below the other.
+#[test]
+fn of_two_filters_that_say_the_same_one_stays() {
+    struct Same;
+    impl Terms for Same {
+        fn resolve(&self, term: TermId) -> Option<TermId> {
+            Some(term)
+        }
+        fn within(&self, _: TermId, _: TermId) -> bool {
+            true
+        }
+    }
+    let asked = |text| parse_get(text, &Same).expect("a request").query;
+    let one = asked("filters=OMIM:154700,ORPHA:558");
+    assert_eq!(one.filters().len(), 1);
+    assert_eq!(one, asked("filters=ORPHA:558,OMIM:154700"));
 }
 
 #[test]
