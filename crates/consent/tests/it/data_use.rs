@@ -411,6 +411,108 @@ fn what_a_person_accepted_counts_exactly() {
     assert_eq!(allowed(&data, &[Condition::Topic(bones())]), None);
 }
 
+/// Clauses with at most one condition, each against each, for studies that differ from one that keeps everything
+/// in one or two things.
+#[test]
+fn every_small_pair_is_ordered_rightly() {
+    let permissions = [
+        Permission::NoRestriction,
+        Permission::GeneralResearch,
+        Permission::HealthResearch,
+        Permission::Diseases([curie("D:1")].into()),
+        Permission::Diseases([curie("D:1"), curie("D:4")].into()),
+        Permission::Ancestry,
+    ];
+    let period = |from, until| {
+        Modifier::Within(Period {
+            from: at(from),
+            until: at(until),
+        })
+    };
+    let mut modifiers: Vec<Option<Modifier>> = vec![None];
+    let full = full();
+    let all = full.clauses.iter().flat_map(|c| c.modifiers.iter());
+    modifiers.extend(all.cloned().map(Some));
+    modifiers.extend(
+        [
+            Modifier::Topic(Topic::new("hearts").unwrap()),
+            Modifier::Countries([country("DE")].into()),
+            Modifier::Moratorium(at(9)),
+            period(0, LAST),
+            Modifier::Users([someone(OTHER, 0), someone(OTHER, 1)].into()),
+            Modifier::Studies([STUDY, StudyId::new([8; 16])].into()),
+            Modifier::Institutions([OTHER, crate::world::THIRD].into()),
+        ]
+        .map(Some),
+    );
+    let clauses: Vec<DataUse> = permissions
+        .iter()
+        .flat_map(|permission| {
+            let with = |modifier: &Option<Modifier>| {
+                DataUse::of(permission.clone(), modifier.iter().cloned())
+            };
+            modifiers.iter().map(with)
+        })
+        .filter(|data| data.validate().is_ok())
+        .collect();
+    let studies = nearby();
+    let outcomes: Vec<Vec<Outcome>> = clauses
+        .iter()
+        .map(|data| {
+            let outcome = |study| match_use(data, study, &lookup).outcome;
+            studies.iter().map(outcome).collect()
+        })
+        .collect();
+    let mut within = 0;
+    for (narrower, narrow) in clauses.iter().zip(&outcomes) {
+        for (wider, wide) in clauses.iter().zip(&outcomes) {
+            if narrower.is_within(wider) {
+                within += 1;
+                let worse = wide
+                    .iter()
+                    .zip(narrow)
+                    .position(|(wide, narrow)| wide > narrow);
+                let study = worse.and_then(|n| studies.get(n));
+                assert_eq!(study, None, "{narrower:?} within {wider:?}");
+            }
+        }
+    }
+    assert!(within > 4 * clauses.len(), "{within} of {}", clauses.len());
+}
+
+/// A study that keeps everything, of each kind of research, and those that differ from it in one thing.
+fn nearby() -> Vec<StudyUse> {
+    let edits: [fn(&mut StudyUse); 14] = [
+        |_| {},
+        |s| s.genetic = false,
+        |s| s.commercial = true,
+        |s| s.organisation = Organisation::ForProfit,
+        |s| s.publishes_from = None,
+        |s| s.publishes_from = Some(at(7)),
+        |s| s.collaborates = false,
+        |s| s.ethics = None,
+        |s| s.returns = false,
+        |s| s.countries = [country("FR")].into(),
+        |s| s.period.from = at(2),
+        |s| s.study = StudyId::new([8; 16]),
+        |s| s.users = [someone(OTHER, 1)].into(),
+        |s| s.institutions = [crate::world::THIRD].into(),
+    ];
+    let mut studies = Vec::new();
+    for research in ResearchType::ALL {
+        for disease in ["D:2", "D:4"] {
+            for edit in edits {
+                let mut study = study_use();
+                study.research = [*research].into();
+                study.diseases = [curie(disease)].into();
+                edit(&mut study);
+                studies.push(study);
+            }
+        }
+    }
+    studies
+}
+
 /// Makes conditions narrower, one way or another.
 fn narrow(data: &mut DataUse, how: u8, modifier: Modifier) {
     if how == 0 && data.clauses.len() > 1 {

@@ -80,6 +80,19 @@ fn permissions_and_modifiers_are_what_duo_calls_so() {
     }
 }
 
+#[test]
+fn the_page_has_every_term() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/studies.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let told: BTreeSet<String> = page
+        .lines()
+        .filter(|line| line.starts_with("| `DUO:"))
+        .map(|line| line.split(" | ").take(2).collect::<Vec<_>>().join(" | "))
+        .collect();
+    let row = |term: &Duo| format!("| `{}` | {term}", term.id());
+    assert_eq!(told, Duo::ALL.iter().map(row).collect());
+}
+
 /// What the other matcher's data set says, as conditions of use. Where it names no permission, it is the wider
 /// question that is asked: whether its other conditions hold.
 fn data_use(case: &Value) -> DataUse {

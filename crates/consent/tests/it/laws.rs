@@ -3,8 +3,8 @@
 use crate::world::*;
 use codec::{Category, Millis};
 use consent::{
-    Basis, ConsentState, Decision, Effective, Exception, Grantee, Missing, Opening, PractitionerAt,
-    Purpose, Records, Role, Selection, Terms, decide, is_narrowing,
+    Basis, ConsentState, Decision, Effective, Exception, Grantee, Missing, Modifier, Opening,
+    Permission, PractitionerAt, Purpose, Records, Role, Selection, Terms, decide, is_narrowing,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -49,15 +49,28 @@ fn narrow_grant(grant: &mut consent::Grant, edit: u8, exception: Exception) {
         9 if grant.from.saturating_add(1) < grant.until => {
             grant.until = grant.until.saturating_sub(1);
         }
-        10 => {
-            if let Grantee::Institution(institution) = grant.grantee {
-                let practitioner = person(0);
+        10 => match &mut grant.grantee {
+            Grantee::Institution(institution) => {
                 grant.grantee = Grantee::Practitioner(PractitionerAt {
-                    institution,
-                    practitioner,
+                    institution: *institution,
+                    practitioner: person(0),
                 });
             }
-        }
+            Grantee::Research(data_use) => {
+                let clauses = std::mem::take(&mut data_use.clauses);
+                data_use.clauses = clauses
+                    .into_iter()
+                    .map(|mut clause| {
+                        if clause.permission == Permission::NoRestriction {
+                            clause.permission = Permission::HealthResearch;
+                        }
+                        clause.modifiers.insert(Modifier::GeneticOnly);
+                        clause
+                    })
+                    .collect();
+            }
+            _ => {}
+        },
         _ => {
             grant.exceptions.insert(exception);
         }
@@ -294,7 +307,7 @@ fn the_world_is_not_all_denials() {
     let mut runner = TestRunner::deterministic();
     let strategy = (questions(), plain_questions());
     let mut bases: BTreeSet<u64> = BTreeSet::new();
-    let (mut permits, mut withholding, mut partial) = (0, 0, 0);
+    let (mut permits, mut withholding, mut partial, mut research) = (0, 0, 0, 0);
     for _ in 0..3_000 {
         let (one, other) = strategy.new_tree(&mut runner).unwrap().current();
         for question in [one, other] {
@@ -303,12 +316,21 @@ fn the_world_is_not_all_denials() {
                 withholding += u32::from(permit.withholds());
                 partial += u32::from(permit.categories != question.request.selection.categories);
                 bases.extend(permit.because.iter().map(|b| b.basis.tag()));
+                let to_research = |basis: &Basis| match basis {
+                    Basis::Grant(id) => question
+                        .finalised
+                        .grant(id)
+                        .is_some_and(|g| matches!(g.grantee, Grantee::Research(_))),
+                    _ => false,
+                };
+                research += u32::from(permit.because.iter().any(|b| to_research(&b.basis)));
             }
         }
     }
     assert!(permits > 500, "{permits} permits");
     assert!(withholding > 20, "{withholding} with exceptions");
     assert!(partial > 20, "{partial} partial");
+    assert!(research > 30, "{research} by a grant to research");
     assert_eq!(bases, (1..=7).collect());
 }
 

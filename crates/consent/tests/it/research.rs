@@ -5,9 +5,9 @@ use crate::world::*;
 use codec::Category::{self, Genomic, Laboratory, Phenotype, Vitals};
 use codec::StudyId;
 use consent::{
-    Basis, Condition, ConsentState, DataUse, Decision, Duo, Effective, Facts, Grantee, Missing,
-    Modifier, Period, Permission, Policy, Purpose, Request, Role, Rule, Sensitive, Signature,
-    StudyFacts, Terms, Topic, decide,
+    Basis, ChangeKind, Condition, ConsentState, DataUse, Decision, Duo, Effective, Facts, Grantee,
+    Missing, Modifier, Period, Permission, Policy, Purpose, Request, Role, Rule, Sensitive,
+    Signature, StudyFacts, Terms, Topic, change_kind, decide,
 };
 use std::collections::BTreeSet;
 
@@ -325,6 +325,27 @@ fn taking_away_binds_at_once_and_adding_waits() {
         t.grants[0].grantee = Grantee::Research(any);
     });
     assert!(with(&granted, &[wider.unwrap()]).permit().is_some());
+}
+
+/// What a family's change of conditions counts as: only a narrowing binds before the ledger has it.
+#[test]
+fn other_conditions_are_no_narrowing() {
+    let granted = state(to_research(about_d1(&[])));
+    let kind = |grantee: Grantee| {
+        let next = granted.next(|t| t.grants[0].grantee = grantee).unwrap();
+        change_kind(&granted, &next)
+    };
+    assert_eq!(kind(about_d1(&[Modifier::Return])), ChangeKind::Narrowing);
+    assert_eq!(
+        kind(about_d1(&[Modifier::ClinicalCare])),
+        ChangeKind::Widening
+    );
+    let health = DataUse::of(Permission::HealthResearch, []);
+    assert_eq!(kind(Grantee::Research(health)), ChangeKind::Widening);
+    let other = DataUse::of(Permission::HealthResearch, [Modifier::Return]);
+    assert_eq!(kind(Grantee::Research(other)), ChangeKind::Mixed);
+    assert_eq!(kind(Grantee::Study(STUDY)), ChangeKind::Mixed);
+    assert_eq!(kind(Grantee::Institution(OTHER)), ChangeKind::Mixed);
 }
 
 #[test]

@@ -208,18 +208,66 @@ pub(crate) fn wide_policy() -> Policy {
 }
 
 pub(crate) fn questions() -> impl Strategy<Value = Question> {
-    (
+    let any = (
         states(),
         prop_oneof![Just(vec![]), vec(states(), 0..3)],
         requests(),
         any_facts(),
-    )
-        .prop_map(|(finalised, pending, request, facts)| Question {
+    );
+    let any = any.prop_map(|(finalised, pending, request, facts)| Question {
+        finalised,
+        pending,
+        request,
+        facts,
+    });
+    prop_oneof![3 => any, 1 => research_questions()]
+}
+
+/// Questions of a study that might rely on a grant to research, or on a rule.
+fn research_questions() -> impl Strategy<Value = Question> {
+    let studies = prop_oneof![
+        2 => Just(crate::studies::approved(crate::studies::study())),
+        1 => crate::studies::study_facts(),
+    ];
+    let grant = (grants(9), crate::studies::data_uses(), 0u8..2);
+    let grant = grant.prop_map(|(mut grant, data_use, general)| {
+        let anything = consent::DataUse::of(consent::Permission::GeneralResearch, []);
+        grant.grantee = Grantee::Research(if general == 0 { anything } else { data_use });
+        grant.purposes = [Purpose::Hresch, Purpose::Dsrch].into();
+        grant
+    });
+    let grant = grant.boxed();
+    let states = || {
+        (states(), vec(grant.clone(), 1..2)).prop_map(|(state, more)| {
+            let mut terms = state.into_terms();
+            terms.grants.extend(more);
+            ConsentState::new(terms).unwrap()
+        })
+    };
+    let asked = (
+        select(vec![Purpose::Hresch, Purpose::Dsrch]),
+        subsequence(vec![Category::Phenotype, Category::Laboratory], 1..=2),
+        proptest::bool::ANY,
+    );
+    let pending = prop_oneof![3 => Just(vec![]).boxed(), 1 => vec(states(), 1..2).boxed()];
+    (states(), pending, asked, 0..=LAST, studies).prop_map(
+        |(finalised, pending, (purpose, categories, partial), now, study)| Question {
             finalised,
             pending,
-            request,
-            facts,
-        })
+            request: Request {
+                actor: actor(OTHER, 0, &[Role::Researcher]),
+                purpose,
+                subject: SUBJECT,
+                selection: Selection::all(categories),
+                study: Some(STUDY),
+                partial,
+            },
+            facts: Facts {
+                studies: [(STUDY, study)].into(),
+                ..facts(now)
+            },
+        },
+    )
 }
 
 /// Questions with one state and nothing that bars grants as such.

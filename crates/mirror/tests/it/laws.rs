@@ -2,14 +2,15 @@
 
 use crate::consent_write::{HERE, THERE, frame};
 use crate::tree::{
-    Ask, LAST, Node, PURPOSES, START, STUDY, THIRD, consent_of, kind, person, record, spliced,
-    tidy, tree,
+    Ask, LAST, Node, PURPOSES, START, STUDY, THIRD, consent_of, deep, kind, person, record,
+    spliced, tidy, tree,
 };
 use codec::{Category, GrantId, InstitutionId, Millis, RecordId, StudyId, SubjectId};
 use consent::{
-    Actor, ConsentState, Controller, ControllerRole, Effective, Exception, Facts, Grant, Grantee,
-    Label, Policy, PractitionerAt, PractitionerId, Purpose, RecordKind, Records, Request, Role,
-    RuleName, Selection, SharingRule, StudyFacts, Terms, decide,
+    Actor, ConsentState, Controller, ControllerRole, Country, Effective, Exception, Facts, Grant,
+    Grantee, Label, Limits, Organisation, Period, Policy, PractitionerAt, PractitionerId, Purpose,
+    Reason, RecordKind, Records, Request, ResearchType, Role, RuleName, Selection, SharingRule,
+    Signature, Study, StudyFacts, StudyUse, Terms, decide,
 };
 use mirror::{
     Directory, Named, Party, Stated, consent_read, consent_write, opt_outs_write, restriction_write,
@@ -113,7 +114,7 @@ impl Product {
     fn permits(&self, ask: &Ask) -> bool {
         let at = Millis::new(START + ask.at);
         let mut facts = Facts::new(HERE, at, at);
-        facts.studies = BTreeMap::from([(STUDY, StudyFacts::active())]);
+        facts.studies = BTreeMap::from([(STUDY, study())]);
         facts.record_kinds = BTreeMap::from([(record(ask.record), kind(ask.record))]);
         let request = Request {
             actor: Actor {
@@ -135,6 +136,62 @@ impl Product {
         decide(&self.policy, &effective, &request, &facts)
             .permit()
             .is_some()
+    }
+}
+
+/// The study of this world: everybody takes part, it is for all research and everything, it was approved here;
+/// and it keeps what [`crate::tree::Use`] says that it keeps.
+fn study() -> StudyFacts {
+    let start = Millis::new(START);
+    let signed = |institution| Signature {
+        by: PractitionerAt {
+            institution,
+            practitioner: person(7),
+        },
+        at: start,
+    };
+    let declared = StudyUse {
+        study: STUDY,
+        research: BTreeSet::from([ResearchType::Health]),
+        diseases: BTreeSet::new(),
+        genetic: false,
+        commercial: false,
+        organisation: Organisation::NonProfit,
+        institutions: BTreeSet::from([HERE, THERE, THIRD]),
+        users: BTreeSet::new(),
+        countries: BTreeSet::from([Country::new("DE").unwrap()]),
+        ethics: None,
+        publishes_from: None,
+        collaborates: false,
+        returns: false,
+        period: Period {
+            from: start,
+            until: start.saturating_add(LAST),
+        },
+        sensitive: BTreeSet::new(),
+        other: None,
+    };
+    let study = Study {
+        title: Label::new("Bones").unwrap(),
+        summary: Reason::new("How bones break.").unwrap(),
+        institution: THERE,
+        declared,
+        purposes: BTreeSet::from([Purpose::Hresch, Purpose::Dsrch]),
+        categories: Category::ALL.iter().copied().collect(),
+        limits: Limits {
+            k: 5,
+            linked_per_mille: 0,
+        },
+        proposed: signed(THERE),
+        approvals: Vec::new(),
+        agreement: None,
+    };
+    study.validate().unwrap();
+    StudyFacts {
+        active: true,
+        study: Some(study),
+        approval: Some(signed(HERE)),
+        ..StudyFacts::default()
     }
 }
 
@@ -178,6 +235,7 @@ fn grants() -> impl Strategy<Value = Grant> {
             }))
         }),
         any::<[u8; 16]>().prop_map(|id| Grantee::Study(StudyId::new(id))),
+        crate::conditions::data_uses().prop_map(Grantee::Research),
     ];
     (
         any::<[u8; 16]>(),
@@ -190,7 +248,7 @@ fn grants() -> impl Strategy<Value = Grant> {
     )
         .prop_map(
             |(id, grantee, purposes, categories, from, lasts, exceptions)| {
-                let is_study = matches!(grantee, Grantee::Study(_));
+                let is_study = matches!(grantee, Grantee::Study(_) | Grantee::Research(_));
                 let fits = |p: &Purpose| p.is_grantable() && (!is_study || p.is_research());
                 Grant {
                     id: GrantId::new(id),
@@ -239,21 +297,6 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_permitted_that_the_provisions_deny(root in tree()) {
-        hold(&root, &asks())?;
-    }
-
-    #[test]
-    fn all_is_permitted_that_the_provisions_permit(root in tidy()) {
-        hold(&root, &asks())?;
-    }
-
-    #[test]
-    fn one_odd_thing_is_read_rightly_or_not_at_all(root in spliced()) {
-        hold(&root, &asks())?;
-    }
-
-    #[test]
     fn damaged_consents_are_read_or_refused_and_never_a_panic(
         grant in grants(), at in any::<prop::sample::Index>(), byte in any::<u8>()
     ) {
@@ -267,23 +310,51 @@ proptest! {
     }
 }
 
+proptest! {
+    // Each case asks everything that can be asked.
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_permitted_that_the_provisions_deny(root in tree()) {
+        hold(&root, &asks())?;
+    }
+
+    #[test]
+    fn all_is_permitted_that_the_provisions_permit(root in tidy()) {
+        hold(&root, &asks())?;
+    }
+
+    #[test]
+    fn permissions_within_permissions_are_read_exactly(root in deep()) {
+        hold(&root, &asks())?;
+    }
+
+    #[test]
+    fn one_odd_thing_is_read_rightly_or_not_at_all(root in spliced()) {
+        hold(&root, &asks())?;
+    }
+}
+
 #[test]
 fn enough_of_both_kinds_of_trees_are_read() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let mut read = [0; 3];
+    let mut read = [0; 4];
+    let mut to_research = 0;
     for _ in 0..400 {
         let wild = tree().new_tree(&mut runner).unwrap().current();
         let tidy = tidy().new_tree(&mut runner).unwrap().current();
         let spliced = spliced().new_tree(&mut runner).unwrap().current();
-        for (count, root) in read.iter_mut().zip([wild, tidy, spliced]) {
+        let deep = deep().new_tree(&mut runner).unwrap().current();
+        to_research += usize::from(deep.conditions().is_some() && hold(&deep, &[]).unwrap());
+        for (count, root) in read.iter_mut().zip([wild, tidy, spliced, deep]) {
             *count += usize::from(hold(&root, &[]).unwrap());
         }
     }
     assert!(
-        read[0] > 0 && read[1] >= 150 && read[2] >= 40,
-        "{read:?} of 400"
+        read[0] > 0 && read[1] >= 150 && read[2] >= 40 && read[3] >= 150 && to_research >= 50,
+        "{read:?}, {to_research} of 400"
     );
 }
 

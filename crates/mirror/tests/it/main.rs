@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod conditions;
 mod consent_read;
 mod consent_refused;
 mod consent_write;

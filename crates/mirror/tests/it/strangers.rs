@@ -4,7 +4,7 @@
 //! Needs `python3` of version 3.11 or later with `venv`. Without a way to PyPI it says so and is skipped.
 
 use crate::python::Python;
-use crate::{answers, consent_write as consents, events};
+use crate::{answers, conditions, consent_write as consents, events};
 use mirror::{
     Author, ReceiptState, Security, consent_write, opt_outs_write, outcome, provenance,
     restriction_write,
@@ -73,10 +73,15 @@ fn samples() -> Vec<(String, Vec<u8>)> {
     let device = Author::Device(codec::DeviceId::new([3; 16]));
     let [transaction, batch] = answers::responses();
     let grant = consents::grant();
+    let research = conditions::to_research(conditions::sample());
     let frame = consents::frame();
     let opted_out = [consent::Purpose::Hresch].into();
     let more = [
         ("consent", consent_write(&grant, &consents::kinds(), &frame)),
+        (
+            "consent-research",
+            consent_write(&research, &consents::kinds(), &frame),
+        ),
         (
             "consent-opt-out",
             opt_outs_write(&opted_out, &frame).unwrap(),

@@ -26,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) purposes: Option<BTreeSet<Purpose>>,
     pub(crate) classes: Option<Vec<Class>>,
     pub(crate) data: Option<Vec<(&'static str, u8)>>,
+    /// Conditions of use for research, any of them.
+    pub(crate) uses: Option<Vec<Use>>,
     /// A condition that is nobody's here.
     pub(crate) odd: Option<&'static str>,
     pub(crate) inner: Vec<Node>,
@@ -38,6 +40,50 @@ pub(crate) enum Who {
     Anyone(u8),
     Study,
 }
+
+/// Conditions of use in terms of DUO, and whether the study of this world keeps them: research into health, not
+/// commercial, in Germany.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Use {
+    pub(crate) terms: &'static [(&'static str, Option<&'static str>)],
+    pub(crate) kept: bool,
+}
+
+const USES: [Use; 7] = [
+    Use {
+        terms: &[("DUO:0000042", None)],
+        kept: true,
+    },
+    Use {
+        terms: &[("DUO:0000006", None), ("DUO:0000046", None)],
+        kept: true,
+    },
+    Use {
+        terms: &[("DUO:0000022", Some("DE")), ("DUO:0000006", None)],
+        kept: true,
+    },
+    Use {
+        terms: &[("DUO:0000006", None), ("DUO:0000022", Some("FR"))],
+        kept: false,
+    },
+    Use {
+        terms: &[("DUO:0000011", None)],
+        kept: false,
+    },
+    // Everything must hold, whatever comes first.
+    Use {
+        terms: &[
+            ("DUO:0000019", None),
+            ("DUO:0000006", None),
+            ("DUO:0000046", None),
+        ],
+        kept: false,
+    },
+    Use {
+        terms: &[("DUO:0000042", None), ("DUO:0000043", None)],
+        kept: true,
+    },
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -128,6 +174,10 @@ impl Node {
                 .data
                 .as_ref()
                 .is_none_or(|records| records.iter().any(data))
+            && self
+                .uses
+                .as_ref()
+                .is_none_or(|uses| denies || (ask.study && uses.iter().any(|one| one.kept)))
             && (self.odd.is_none() || denies)
     }
 
@@ -236,6 +286,26 @@ impl Node {
                 .as_ref()
                 .map(|list| list.iter().map(data).collect()),
         );
+        let term = |(code, country): &(&str, Option<&str>)| {
+            let system = "http://purl.obolibrary.org/obo/duo.owl";
+            let code = json!({"url": "code", "valueCoding": {"system": system, "code": code}});
+            let country = country.map(|country| {
+                let coding = json!({"system": "urn:iso:std:iso:3166", "code": country});
+                json!({"url": "country", "valueCoding": coding})
+            });
+            let parts: Vec<Value> = [code].into_iter().chain(country).collect();
+            json!({"url": "term", "extension": parts})
+        };
+        let clause = |one: &Use| {
+            let terms: Vec<Value> = one.terms.iter().map(term).collect();
+            json!({"url": "urn:ithaca:data-use", "extension": terms})
+        };
+        set(
+            "modifierExtension",
+            self.uses
+                .as_ref()
+                .map(|uses| uses.iter().map(clause).collect()),
+        );
         match self.odd {
             Some("dataPeriod") => set("dataPeriod", Some(json!({"start": "2026-01-01"}))),
             Some("code") => set("code", Some(json!([concept("http://loinc.org", "1-8")]))),
@@ -325,10 +395,13 @@ pub(crate) fn node(permits: Option<bool>, likely: f64) -> impl Strategy<Value = 
         ),
         weighted(0.3, vec(class(denies), 1..6)),
         weighted(if denies { 0.3 } else { 0.03 }, vec(data, 1..3)),
-        weighted(0.02, select(odd)),
+        (
+            weighted(0.05, vec(select(USES.to_vec()), 1..3)),
+            weighted(0.02, select(odd)),
+        ),
     )
         .prop_map(
-            move |(period, actors, actions, purposes, classes, data, odd)| Node {
+            move |(period, actors, actions, purposes, classes, data, (uses, odd))| Node {
                 permits,
                 period,
                 actors,
@@ -336,6 +409,7 @@ pub(crate) fn node(permits: Option<bool>, likely: f64) -> impl Strategy<Value = 
                 purposes: purposes.map(|list| list.into_iter().collect()),
                 classes,
                 data,
+                uses,
                 odd,
                 inner: Vec::new(),
             },
@@ -346,8 +420,26 @@ pub(crate) fn tree() -> impl Strategy<Value = Node> {
     let root = select(vec![None, None, Some(true), Some(true), Some(false)])
         .prop_flat_map(|permits| node(permits, if permits.is_some() { 0.9 } else { 0.3 }));
     let denials = || vec(node(Some(false), 0.3), 0..3);
-    let permit = (node(Some(true), 0.8), denials()).prop_map(|(mut permit, inner)| {
+    // What is below a denial is an exception of it, or so somebody may think.
+    let below = (node(Some(false), 0.3), vec(node(Some(true), 0.8), 0..2));
+    let below = below.prop_map(|(mut deny, inner)| {
+        deny.inner = inner;
+        deny
+    });
+    let inmost = (node(Some(true), 0.6), denials()).prop_map(|(mut permit, inner)| {
         permit.inner = inner;
+        permit
+    });
+    let permit = (
+        node(Some(true), 0.8),
+        denials(),
+        vec(below, 0..2),
+        vec(inmost, 0..2),
+    );
+    let permit = permit.prop_map(|(mut permit, inner, below, inmost)| {
+        permit.inner = inner;
+        permit.inner.extend(below);
+        permit.inner.extend(inmost);
         permit
     });
     (root, vec(permit, 0..3), denials()).prop_map(|(mut root, permits, denials)| {
@@ -432,36 +524,123 @@ pub(crate) fn bare(permits: bool) -> Node {
         purposes: None,
         classes: None,
         data: None,
+        uses: None,
         odd: None,
         inner: Vec::new(),
     }
 }
 
-/// A tree that is close to what can be read, with one thing in it that is anything.
-pub(crate) fn spliced() -> impl Strategy<Value = Node> {
-    let other = prop_oneof![node(Some(true), 0.9), node(Some(false), 0.9)];
-    (tidy(), other, any::<Index>(), 0..9_u8).prop_map(|(mut root, other, at, field)| {
-        let mut nodes = Vec::new();
-        root.each(&mut nodes);
-        let which = nodes.swap_remove(at.index(nodes.len())).clone();
-        let mut node = which.clone();
-        match field {
-            0 => node.permits = other.permits,
-            1 => node.period = other.period,
-            2 => node.actors = other.actors,
-            3 => node.actions = other.actions,
-            4 => node.purposes = other.purposes,
-            5 => node.classes = other.classes,
-            6 => node.data = other.data,
-            7 => node.inner.push(other),
-            _ => node.odd = other.odd,
+/// To whom it is permitted.
+fn whom() -> impl Strategy<Value = Result<Who, Vec<Use>>> {
+    let who = vec![Who::Institution(THERE), Who::At(THERE, 0), Who::Study];
+    prop_oneof![
+        3 => select(who).prop_map(Ok),
+        2 => vec(select(USES.to_vec()), 1..4).prop_map(Err),
+    ]
+}
+
+/// One of the denials that a grant can say.
+fn denial() -> impl Strategy<Value = Node> {
+    prop_oneof![
+        (0..2_u8).prop_map(|n| Node {
+            actors: Some(vec![("IRCP", Who::Anyone(n))]),
+            ..bare(false)
+        }),
+        vec(class(true), 1..3).prop_map(|list| Node {
+            classes: Some(list),
+            ..bare(false)
+        }),
+        vec(0..3_u8, 1..3).prop_map(|list| Node {
+            data: Some(list.into_iter().map(|n| ("instance", n)).collect()),
+            ..bare(false)
+        }),
+        btree_set(select(PURPOSES.to_vec()), 1..3).prop_map(|list| Node {
+            purposes: Some(list),
+            ..bare(false)
+        }),
+    ]
+}
+
+/// Permissions within permissions, to any depth up to five: each says some of it, and all of it is said somewhere.
+pub(crate) fn deep() -> impl Strategy<Value = Node> {
+    let research = vec![Purpose::Hresch, Purpose::Dsrch];
+    let level = (
+        of((0..3_u64, 3..LAST)),
+        (any::<bool>(), any::<bool>()),
+        of(btree_set(select(PURPOSES.to_vec()), 2..6)),
+        of(vec(class(false), 3..7)),
+        vec(denial(), 0..2),
+        any::<bool>(),
+    );
+    (vec(level, 1..5), whom(), subsequence(research, 1..=2)).prop_map(|(levels, whom, research)| {
+        let mut node: Option<Node> = None;
+        let last = levels.len() - 1;
+        for (depth, level) in levels.into_iter().enumerate() {
+            let (period, (named, access), purposes, classes, denials, typeless) = level;
+            let innermost = depth == 0;
+            let outermost = depth == last;
+            // Conditions of use stand in one place: the innermost.
+            let (actors, uses) = match &whom {
+                Ok(who) if named || innermost => (Some(vec![("PRCP", *who)]), None),
+                Err(uses) if innermost => (None, Some(uses.clone())),
+                _ => (None, None),
+            };
+            let by_name = matches!(whom, Ok(Who::Institution(_) | Who::At(..)));
+            let purposes = match innermost && !by_name {
+                true => Some(research.iter().copied().collect()),
+                false => purposes.or_else(|| innermost.then(|| PURPOSES.into())),
+            };
+            let around = Node {
+                period: period.or(innermost.then_some((0, LAST - 1))),
+                actors,
+                actions: (access || innermost).then(|| BTreeSet::from(["access"])),
+                purposes,
+                classes,
+                uses,
+                inner: denials.into_iter().chain(node.take()).collect(),
+                permits: (!(outermost && !innermost && typeless)).then_some(true),
+                ..bare(true)
+            };
+            node = Some(around);
         }
-        root.replace(&which, &node);
-        root
+        node.unwrap_or_else(|| bare(true))
     })
 }
 
+/// A tree that is close to what can be read, with one thing in it that is anything.
+pub(crate) fn spliced() -> impl Strategy<Value = Node> {
+    let other = prop_oneof![node(Some(true), 0.9), node(Some(false), 0.9)];
+    (prop_oneof![tidy(), deep()], other, any::<Index>(), 0..10_u8).prop_map(
+        |(mut root, other, at, field)| {
+            let mut nodes = Vec::new();
+            root.each(&mut nodes);
+            let which = nodes.swap_remove(at.index(nodes.len())).clone();
+            let mut node = which.clone();
+            match field {
+                0 => node.permits = other.permits,
+                1 => node.period = other.period,
+                2 => node.actors = other.actors,
+                3 => node.actions = other.actions,
+                4 => node.purposes = other.purposes,
+                5 => node.classes = other.classes,
+                6 => node.data = other.data,
+                7 => node.inner.push(other),
+                8 => node.uses = other.uses,
+                _ => node.odd = other.odd,
+            }
+            root.replace(&which, &node);
+            root
+        },
+    )
+}
+
 impl Node {
+    /// The conditions of use of this or of something below it.
+    pub(crate) fn conditions(&self) -> Option<&Vec<Use>> {
+        let below = || self.inner.iter().find_map(Self::conditions);
+        self.uses.as_ref().or_else(below)
+    }
+
     fn each<'n>(&'n self, nodes: &mut Vec<&'n Self>) {
         nodes.push(self);
         for inner in &self.inner {

@@ -50,6 +50,7 @@ pub(super) fn askers(house: &House) -> Vec<Asker> {
         (Role::Controller, "ctrl", "PATRQT"),
         (Role::System, "syst", "HSYSADMIN"),
         (Role::Operator, "oper", "HSYSADMIN"),
+        (Role::Committee, "comm", "HRESCH"),
     ];
     assert_eq!(STAFF.len(), Role::ALL.len(), "a role without a column");
     let stranger = SubjectId::new(house.random());
