@@ -1,5 +1,6 @@
 //! `ithaca bench`: figures beside a reference measured in the same run, on the same disk.
 
+mod deident;
 mod deposit;
 mod diagnosis;
 mod fhir;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Reanalysis(ReanalysisOptions),
     /// The FHIR front door over HTTP: transactions, writes, reads, searches, each with its disclosure.
     Fhir(FhirOptions),
+    /// De-identification of FHIR resources and phenopackets, beside reading and writing the same bytes.
+    Deident(DeidentOptions),
     /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
     Proofs(ProofsOptions),
 }
@@ -149,6 +152,29 @@ pub(crate) struct FhirOptions {
 }
 
 #[derive(Args)]
+pub(crate) struct DeidentOptions {
+    /// Resources of each measurement.
+    #[arg(long, default_value_t = 100_000)]
+    count: usize,
+    /// Synthea's R4 transaction bundles as a tar archive (.tar.zst); without it three shipped patients are used.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "../shared/data/fhir/synthea-dev.tar.zst"
+    )]
+    sample: PathBuf,
+    /// A running FHIR pseudonymiser of MIRACUM to measure too, by the address of its `/fhir`.
+    #[arg(long, value_name = "URL")]
+    pseudonymizer: Option<String>,
+    /// The configuration for Microsoft's tool, where that is on the PATH.
+    #[arg(long, value_name = "FILE")]
+    microsoft: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct DiagnosisOptions {
     /// Published cases, one JSON object a line, plain or compressed (.zst); docs/diagnosis.md says which fields.
     #[arg(long, value_name = "FILE")]
@@ -182,6 +208,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Ledger(options) => ledger::run(options),
         Command::Share(options) => share::run(options),
         Command::Fhir(options) => fhir::run(options),
+        Command::Deident(options) => deident::run(options),
         Command::Proofs(options) => proofs::run(options),
     }
 }

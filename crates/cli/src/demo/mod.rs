@@ -8,6 +8,7 @@ mod diagnosis;
 mod faults;
 mod figures;
 mod front;
+pub(crate) use cast::{bundles, cases};
 pub(crate) use figures::{memory_mib, percentile};
 mod nodes;
 mod people;
