@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "consensus",
             "consent",
             "diagnosis",
+            "extract",
             "findings",
             "institution-policy",
             "keys",

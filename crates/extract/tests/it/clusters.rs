@@ -118,7 +118,10 @@ fn check(subjects: &[Subject], config: &Config, made: &Extract) {
         if let Some((first, last)) = profile.ages {
             assert!(count(&|s| s.age.is_some_and(|a| a >= first && a <= last)) >= k);
         }
-        assert!(profile.at_least as usize <= members.len() && (profile.at_least as usize).is_multiple_of(k));
+        assert!(
+            profile.at_least as usize <= members.len()
+                && (profile.at_least as usize).is_multiple_of(k)
+        );
         match (&profile.diagnoses, config.cohort) {
             (Diagnoses::Cohort(one), Cohort::Diagnosis) => {
                 assert_eq!(count(&|s| s.diagnosis == Some(*one)), members.len());
