@@ -13,7 +13,7 @@ use diagnosis::{
 };
 use extract::{
     AgeBand, Cohort, Config, Diversity, Hpo, Knows, Limits, Subject, cluster,
-    measure::{How, Measured, Person, Row, crowd, measure},
+    measure::{How, Measured, Person, Row, crowd, measure, spread},
 };
 use ontology::{Ontology, Shipped};
 use serde::Serialize;
@@ -115,18 +115,18 @@ fn person(case: &Case) -> Option<Person> {
         return None;
     }
     let paper = case.paper.as_ref()?;
-    let mut family = [0; 8];
-    family.copy_from_slice(&keys::sha256(&[paper.as_bytes()]).as_bytes()[..8]);
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&spread(&case.id).to_le_bytes());
     Some(Person {
         subject: Subject {
-            id: *keys::sha256(&[case.id.as_bytes()]).as_bytes(),
+            id,
             observed: case.findings.observed().to_vec(),
             excluded: case.findings.excluded().to_vec(),
             sex: case.findings.sex(),
             age: case.findings.age().map(band),
             diagnosis: case.diseases.first().and_then(|id| id.parse().ok()),
         },
-        family: u64::from_le_bytes(family),
+        family: spread(paper),
     })
 }
 
