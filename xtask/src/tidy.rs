@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "deident",
             "diagnosis",
             "fhir",
+            "extract",
             "findings",
             "institution-policy",
             "keys",

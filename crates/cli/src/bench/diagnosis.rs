@@ -86,7 +86,7 @@ pub(super) fn run(options: &DiagnosisOptions) -> Result<()> {
 }
 
 #[expect(clippy::print_stderr, reason = "progress of a long run")]
-fn tell(what: &str) {
+pub(super) fn tell(what: &str) {
     eprintln!("bench: {what}");
 }
 
@@ -100,7 +100,7 @@ fn bytes(mib: f64) -> u64 {
 }
 
 /// The text of a file of cases, one JSON object a line, plain or compressed.
-fn cases(path: &Path) -> Result<String> {
+pub(super) fn cases(path: &Path) -> Result<String> {
     let read = || -> Result<String> {
         let (mut text, file) = (String::new(), File::open(path)?);
         if path.extension().is_some_and(|e| e == "zst") {

@@ -6,6 +6,7 @@ mod diagnosis;
 mod fhir;
 mod ledger;
 mod peer;
+mod privacy;
 mod process;
 mod proofs;
 mod reanalysis;
@@ -37,6 +38,9 @@ pub(crate) enum Command {
     Fhir(FhirOptions),
     /// De-identification of FHIR resources and phenopackets, beside reading and writing the same bytes.
     Deident(DeidentOptions),
+    /// What leaves for research: attacks on clustered extracts, what they achieved, and what use is left. About
+    /// five minutes.
+    Privacy(PrivacyOptions),
     /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
     Proofs(ProofsOptions),
 }
@@ -188,6 +192,19 @@ pub(crate) struct DiagnosisOptions {
 }
 
 #[derive(Args)]
+pub(crate) struct PrivacyOptions {
+    /// The fewest subjects of a cluster; without it 5 and 11.
+    #[arg(long, value_name = "N")]
+    k: Option<u32>,
+    /// Published cases, as `bench diagnosis` takes them; without it the development cases beside the checkout.
+    #[arg(long, value_name = "FILE")]
+    cases: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct ReanalysisOptions {
     /// How many subjects the node has.
     #[arg(long, default_value_t = 10_000)]
@@ -203,6 +220,7 @@ pub(crate) struct ReanalysisOptions {
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Diagnosis(options) => diagnosis::run(options),
+        Command::Privacy(options) => privacy::run(options),
         Command::Reanalysis(options) => reanalysis::run(options),
         Command::Deposit(options) => deposit::run(options),
         Command::Ledger(options) => ledger::run(options),

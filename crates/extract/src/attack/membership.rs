@@ -94,17 +94,11 @@ fn score(hpo: &Hpo<'_>, view: &View, subject: &Subject) -> [f64; Way::ALL.len()]
     let has = subject.diagnosis.map(|d| view.with_diagnosis(d));
     let told = |row: usize| !view.rows[row].diagnoses.is_empty();
     let possible = |row: usize| has.as_ref().is_none_or(|has| has[row] || !told(row));
-    let alone = [Subject {
-        diagnosis: None,
-        ..subject.clone()
-    }];
-    let own = View::raw(hpo, &alone, &[0]);
     Way::ALL.map(|way| {
         let fits = view.fits(hpo, &subject.observed, way);
         let fits = fits.iter().enumerate().filter(|(row, _)| possible(*row));
         let most = fits.map(|(_, &fit)| fit).fold(f64::MIN, f64::max);
-        let ideal = own.fits(hpo, &subject.observed, way)[0];
-        most / ideal.max(f64::MIN_POSITIVE)
+        most / way.of_itself(hpo, &subject.observed).max(f64::MIN_POSITIVE)
     })
 }
 

@@ -119,6 +119,8 @@ pub struct Verdict {
     pub measured: Option<f64>,
     /// The limit.
     pub limit: f64,
+    /// Whether the limit itself is too much.
+    pub strict: bool,
     /// Whether it was measured and held.
     pub held: bool,
 }

@@ -16,11 +16,12 @@ pub fn verdicts(table: &AttackTable, limits: &Limits) -> Vec<Verdict> {
         .filter(measured)
         .map(|l| l.rate);
     let alone = table.differencing.iter().map(|d| d.alone);
-    let verdict = |attack: &str, measured: Option<f64>, limit: f64, strictly: bool| Verdict {
+    let verdict = |attack: &str, measured: Option<f64>, limit: f64, strict: bool| Verdict {
         attack: attack.to_owned(),
         measured,
         limit,
-        held: measured.is_some_and(|m| m < limit || (!strictly && m <= limit)),
+        strict,
+        held: measured.is_some_and(|m| m < limit || (!strict && m <= limit)),
     };
     let membership = table.membership.as_ref().map(|m| m.advantage);
     let disclosure = table.disclosure.as_ref().map(|d| d.beyond);

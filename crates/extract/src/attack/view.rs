@@ -159,14 +159,8 @@ impl View {
     pub(crate) fn fits(&self, hpo: &Hpo<'_>, known: &[TermIx], way: Way) -> Vec<f64> {
         match way {
             Way::Stated => self.stated(known),
-            Way::Information => {
-                self.nearest(hpo, known, 0.0, |information, share| information * share)
-            }
-            Way::Likelihood => self.nearest(hpo, known, (1.0 - SAID).ln(), |information, share| {
-                // Against the background rate of the term: SAID of what the row says, the rest
-                // by chance.
-                ((1.0 - SAID) + SAID * share * information.exp()).ln()
-            }),
+            Way::Information => self.nearest(hpo, known, 0.0, informative),
+            Way::Likelihood => self.nearest(hpo, known, (1.0 - SAID).ln(), likely),
             Way::Overlap => self.overlap(hpo, known),
         }
     }
@@ -201,7 +195,7 @@ impl View {
         hpo: &Hpo<'_>,
         known: &[TermIx],
         nothing: f64,
-        value: impl Fn(f64, f64) -> f64,
+        value: fn(f64, f64) -> f64,
     ) -> Vec<f64> {
         let mut fits = vec![0.0; self.rows.len()];
         let mut best = vec![f64::NEG_INFINITY; self.rows.len()];
@@ -239,6 +233,15 @@ impl View {
     }
 }
 
+fn informative(information: f64, share: f64) -> f64 {
+    information * share
+}
+
+/// Against the background rate of the term: [`SAID`] of what the row says, the rest by chance.
+fn likely(information: f64, share: f64) -> f64 {
+    ((1.0 - SAID) + SAID * share * information.exp()).ln()
+}
+
 /// How much an attacker trusts a row to be about a term, against chance.
 const SAID: f64 = 0.9;
 
@@ -262,6 +265,20 @@ impl Way {
         Self::Likelihood,
         Self::Overlap,
     ];
+
+    /// The fit of a record to itself.
+    pub(crate) fn of_itself(self, hpo: &Hpo<'_>, known: &[TermIx]) -> f64 {
+        let sum = |value: fn(f64, f64) -> f64| -> f64 {
+            let terms = known.iter().filter(|&&term| hpo.is_phenotypic(term));
+            terms.map(|&term| value(hpo.information(term), 1.0)).sum()
+        };
+        match self {
+            Self::Stated => sum(|_, share| share),
+            Self::Information => sum(informative),
+            Self::Likelihood => sum(likely),
+            Self::Overlap => 1.0,
+        }
+    }
 
     /// What a nat of other evidence weighs beside the fit of the terms.
     pub(crate) const fn nat(self) -> f64 {

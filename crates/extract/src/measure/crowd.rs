@@ -8,7 +8,7 @@ use crate::{
 use ontology::{Aspect, Sex, TermIx};
 
 /// People with diseases by lot, each term of the disease's annotations with even chance, at most
-/// twenty.
+/// twenty; five of another disease's are excluded.
 #[must_use]
 pub fn crowd(hpo: &Hpo<'_>, count: u32, seed: u64) -> Vec<Subject> {
     let mut draws = Draws::new(seed);
@@ -24,7 +24,7 @@ pub fn crowd(hpo: &Hpo<'_>, count: u32, seed: u64) -> Vec<Subject> {
         })
         .collect();
     let person = |number: u32| {
-        let at = draws.below(diseases.len());
+        let (at, other) = (draws.below(diseases.len()), draws.below(diseases.len()));
         let mut observed = terms[at].clone();
         observed.retain(|_| draws.below(2) == 0);
         let mut id = [0; 32];
@@ -33,7 +33,7 @@ pub fn crowd(hpo: &Hpo<'_>, count: u32, seed: u64) -> Vec<Subject> {
         Subject {
             id,
             observed: draws.sample(&observed, 20),
-            excluded: Vec::new(),
+            excluded: draws.sample(&terms[other], 5),
             sex: Some(
                 *[Sex::Female, Sex::Male]
                     .get(draws.below(2))

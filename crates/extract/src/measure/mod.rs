@@ -13,15 +13,16 @@
 //! Pure: people, seed and clock are arguments.
 
 mod crowd;
+mod rehearsal;
 mod utility;
 
 pub use crowd::crowd;
-pub use utility::Utility;
+pub use rehearsal::{Rehearsed, rehearse};
+pub use utility::{Utility, diagnosed};
 
 use crate::{
     attack::{
-        Against, AttackTable, Differencing, Earlier, Limits, Made, View, Way, attack, differencing,
-        mean,
+        Against, AttackTable, Differencing, Earlier, Limits, Made, View, attack, differencing, mean,
     },
     config::{Config, Refusal},
     extract::{Because, Extract, Kept, cluster, cluster_after},
@@ -274,10 +275,7 @@ impl Split {
     }
 
     fn utility(&self, hpo: &Hpo<'_>, made: Made<'_>) -> Utility {
-        let told = self.diagnoses();
-        let held_out: Vec<&Subject> = self.held_out.iter().collect();
-        let view = View::of(hpo, &self.released, made);
-        utility::utility(hpo, &view, &held_out, &|d| told.contains(&d), Way::Overlap)
+        diagnosed(hpo, &self.released, made, &self.held_out)
     }
 
     fn counts(&self) -> Counts {
@@ -333,6 +331,13 @@ impl History {
             extract: &self.then.1,
         }
     }
+}
+
+/// A number for a text, spread evenly (FNV-1a, then SplitMix64): for [`Person`]. It hides nothing.
+#[must_use]
+pub fn spread(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    Draws::new(text.bytes().fold(0xcbf2_9ce4_8422_2325, step)).next()
 }
 
 /// A number of a person, another one for each `salt`.

@@ -1,16 +1,17 @@
 //! What is left to learn from a release: held-out people diagnosed by it.
 //!
-//! A row speaks for its diagnosis as well as it fits the person's observed terms; a diagnosis is as
+//! A row speaks for its diagnosis as well as it fits the person's observed terms (shared over all
+//! information; of several measures the best for raw records and for clusters); a diagnosis is as
 //! good as the best of its rows. Ranks of equals are averaged.
 
 use crate::{
-    attack::{View, Way, mean},
+    attack::{Made, View, Way, mean},
     hpo::Hpo,
     subject::Subject,
 };
 use ontology::DiseaseId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shares of the people held out, 0 to 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -35,21 +36,29 @@ impl Utility {
     }
 }
 
-/// Diagnoses `held_out` from `view`. `known` tells which diagnoses count: those of anybody released.
-pub(crate) fn utility(
+/// Diagnoses `held_out` by what was made of `subjects`: those of them whose diagnosis somebody in
+/// the extract has.
+#[must_use]
+pub fn diagnosed(
     hpo: &Hpo<'_>,
-    view: &View,
-    held_out: &[&Subject],
-    known: &dyn Fn(DiseaseId) -> bool,
-    way: Way,
+    subjects: &[Subject],
+    made: Made<'_>,
+    held_out: &[Subject],
 ) -> Utility {
+    let view = View::of(hpo, subjects, made);
+    let known: BTreeSet<DiseaseId> = view
+        .rows
+        .iter()
+        .flat_map(|row| &row.members)
+        .filter_map(|&at| subjects[at as usize].diagnosis)
+        .collect();
     let mut out = Utility::default();
     for subject in held_out {
-        let Some(diagnosis) = subject.diagnosis.filter(|&d| known(d)) else {
+        let Some(diagnosis) = subject.diagnosis.filter(|d| known.contains(d)) else {
             continue;
         };
         out.people += 1;
-        let Some(rank) = rank(hpo, view, subject, diagnosis, way) else {
+        let Some(rank) = rank(hpo, &view, subject, diagnosis) else {
             continue;
         };
         out.top1 += within(rank, 1);
@@ -62,14 +71,8 @@ pub(crate) fn utility(
 }
 
 /// How many are better, and how many as good, the right one counted.
-fn rank(
-    hpo: &Hpo<'_>,
-    view: &View,
-    subject: &Subject,
-    diagnosis: DiseaseId,
-    way: Way,
-) -> Option<(u32, u32)> {
-    let fits = view.fits(hpo, &subject.observed, way);
+fn rank(hpo: &Hpo<'_>, view: &View, subject: &Subject, diagnosis: DiseaseId) -> Option<(u32, u32)> {
+    let fits = view.fits(hpo, &subject.observed, Way::Overlap);
     let mut best: BTreeMap<DiseaseId, f64> = BTreeMap::new();
     for (fit, row) in fits.iter().zip(&view.rows) {
         for &told in &row.diagnoses {
