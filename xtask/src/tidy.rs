@@ -13,6 +13,7 @@ use std::{
 
 /// Crates that know no clock, entropy, network or storage.
 const PURE: &[&str] = &[
+    "anonymity",
     "answer",
     "cds",
     "codec",
@@ -35,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "anonymity",
             "answer",
             "api",
             "codec",
@@ -111,6 +113,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("json", &["codec"]),
     ("diagnosis", &["ontology"]),
     ("ontology", &[]),
+    ("anonymity", &[]),
     ("institution-policy", &["codec", "consent"]),
     ("sign-in", &["codec", "consent", "keys", "smart"]),
     ("smart", &[]),
