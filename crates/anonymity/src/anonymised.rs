@@ -81,8 +81,10 @@ impl<'t> Anonymised<'t> {
         self.table.rows() as u64 - self.classes.records()
     }
 
-    /// What is left, from 0 to 1: of every cell of a quasi-identifier the share of the column's other values that it
-    /// excludes, 0 where the record is left out; the mean over columns and records.
+    /// What is left, from 0 (nothing) to 1 (all). A cell of a quasi-identifier covers a share of its column's values,
+    /// those of its hierarchy: one of them where it is as it was, all where its record is left out. With `s` the mean
+    /// share over records and columns, and `m` what it was at first: `1 - (s - m) / (1 - m)`. ARX calls it granularity
+    /// (the arithmetic mean, not normalised by column).
     pub fn granularity(&self) -> f64 {
         self.granularity
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     anonymised::granularity,
-    space::ONE,
+    space::{ONE, cell_loss, whole_loss},
     table::{Table, TableError},
     delimited,
 };
@@ -44,7 +44,7 @@ pub fn granularity_of(
         let place = place.ok_or_else(|| TableError::NoColumn(column.name().to_owned()))?;
         places.push((place, column.name(), hierarchy));
     }
-    let telling = places.iter().filter(|(_, _, h)| h.leaves() > 1).count().max(1);
+    let whole = whole_loss(places.iter().map(|(_, _, h)| h.as_ref()));
     let (mut loss, mut rows) = (0.0, 0);
     for (line, text) in lines {
         let fields = delimited::fields(text, separator).map_err(malformed(line))?;
@@ -55,8 +55,7 @@ pub fn granularity_of(
                 line,
                 column: (*column).to_owned(),
             })?;
-            let others = hierarchy.leaves().saturating_sub(1).max(1);
-            loss += f64::from(hierarchy.covered(level, leaf) - 1) / real(others) / real(telling);
+            loss += cell_loss(hierarchy, level, leaf) / whole;
         }
     }
     let missing = original.rows().checked_sub(rows);

@@ -236,9 +236,20 @@ impl Space {
     }
 }
 
-/// A cell's loss is the share of the column's other leaves that it covers, and a record's the mean of its cells'.
+/// Of a record of which nothing is left, how many cells are lost, each the less the fewer values its column has.
+pub(crate) fn whole_loss<'a>(hierarchies: impl Iterator<Item = &'a Hierarchy>) -> f64 {
+    let of = |h: &Hierarchy| 1.0 - 1.0 / h.leaves() as f64;
+    let whole: f64 = hierarchies.map(of).sum();
+    if whole > 0.0 { whole } else { 1.0 }
+}
+
+/// What a cell loses of [`whole_loss`]: the leaves that it covers beside its own, as a share of all.
+pub(crate) fn cell_loss(hierarchy: &Hierarchy, level: usize, leaf: u32) -> f64 {
+    f64::from(hierarchy.covered(level, leaf) - 1) / hierarchy.leaves() as f64
+}
+
 fn steps(hierarchies: &[Arc<Hierarchy>]) -> Result<Vec<Steps>, Refusal> {
-    let telling = hierarchies.iter().filter(|h| h.leaves() > 1).count().max(1);
+    let whole = whole_loss(hierarchies.iter().map(AsRef::as_ref));
     let mut shift = 0;
     let mut columns = Vec::with_capacity(hierarchies.len());
     for hierarchy in hierarchies {
@@ -247,9 +258,7 @@ fn steps(hierarchies: &[Arc<Hierarchy>]) -> Result<Vec<Steps>, Refusal> {
             (0..leaves as u32).map(|leaf| of(level, leaf)).collect()
         };
         let cell = |level, leaf| {
-            let others = leaves.saturating_sub(1).max(1) as f64;
-            let covered = f64::from(hierarchy.covered(level, leaf) - 1);
-            (ONE as f64 * covered / others / telling as f64).round() as u64
+            (ONE as f64 * cell_loss(hierarchy, level, leaf) / whole).round() as u64
         };
         let code = |level, leaf| u64::from(hierarchy.code(level, leaf));
         let bits = usize::BITS - (leaves - 1).leading_zeros();
