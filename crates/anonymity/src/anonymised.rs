@@ -6,7 +6,7 @@
 )]
 
 use crate::{
-    classes::{Classes, OUT},
+    classes::Classes,
     delimited,
     space::{Groups, ONE, Space},
     table::{Role, Table},
@@ -15,7 +15,7 @@ use std::fmt;
 
 /// The class of each tuple, and what each class shows.
 pub(crate) struct Partition {
-    /// By tuple; [`OUT`] where its records are left out.
+    /// By tuple; [`crate::classes::OUT`] where its records are left out.
     pub(crate) class: Vec<u32>,
     /// By class: its node, and a tuple of it. No two show the same.
     pub(crate) shown: Vec<(usize, u32)>,

@@ -164,29 +164,31 @@ impl Space {
         &self.leaves[from..from + self.width]
     }
 
-    /// The lowest level of a column at which two leaves are equal.
-    pub(crate) fn meet(&self, column: usize, from: usize, one: u32, other: u32) -> usize {
-        let keys = &self.columns[column].keys;
-        (from..keys.len())
-            .find(|level| keys[*level][one as usize] == keys[*level][other as usize])
-            .unwrap_or(keys.len() - 1)
+    /// The lowest node at or above two at which a tuple of the one and a tuple of the other are equal.
+    pub(crate) fn upper(&self, one: (usize, u32), other: (usize, u32)) -> usize {
+        let (a, b) = (self.tuple(one.1), self.tuple(other.1));
+        self.node((0..self.width).map(|c| {
+            let keys = &self.columns[c].keys;
+            let from = self.level(one.0, c).max(self.level(other.0, c));
+            (from..keys.len())
+                .find(|level| keys[*level][a[c] as usize] == keys[*level][b[c] as usize])
+                .unwrap_or(keys.len() - 1)
+        }))
     }
 
     /// The node with these levels.
-    pub(crate) fn node(&self, levels: impl Iterator<Item = usize>) -> usize {
+    fn node(&self, levels: impl Iterator<Item = usize>) -> usize {
         levels.zip(&self.strides).map(|(l, s)| l * s).sum()
     }
 
-    /// The lowest node at which these tuples are equal.
-    pub(crate) fn join(&self, members: &[u32]) -> usize {
-        let Some((first, rest)) = members.split_first() else {
-            return 0;
-        };
-        let first = self.tuple(*first);
+    /// The lowest node at which a tuple covers the same leaves as at this one.
+    pub(crate) fn lowest(&self, node: usize, tuple: u32) -> usize {
+        let leaves = self.tuple(tuple);
         self.node((0..self.width).map(|c| {
-            rest.iter().fold(0, |level, t| {
-                self.meet(c, level, first[c], self.tuple(*t)[c])
-            })
+            let losses = &self.columns[c].losses;
+            let of = |level: usize| losses[level][leaves[c] as usize];
+            let level = self.level(node, c);
+            (0..level).find(|lower| of(*lower) == of(level)).unwrap_or(level)
         }))
     }
 
