@@ -11,6 +11,7 @@
 //! It does not say that data is anonymous: a model bounds what is defined there and nothing else, and what has been
 //! released before, or is known of those in a class, is not looked at. It reads no files and adds no noise.
 
+pub mod adult;
 mod anonymised;
 mod checker;
 pub mod classes;

@@ -20,12 +20,15 @@ use crate::{
     classes::OUT,
     config::Refusal,
     global::Bounds,
-    space::{Groups, Key, ONE, Space},
+    space::{Groups, Halves, Key, ONE, Space},
 };
 use std::{cmp::Reverse, collections::HashMap};
 
 /// The share of the work that one sweep may take: as many sweeps may follow each other.
 const SWEEPS: u64 = 16;
+
+/// So near to the average risk allowed no better size of classes is sought.
+const ENOUGH: f64 = 0.99;
 
 /// The better of a sweep and the global result.
 pub(crate) fn recode(
@@ -35,26 +38,16 @@ pub(crate) fn recode(
     global: Result<Partition, Refusal>,
 ) -> Result<Partition, Refusal> {
     let order = space.by_base();
-    let tried = |least: u64| {
-        let made = Sweep::new(space, checker, least).run(&order, bounds);
-        made.filter(|made| fits(space, made, bounds))
-    };
-    let (mut low, mut high) = (u64::from(checker.rows), sure(space, bounds));
-    let mut best = tried(low);
-    if best.is_none() {
-        // `low` does not fit; `high` is as sure to as there is anything.
-        best = tried(high);
-        while low + 1 < high {
-            let middle = u64::midpoint(low, high);
-            match tried(middle) {
-                Some(made) => {
-                    high = middle;
-                    best = Some(made);
-                }
-                None => low = middle,
-            }
+    let mut halves = Halves::new(space);
+    let mut swept = |least| Sweep::new(space, checker, least).run(&order, &mut halves, bounds);
+    let first = u64::from(checker.rows);
+    let best = match swept(first) {
+        Some(made) if !fits(space, &made, bounds) => {
+            let classes = made.shown.len();
+            narrow(space, bounds, (first, classes), &mut swept)
         }
-    }
+        made => made,
+    };
     match (best, global) {
         (Some(swept), Ok(global)) if global.loss(space) <= swept.loss(space) => Ok(global),
         (Some(swept), _) => Ok(swept),
@@ -62,15 +55,48 @@ pub(crate) fn recode(
     }
 }
 
+/// The result of the smallest classes that keep to the average risk, from those of too small ones and their number.
+/// The number of classes falls about as a power of their least size, by which the size is guessed.
+fn narrow(
+    space: &Space,
+    bounds: Bounds,
+    mut low: (u64, usize),
+    swept: &mut impl FnMut(u64) -> Option<Partition>,
+) -> Option<Partition> {
+    let allowed = bounds.average_risk * real(space.total);
+    let mut high = sure(space, bounds);
+    let mut best = swept(high).filter(|made| fits(space, made, bounds))?;
+    for _ in 2..SWEEPS {
+        let (classes, fewer) = (real(low.1 as u64), real(best.shown.len() as u64));
+        if low.0 + 1 >= high || fewer >= allowed * ENOUGH {
+            break;
+        }
+        let power = (classes / fewer).ln() / (real(high) / real(low.0)).ln();
+        let guess = real(high) * (fewer / allowed).powf(1.0 / power);
+        let guess = if guess.is_finite() { whole(guess) } else { 0 };
+        let least = guess.clamp(low.0 + 1, high - 1);
+        match swept(least) {
+            Some(made) if fits(space, &made, bounds) => (high, best) = (least, made),
+            Some(made) => low = (least, made.shown.len()),
+            None => low.0 = least,
+        }
+    }
+    Some(best)
+}
+
 /// Classes of this size keep to the average risk, whatever they are.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "bounded by the rows"
-)]
 fn sure(space: &Space, bounds: Bounds) -> u64 {
-    let size = (1.0 / bounds.average_risk).ceil();
-    size.min(space.total as f64) as u64
+    whole((1.0 / bounds.average_risk).min(real(space.total)))
+}
+
+#[expect(clippy::cast_sign_loss, reason = "a size of classes")]
+fn whole(number: f64) -> u64 {
+    number.ceil() as u64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bounded by MAX_ROWS")]
+fn real(number: u64) -> f64 {
+    number as f64
 }
 
 fn fits(space: &Space, made: &Partition, bounds: Bounds) -> bool {
@@ -92,7 +118,11 @@ struct Sweep<'a> {
     made: Partition,
     /// Tuples not yet placed.
     open: Vec<u32>,
+    /// Places in `open` of those that may be placed at this node.
+    maybe: Vec<u32>,
     groups: Groups,
+    sums: Vec<u32>,
+    hashes: Vec<u32>,
 }
 
 impl<'a> Sweep<'a> {
@@ -109,16 +139,24 @@ impl<'a> Sweep<'a> {
             open: tuples
                 .filter(|tuple| space.rows[*tuple as usize] > 0)
                 .collect(),
+            maybe: Vec::new(),
             groups: Groups::default(),
+            sums: Vec::new(),
+            hashes: Vec::new(),
         }
     }
 
     /// `None` where the models cannot be met within what may be left out.
-    fn run(mut self, order: &[u32], bounds: Bounds) -> Option<Partition> {
+    fn run(
+        mut self,
+        order: &[u32],
+        halves: &mut Halves<'_>,
+        bounds: Bounds,
+    ) -> Option<Partition> {
         let mut work = bounds.work / SWEEPS;
         let mut at = 0;
         while at < order.len() && !self.open.is_empty() {
-            self.take(order[at] as usize);
+            self.take(order[at] as usize, halves);
             let each = self.looks();
             work = work.saturating_sub(each);
             let left = (order.len() - at) as u64;
@@ -146,17 +184,23 @@ impl<'a> Sweep<'a> {
     }
 
     /// Makes classes of what becomes equal at a node.
-    fn take(&mut self, node: usize) {
-        let at = self.space.at(node);
-        self.groups.reset(self.open.len());
+    fn take(&mut self, node: usize, halves: &mut Halves<'_>) {
+        let (low, high) = halves.at(node);
+        self.sift(low, high);
+        let key = |tuple: u32| {
+            let at = tuple as usize;
+            Key::from(low[at]) | Key::from(high[at]) << 64
+        };
+        self.groups.reset(self.maybe.len());
         let mut rows: Vec<u64> = Vec::new();
-        let mut group = Vec::with_capacity(self.open.len());
-        for tuple in &self.open {
-            let found = self.groups.find(at.key(*tuple));
+        let mut group = Vec::with_capacity(self.maybe.len());
+        for place in &self.maybe {
+            let tuple = self.open[*place as usize];
+            let found = self.groups.find(key(tuple));
             if found as usize == rows.len() {
                 rows.push(0);
             }
-            rows[found as usize] += u64::from(self.space.rows[*tuple as usize]);
+            rows[found as usize] += u64::from(self.space.rows[tuple as usize]);
             group.push(found);
         }
         if rows.iter().all(|rows| *rows < self.least) {
@@ -165,7 +209,7 @@ impl<'a> Sweep<'a> {
         let mut people = vec![0_u64; rows.len()];
         for (tuple, found) in self.space.population.iter().enumerate() {
             if *found > 0
-                && let Some(group) = self.groups.known(at.key(tuple as u32))
+                && let Some(group) = self.groups.known(key(tuple as u32))
             {
                 people[group as usize] += u64::from(*found);
             }
@@ -178,27 +222,58 @@ impl<'a> Sweep<'a> {
         if !self.checker.floor_only() {
             self.ask(&group, &mut good);
         }
-        let mut class = vec![OUT; rows.len()];
-        let open = std::mem::take(&mut self.open);
-        for (tuple, group) in open.into_iter().zip(group) {
-            if !good[group as usize] {
-                self.open.push(tuple);
+        self.place(node, &group, &good);
+    }
+
+    /// Of the open tuples, the places of those that may have company enough. Sums by a hash of the key bound those by
+    /// the key, and are cheap: at most nodes nothing remains.
+    fn sift(&mut self, low: &[u64], high: &[u64]) {
+        let bits = (self.open.len() * 4).next_power_of_two().ilog2().max(4);
+        self.sums.clear();
+        self.sums.resize(1 << bits, 0);
+        self.hashes.clear();
+        for tuple in &self.open {
+            let at = *tuple as usize;
+            let mixed = low[at]
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .wrapping_add(high[at])
+                .wrapping_mul(0xd6e8_feb8_6659_fd93);
+            let hash = (mixed >> (u64::BITS - bits)) as u32;
+            self.sums[hash as usize] += self.space.rows[at];
+            self.hashes.push(hash);
+        }
+        self.maybe.clear();
+        for (place, hash) in self.hashes.iter().enumerate() {
+            if u64::from(self.sums[*hash as usize]) >= self.least {
+                self.maybe.push(place as u32);
+            }
+        }
+    }
+
+    /// Good groups of [`Self::maybe`] are classes, and no longer open.
+    fn place(&mut self, node: usize, group: &[u32], good: &[bool]) {
+        let mut class = vec![OUT; good.len()];
+        for (place, group) in self.maybe.iter().zip(group) {
+            if !good[*group as usize] {
                 continue;
             }
-            let class = &mut class[group as usize];
+            let tuple = &mut self.open[*place as usize];
+            let class = &mut class[*group as usize];
             if *class == OUT {
                 *class = self.made.shown.len() as u32;
-                self.made.shown.push((node, tuple));
+                self.made.shown.push((node, *tuple));
             }
-            self.made.class[tuple as usize] = *class;
+            self.made.class[*tuple as usize] = *class;
+            *tuple = OUT;
         }
+        self.open.retain(|tuple| *tuple != OUT);
     }
 
     fn ask(&self, group: &[u32], good: &mut [bool]) {
         let mut members: Vec<Vec<u32>> = vec![Vec::new(); good.len()];
-        for (tuple, group) in self.open.iter().zip(group) {
+        for (place, group) in self.maybe.iter().zip(group) {
             if good[*group as usize] {
-                members[*group as usize].push(*tuple);
+                members[*group as usize].push(self.open[*place as usize]);
             }
         }
         for (good, members) in good.iter_mut().zip(members) {

@@ -15,13 +15,16 @@ use crate::{
     hierarchy::Hierarchy,
     table::Table,
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// The loss of one record of which nothing is left.
 pub(crate) const ONE: u64 = 1 << 32;
 
-/// Equal for records that a node makes equal.
+/// Equal for records that a node makes equal: the first columns in the low half, the others in the high one.
 pub(crate) type Key = u128;
+
+/// Bits of each half of a key.
+const HALF: u32 = 64;
 
 pub(crate) struct Space {
     /// Columns.
@@ -41,6 +44,8 @@ pub(crate) struct Space {
     strides: Vec<usize>,
     /// Nodes.
     pub(crate) nodes: usize,
+    /// The columns of the low half of a key come before this one.
+    middle: usize,
 }
 
 /// One column's levels.
@@ -91,10 +96,12 @@ impl Space {
             population: Vec::new(),
             tuple_of_row: Vec::new(),
             total: table.rows() as u64,
-            columns: steps(&hierarchies)?,
+            columns: Vec::new(),
             strides,
             nodes: nodes as usize,
+            middle: middle(&hierarchies)?,
         };
+        space.columns = steps(&hierarchies, space.middle);
         space.gather(table, population);
         space.sum();
         Ok(space)
@@ -192,6 +199,19 @@ impl Space {
         }))
     }
 
+    fn half(&self, node: usize, columns: Range<usize>, shift: u32) -> Vec<u64> {
+        let mut half = vec![0; self.tuples()];
+        for c in columns {
+            let keys = &self.columns[c].keys[self.level(node, c)];
+            let keys: Vec<u64> = keys.iter().map(|key| (key >> shift) as u64).collect();
+            let leaves = self.leaves.iter().skip(c).step_by(self.width);
+            for (half, leaf) in half.iter_mut().zip(leaves) {
+                *half |= keys[*leaf as usize];
+            }
+        }
+        half
+    }
+
     fn gather(&mut self, table: &Table, population: Option<&Table>) {
         let mut groups = Groups::default();
         let bottom: Vec<Vec<Key>> = self.columns.iter().map(|s| s.keys[0].clone()).collect();
@@ -250,44 +270,106 @@ pub(crate) fn cell_loss(hierarchy: &Hierarchy, level: usize, leaf: u32) -> f64 {
     f64::from(hierarchy.covered(level, leaf) - 1) / hierarchy.leaves() as f64
 }
 
-fn steps(hierarchies: &[Arc<Hierarchy>]) -> Result<Vec<Steps>, Refusal> {
+/// Where the high half of a key begins: so that both have about as many nodes, and their codes fit.
+fn middle(hierarchies: &[Arc<Hierarchy>]) -> Result<usize, Refusal> {
+    let nodes = |of: &[Arc<Hierarchy>]| of.iter().map(|h| h.levels() as f64).product::<f64>();
+    let bits = |of: &[Arc<Hierarchy>]| of.iter().map(|h| bits(h)).sum::<u32>();
+    let fit = (0..=hierarchies.len()).filter(|middle| {
+        let (low, high) = hierarchies.split_at(*middle);
+        bits(low) <= HALF && bits(high) <= HALF
+    });
+    let most = |middle: &usize| {
+        let (low, high) = hierarchies.split_at(*middle);
+        f64::max(nodes(low), nodes(high))
+    };
+    fit.min_by(|a, b| most(a).total_cmp(&most(b)))
+        .ok_or_else(|| Refusal::Wide {
+            bits: bits(hierarchies),
+            limit: Key::BITS,
+        })
+}
+
+/// Of a code of any level.
+fn bits(hierarchy: &Hierarchy) -> u32 {
+    usize::BITS - (hierarchy.leaves() - 1).leading_zeros()
+}
+
+fn steps(hierarchies: &[Arc<Hierarchy>], middle: usize) -> Vec<Steps> {
     let whole = whole_loss(hierarchies.iter().map(AsRef::as_ref));
     let mut shift = 0;
     let mut columns = Vec::with_capacity(hierarchies.len());
-    for hierarchy in hierarchies {
-        let leaves = hierarchy.leaves();
-        let each = |level: usize, of: &dyn Fn(usize, u32) -> u64| -> Vec<u64> {
-            (0..leaves as u32).map(|leaf| of(level, leaf)).collect()
+    for (at, hierarchy) in hierarchies.iter().enumerate() {
+        if at == middle {
+            shift = HALF;
+        }
+        let leaves = || 0..hierarchy.leaves() as u32;
+        let key = |level, leaf| {
+            let code = Key::from(hierarchy.code(level, leaf));
+            // A column of one value, whose shift may be that of a whole key, has code 0.
+            code.checked_shl(shift).unwrap_or(0)
         };
-        let cell = |level, leaf| {
+        let loss = |level, leaf| {
             (ONE as f64 * cell_loss(hierarchy, level, leaf) / whole).round() as u64
         };
-        let code = |level, leaf| u64::from(hierarchy.code(level, leaf));
-        let bits = usize::BITS - (leaves - 1).leading_zeros();
         let levels = 0..hierarchy.levels();
         columns.push(Steps {
             keys: levels
                 .clone()
-                .map(|level| {
-                    let codes = each(level, &code);
-                    codes
-                        .into_iter()
-                        .map(|c| Key::from(c).checked_shl(shift).unwrap_or(0))
-                        .collect()
-                })
+                .map(|level| leaves().map(|leaf| key(level, leaf)).collect())
                 .collect(),
-            losses: levels.map(|level| each(level, &cell)).collect(),
+            losses: levels
+                .map(|level| leaves().map(|leaf| loss(level, leaf)).collect())
+                .collect(),
             sums: Vec::new(),
         });
-        shift += bits;
+        shift += bits(hierarchy);
     }
-    if shift > Key::BITS {
-        return Err(Refusal::Wide {
-            bits: shift,
-            limit: Key::BITS,
-        });
+    columns
+}
+
+/// Halves of keys of all tuples, kept from node to node as far as the memory allowed goes.
+pub(crate) struct Halves<'a> {
+    space: &'a Space,
+    /// By the node's number in the columns of the half.
+    low: Vec<Vec<u64>>,
+    high: Vec<Vec<u64>>,
+    kept: usize,
+}
+
+/// Halves of keys that are kept, in all.
+const HALVES_BYTES: usize = 256 << 20;
+
+impl<'a> Halves<'a> {
+    pub(crate) fn new(space: &'a Space) -> Self {
+        let low = space.strides.get(space.middle).copied().unwrap_or(space.nodes);
+        Self {
+            space,
+            low: vec![Vec::new(); low],
+            high: vec![Vec::new(); space.nodes / low],
+            kept: 0,
+        }
     }
-    Ok(columns)
+
+    /// Both halves at a node, by tuple.
+    pub(crate) fn at(&mut self, node: usize) -> (&[u64], &[u64]) {
+        let space = self.space;
+        let (low, high) = (node % self.low.len(), node / self.low.len());
+        let each = size_of::<u64>() * space.tuples();
+        if (self.kept + 2) * each > HALVES_BYTES {
+            self.low.fill(Vec::new());
+            self.high.fill(Vec::new());
+            self.kept = 0;
+        }
+        if self.low[low].is_empty() {
+            self.low[low] = space.half(node, 0..space.middle, 0);
+            self.kept += 1;
+        }
+        if self.high[high].is_empty() {
+            self.high[high] = space.half(node, space.middle..space.width, HALF);
+            self.kept += 1;
+        }
+        (&self.low[low], &self.high[high])
+    }
 }
 
 /// Keys and losses of tuples at one node.
