@@ -8,7 +8,10 @@ pub const RECORDS_ZST: &[u8] = include_bytes!("../data/adult/adult.csv.zst");
 pub const HIERARCHIES: [(&str, &str); 9] = [
     ("sex", include_str!("../data/adult/adult_hierarchy_sex.csv")),
     ("age", include_str!("../data/adult/adult_hierarchy_age.csv")),
-    ("race", include_str!("../data/adult/adult_hierarchy_race.csv")),
+    (
+        "race",
+        include_str!("../data/adult/adult_hierarchy_race.csv"),
+    ),
     (
         "marital-status",
         include_str!("../data/adult/adult_hierarchy_marital-status.csv"),
@@ -29,7 +32,10 @@ pub const HIERARCHIES: [(&str, &str); 9] = [
         "occupation",
         include_str!("../data/adult/adult_hierarchy_occupation.csv"),
     ),
-    (SENSITIVE, include_str!("../data/adult/adult_hierarchy_salary-class.csv")),
+    (
+        SENSITIVE,
+        include_str!("../data/adult/adult_hierarchy_salary-class.csv"),
+    ),
 ];
 
 /// The column that is no quasi-identifier in what is measured.

@@ -34,7 +34,10 @@ pub struct Anonymised<'t> {
 impl fmt::Debug for Anonymised<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (rows, classes) = (self.classes.records(), self.classes.sizes().len());
-        write!(f, "Anonymised({rows} rows in {classes} classes, <redacted>)")
+        write!(
+            f,
+            "Anonymised({rows} rows in {classes} classes, <redacted>)"
+        )
     }
 }
 
@@ -48,7 +51,9 @@ impl Partition {
             .collect();
         let of = |class: u32| each.get(class as usize).copied().unwrap_or(ONE);
         let tuples = self.class.iter().zip(&space.rows);
-        tuples.map(|(class, rows)| of(*class) * u64::from(*rows)).sum()
+        tuples
+            .map(|(class, rows)| of(*class) * u64::from(*rows))
+            .sum()
     }
 }
 

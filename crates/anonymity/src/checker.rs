@@ -109,10 +109,7 @@ impl Checker {
             }
             Model::DistinctDiversity { column, l } => {
                 self.diverse(*l)?;
-                (
-                    Rule::Distinct(*l as usize),
-                    sensitive(table, column)?,
-                )
+                (Rule::Distinct(*l as usize), sensitive(table, column)?)
             }
             Model::EntropyDiversity { column, l } => {
                 if !(*l >= 1.0 && *l <= f64::from(u32::MAX)) {

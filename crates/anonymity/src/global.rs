@@ -76,11 +76,7 @@ enum Known {
 }
 
 /// The best node. `Err` where there is none, or where the work did not suffice to find any.
-pub(crate) fn search(
-    space: &Space,
-    checker: &Checker,
-    bounds: Bounds,
-) -> Result<Choice, Refusal> {
+pub(crate) fn search(space: &Space, checker: &Checker, bounds: Bounds) -> Result<Choice, Refusal> {
     let mut search = Search {
         space,
         checker,
@@ -247,7 +243,8 @@ impl Search<'_> {
         };
         let people = |tuple: usize| space.population.get(tuple).copied().unwrap_or(0);
         if let Some(lower) = lower {
-            for ((any, rows), population) in lower.any.iter().zip(&lower.rows).zip(&lower.population)
+            for ((any, rows), population) in
+                lower.any.iter().zip(&lower.rows).zip(&lower.population)
             {
                 add(*any, *rows, *population);
             }

@@ -339,8 +339,7 @@ fn unambiguous(
             let text = value.text.as_str();
             let whole = value.leaves as usize == rows.len();
             let (other, leaf, leaves) =
-                *met.entry(text)
-                    .or_insert((level, value.leaf, value.leaves));
+                *met.entry(text).or_insert((level, value.leaf, value.leaves));
             // Levels are nested, so the same size and one leaf in common make the same set.
             let same = leaves == value.leaves && content.codes[leaf as usize] as usize == code;
             if !same || (text == ANY && !whole) {

@@ -28,7 +28,7 @@ use std::{cmp::Reverse, collections::HashMap};
 const SWEEPS: u64 = 16;
 
 /// So near to the average risk allowed no better size of classes is sought.
-const ENOUGH: f64 = 0.99;
+const ENOUGH: f64 = 0.97;
 
 /// The better of a sweep and the global result.
 pub(crate) fn recode(
@@ -63,25 +63,34 @@ fn narrow(
     mut low: (u64, usize),
     swept: &mut impl FnMut(u64) -> Option<Partition>,
 ) -> Option<Partition> {
-    let allowed = bounds.average_risk * real(space.total);
-    let mut high = sure(space, bounds);
-    let mut best = swept(high).filter(|made| fits(space, made, bounds))?;
-    for _ in 2..SWEEPS {
-        let (classes, fewer) = (real(low.1 as u64), real(best.shown.len() as u64));
-        if low.0 + 1 >= high || fewer >= allowed * ENOUGH {
+    let allowed = (bounds.average_risk * real(space.total)).max(1.0);
+    let (mut best, mut power) = (None, 1.0_f64);
+    let mut high = sure(space, bounds) + 1;
+    for _ in 1..SWEEPS {
+        if low.0 + 1 >= high {
             break;
         }
-        let power = (classes / fewer).ln() / (real(high) / real(low.0)).ln();
-        let guess = real(high) * (fewer / allowed).powf(1.0 / power);
-        let guess = if guess.is_finite() { whole(guess) } else { 0 };
-        let least = guess.clamp(low.0 + 1, high - 1);
-        match swept(least) {
-            Some(made) if fits(space, &made, bounds) => (high, best) = (least, made),
-            Some(made) => low = (least, made.shown.len()),
-            None => low.0 = least,
+        let times = (real(low.1 as u64) / allowed).powf(1.0 / power);
+        let least = whole(real(low.0) * times).clamp(low.0 + 1, high - 1);
+        let Some(made) = swept(least) else {
+            low.0 = least;
+            continue;
+        };
+        let classes = made.shown.len();
+        let fewer = (real(low.1 as u64) / real(classes as u64)).ln();
+        let slope = fewer / (real(least) / real(low.0)).ln();
+        power = if slope > 0.1 { slope } else { 1.0 };
+        if fits(space, &made, bounds) {
+            best = Some(made);
+            high = least;
+            if real(classes as u64) >= allowed * ENOUGH {
+                break;
+            }
+        } else {
+            low = (least, classes);
         }
     }
-    Some(best)
+    best
 }
 
 /// Classes of this size keep to the average risk, whatever they are.
@@ -147,16 +156,12 @@ impl<'a> Sweep<'a> {
     }
 
     /// `None` where the models cannot be met within what may be left out.
-    fn run(
-        mut self,
-        order: &[u32],
-        halves: &mut Halves<'_>,
-        bounds: Bounds,
-    ) -> Option<Partition> {
+    fn run(mut self, order: &[u32], halves: &mut Halves<'_>, bounds: Bounds) -> Option<Partition> {
         let mut work = bounds.work / SWEEPS;
         let mut at = 0;
         while at < order.len() && !self.open.is_empty() {
-            self.take(order[at] as usize, halves);
+            let node = order[at] as usize;
+            self.take(node, halves);
             let each = self.looks();
             work = work.saturating_sub(each);
             let left = (order.len() - at) as u64;
@@ -411,9 +416,7 @@ fn distinct(space: &Space, made: Partition) -> Partition {
             let (node, any) = made.shown[*class as usize];
             let node = space.lowest(node, any);
             let next = shown.len() as u32;
-            *number = *known
-                .entry((node, space.at(node).key(any)))
-                .or_insert(next);
+            *number = *known.entry((node, space.at(node).key(any))).or_insert(next);
             if *number == next {
                 shown.push((node, any));
             }

@@ -2,9 +2,9 @@
 
 use crate::{
     anonymised::granularity,
+    delimited,
     space::{ONE, cell_loss, whole_loss},
     table::{Table, TableError},
-    delimited,
 };
 
 /// Why a text is not weighed.
@@ -33,8 +33,7 @@ pub fn granularity_of(
     released: &str,
     separator: char,
 ) -> Result<f64, ReadingError> {
-    let malformed =
-        |line| move |problem| ReadingError::Text(TableError::Line { line, problem });
+    let malformed = |line| move |problem| ReadingError::Text(TableError::Line { line, problem });
     let mut lines = delimited::lines(released);
     let (number, first) = lines.next().unwrap_or((1, ""));
     let names = delimited::fields(first, separator).map_err(malformed(number))?;

@@ -64,13 +64,13 @@ pub(crate) fn risk(classes: &Classes, background: Background, threshold: f64) ->
                 .zip(population)
                 .map(|(n, people)| (*n, 1.0 / f64::from((*people).max(1))));
             let alone = sizes.iter().zip(population);
-            let alone = alone.filter(|(n, people)| **n == 1 && **people <= 1).count();
+            let alone = alone
+                .filter(|(n, people)| **n == 1 && **people <= 1)
+                .count();
             (Some(attack(each, threshold)), Some(count(alone as u64)))
         }
         (Background::Fraction(fraction), _) if fraction > 0.0 && fraction <= 1.0 => {
-            let each = sizes
-                .iter()
-                .map(|n| (*n, mean_of_inverse(*n, fraction)));
+            let each = sizes.iter().map(|n| (*n, mean_of_inverse(*n, fraction)));
             (
                 Some(attack(each, threshold)),
                 Some(count(uniques) * fraction),
@@ -136,7 +136,10 @@ fn mean_of_inverse(f: u32, share: f64) -> f64 {
     mean
 }
 
-#[expect(clippy::cast_precision_loss, reason = "records are bounded by MAX_ROWS")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "records are bounded by MAX_ROWS"
+)]
 fn count(n: u64) -> f64 {
     n as f64
 }
@@ -164,7 +167,10 @@ mod tests {
         for share in [0.05, 0.3, 0.5, 0.51, 0.9, 1.0] {
             for f in [1, 2, 3, 7, 40] {
                 let (got, expect) = (mean_of_inverse(f, share), by_hand(f, share));
-                assert!((got - expect).abs() < 1e-6, "{f} of {share}: {got} {expect}");
+                assert!(
+                    (got - expect).abs() < 1e-6,
+                    "{f} of {share}: {got} {expect}"
+                );
             }
         }
         assert!((mean_of_inverse(4, 1.0) - 0.25).abs() < 1e-12);

@@ -195,7 +195,9 @@ impl Space {
             let losses = &self.columns[c].losses;
             let of = |level: usize| losses[level][leaves[c] as usize];
             let level = self.level(node, c);
-            (0..level).find(|lower| of(*lower) == of(level)).unwrap_or(level)
+            (0..level)
+                .find(|lower| of(*lower) == of(level))
+                .unwrap_or(level)
         }))
     }
 
@@ -308,9 +310,8 @@ fn steps(hierarchies: &[Arc<Hierarchy>], middle: usize) -> Vec<Steps> {
             // A column of one value, whose shift may be that of a whole key, has code 0.
             code.checked_shl(shift).unwrap_or(0)
         };
-        let loss = |level, leaf| {
-            (ONE as f64 * cell_loss(hierarchy, level, leaf) / whole).round() as u64
-        };
+        let loss =
+            |level, leaf| (ONE as f64 * cell_loss(hierarchy, level, leaf) / whole).round() as u64;
         let levels = 0..hierarchy.levels();
         columns.push(Steps {
             keys: levels
@@ -341,7 +342,11 @@ const HALVES_BYTES: usize = 256 << 20;
 
 impl<'a> Halves<'a> {
     pub(crate) fn new(space: &'a Space) -> Self {
-        let low = space.strides.get(space.middle).copied().unwrap_or(space.nodes);
+        let low = space
+            .strides
+            .get(space.middle)
+            .copied()
+            .unwrap_or(space.nodes);
         Self {
             space,
             low: vec![Vec::new(); low],
