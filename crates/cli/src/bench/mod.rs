@@ -5,6 +5,7 @@ mod diagnosis;
 mod fhir;
 mod ledger;
 mod peer;
+mod privacy;
 mod process;
 mod proofs;
 mod reanalysis;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Fhir(FhirOptions),
     /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
     Proofs(ProofsOptions),
+    /// Tables generalised to k-anonymity: risk, what is left and time, beside anjana, measured by pycanon too.
+    Privacy(PrivacyOptions),
 }
 
 #[derive(Args)]
@@ -99,6 +102,16 @@ pub(crate) struct ShareOptions {
     /// Work in this folder's disk instead of the temporary one.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PrivacyOptions {
+    /// A Python that has anjana and pycanon; without it ours is measured alone.
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -183,6 +196,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Share(options) => share::run(options),
         Command::Fhir(options) => fhir::run(options),
         Command::Proofs(options) => proofs::run(options),
+        Command::Privacy(options) => privacy::run(options),
     }
 }
 
