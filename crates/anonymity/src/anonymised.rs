@@ -14,6 +14,7 @@ use crate::{
 use std::fmt;
 
 /// The class of each tuple, and what each class shows.
+#[derive(Clone)]
 pub(crate) struct Partition {
     /// By tuple; [`crate::classes::OUT`] where its records are left out.
     pub(crate) class: Vec<u32>,

@@ -74,6 +74,15 @@ impl Checker {
         self.guards.is_empty()
     }
 
+    /// How much asking of one class takes, beside looking at its tuples.
+    pub(crate) fn effort(&self) -> u64 {
+        let close = self.guards.iter();
+        close
+            .filter(|guard| matches!(guard.rule, Rule::Close { .. }))
+            .map(|guard| guard.cardinality as u64)
+            .sum()
+    }
+
     /// Whether a class that meets the models still does with any record more.
     pub(crate) fn grows(&self) -> bool {
         self.guards
@@ -159,14 +168,24 @@ impl Checker {
 
 impl Guard {
     fn holds(&self, members: &[u32]) -> bool {
-        let mut counts = vec![0_u32; self.cardinality];
-        for tuple in members {
+        let pairs = members.iter().flat_map(|tuple| {
             let at = *tuple as usize;
-            let (from, to) = (self.from[at] as usize, self.from[at + 1] as usize);
-            for (code, rows) in &self.pairs[from..to] {
+            &self.pairs[self.from[at] as usize..self.from[at + 1] as usize]
+        });
+        if matches!(self.rule, Rule::Close { .. }) || self.cardinality <= members.len() {
+            let mut counts = vec![0_u32; self.cardinality];
+            for (code, rows) in pairs {
                 counts[*code as usize] += rows;
             }
+            return self.rule.holds(&counts);
         }
+        // Which value is how frequent does not matter: only those that occur.
+        let mut pairs: Vec<(u32, u32)> = pairs.copied().collect();
+        pairs.sort_unstable();
+        let runs = pairs.chunk_by(|a, b| a.0 == b.0);
+        let counts: Vec<u32> = runs
+            .map(|run| run.iter().map(|(_, rows)| rows).sum())
+            .collect();
         self.rule.holds(&counts)
     }
 }

@@ -205,7 +205,8 @@ impl Search<'_> {
 
     /// Asks the models that need more than the number of records.
     fn ask(&mut self, node: usize, classes: &Classes, kept: &mut [bool]) {
-        self.work += self.space.tuples() as u64;
+        let asked = kept.iter().filter(|kept| **kept).count() as u64;
+        self.work += self.space.tuples() as u64 + asked * self.checker.effort();
         for (kept, members) in kept
             .iter_mut()
             .zip(members(self.space, node, classes.any.len()).each())

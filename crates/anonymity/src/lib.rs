@@ -21,6 +21,7 @@ mod global;
 pub mod hierarchy;
 mod local;
 mod reading;
+mod refine;
 pub mod risk;
 mod space;
 pub mod spread;

@@ -5,6 +5,9 @@
 //! least, or is left out. So each record is generalised about as little as any large enough set of records around
 //! it allows, where iterated global recoding takes one node after another for all of them.
 //!
+//! Under models that a class may meet and a larger one not, what the sweep made and what the global search made are
+//! divided further ([`refine`]).
+//!
 //! Where the average risk is bounded, the smallest class size is sought, by halves, with which a sweep keeps to it. The
 //! result is compared with the global one; the better is taken. Of a larger lattice than the work allows, nodes are
 //! passed over evenly.
@@ -20,6 +23,7 @@ use crate::{
     classes::OUT,
     config::Refusal,
     global::Bounds,
+    refine::refine,
     space::{Groups, Halves, Key, ONE, Space},
 };
 use std::{cmp::Reverse, collections::HashMap};
@@ -48,10 +52,25 @@ pub(crate) fn recode(
         }
         made => made,
     };
-    match (best, global) {
-        (Some(swept), Ok(global)) if global.loss(space) <= swept.loss(space) => Ok(global),
-        (Some(swept), _) => Ok(swept),
-        (None, global) => global,
+    let swept = best.ok_or(Refusal::Unreachable {
+        allowed: bounds.suppressed,
+    });
+    // A population counts for what a class shows: one that shows more may match too few.
+    let refined = |made: Partition| {
+        if checker.grows() || checker.population > 0 {
+            return made;
+        }
+        distinct(space, refine(space, checker, bounds, &made))
+    };
+    match (swept.map(&refined), global) {
+        (Ok(swept), Ok(global)) => {
+            let again = refined(global.clone());
+            let all = [global, again, swept];
+            let best = all.into_iter().min_by_key(|made| made.loss(space));
+            best.ok_or(Refusal::Work)
+        }
+        (Ok(swept), Err(_)) => Ok(swept),
+        (Err(_), global) => Ok(refined(global?)),
     }
 }
 
@@ -185,7 +204,9 @@ impl<'a> Sweep<'a> {
         } else {
             self.space.tuples()
         };
-        (self.open.len() + all) as u64
+        // Of the groups of the last node as many as there can be were asked about.
+        let asked = self.groups.len().min(self.maybe.len()) as u64;
+        (self.open.len() + all) as u64 + asked * self.checker.effort()
     }
 
     /// Makes classes of what becomes equal at a node.
