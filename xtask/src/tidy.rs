@@ -13,6 +13,7 @@ use std::{
 
 /// Crates that know no clock, entropy, network or storage.
 const PURE: &[&str] = &[
+    "anonymity",
     "answer",
     "cds",
     "codec",
@@ -38,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "anonymity",
             "answer",
             "api",
             "codec",
@@ -122,6 +124,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("discovery", &["codec", "json", "keys"]),
     ("noise", &[]),
     ("ontology", &[]),
+    ("anonymity", &[]),
     ("institution-policy", &["codec", "consent"]),
     ("sign-in", &["codec", "consent", "keys", "smart"]),
     ("smart", &[]),

@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Privacy(PrivacyOptions),
     /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
     Proofs(ProofsOptions),
+    /// Tables generalised to k-anonymity: risk, what is left and time, beside anjana, measured by pycanon too.
+    Privacy(PrivacyOptions),
 }
 
 #[derive(Args)]
@@ -106,6 +108,16 @@ pub(crate) struct ShareOptions {
     /// Work in this folder's disk instead of the temporary one.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PrivacyOptions {
+    /// A Python that has anjana and pycanon; without it ours is measured alone.
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -228,6 +240,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Fhir(options) => fhir::run(options),
         Command::Deident(options) => deident::run(options),
         Command::Proofs(options) => proofs::run(options),
+        Command::Privacy(options) => privacy::run(options),
     }
 }
 
