@@ -38,13 +38,11 @@ pub(crate) enum Command {
     Fhir(FhirOptions),
     /// De-identification of FHIR resources and phenopackets, beside reading and writing the same bytes.
     Deident(DeidentOptions),
-    /// What leaves for research: attacks on clustered extracts, what they achieved, and what use is left. About
-    /// five minutes.
+    /// What leaves for research: attacks on clustered extracts, what they achieved, and what use is left (about
+    /// five minutes); tables generalised to k-anonymity, beside anjana, measured by pycanon too.
     Privacy(PrivacyOptions),
     /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
     Proofs(ProofsOptions),
-    /// Tables generalised to k-anonymity: risk, what is left and time, beside anjana, measured by pycanon too.
-    Privacy(PrivacyOptions),
 }
 
 #[derive(Args)]
@@ -108,16 +106,6 @@ pub(crate) struct ShareOptions {
     /// Work in this folder's disk instead of the temporary one.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Print one JSON document.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct PrivacyOptions {
-    /// A Python that has anjana and pycanon; without it ours is measured alone.
-    #[arg(long, value_name = "FILE")]
-    python: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -211,9 +199,24 @@ pub(crate) struct PrivacyOptions {
     /// Published cases, as `bench diagnosis` takes them; without it the development cases beside the checkout.
     #[arg(long, value_name = "FILE")]
     cases: Option<PathBuf>,
+    /// A Python that has anjana and pycanon; without it our tables are measured alone.
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
+    /// Only this part: without it both.
+    #[arg(long, value_enum)]
+    only: Option<PrivacyPart>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
+}
+
+/// A part of what leaves.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PrivacyPart {
+    /// Clustered extracts of phenotypes.
+    Phenotype,
+    /// Tables.
+    Tabular,
 }
 
 #[derive(Args)]
@@ -240,7 +243,6 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Fhir(options) => fhir::run(options),
         Command::Deident(options) => deident::run(options),
         Command::Proofs(options) => proofs::run(options),
-        Command::Privacy(options) => privacy::run(options),
     }
 }
 
