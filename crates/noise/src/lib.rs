@@ -6,7 +6,8 @@
 //!   and for that the library's privacy map says the loss; a mechanism that loses more than was asked
 //!   for is not used.
 //! - Entropy: OpenDP is built without OpenSSL, so it draws from `rand` 0.7's thread generator: ChaCha20,
-//!   seeded by the operating system (`getrandom`) in each thread and again every 64 KiB. It samples by
+//!   seeded by the operating system (`getrandom`) in each thread and again every 64 KiB. OpenDP itself calls this build
+//!   not secure, and OpenSSL's generator secure; a generator in Rust is its open issue 830. It samples by
 //!   exact rational arithmetic, not by rounding floats (Canonne, Kamath and Steinke, "The discrete
 //!   Gaussian for differential privacy", section 5.2), so there is no loss by floating point.
 //!
