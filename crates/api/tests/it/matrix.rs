@@ -194,6 +194,31 @@ fn laws() {
             // Without a token, with one that claims to be the node, with one of a role that needs a subject
             // and has none.
             "none" | "syst" | "ctrl" | "free" => status == "401",
+            // Studies are for who researches and who decides; of one that is not there they are told so.
+            _ if ["study_", "release_", "beacon_"]
+                .iter()
+                .any(|of| id.starts_with(of)) =>
+            {
+                let who: &[&str] = match id {
+                    "study_propose" | "study_recontact" | "release_prepare" => &["rese"],
+                    "study_list" | "study_show" => &[
+                        "rese", "comm", "priv", "audi", "desk", "clin", "pare", "form", "othe",
+                    ],
+                    "study_matching" => &["comm", "priv"],
+                    "study_step" => &["rese", "comm"],
+                    "release_certify" => &["comm"],
+                    "release_replay" => &["comm", "priv", "audi"],
+                    _ if id.starts_with("beacon_") => &["rese", "comm"],
+                    _ => &["rese", "comm", "priv", "audi"],
+                };
+                match who.contains(&asker) {
+                    true if matches!(id, "study_propose" | "study_list") => done,
+                    true => status == "404",
+                    false => status == "403",
+                }
+            }
+            // Who decides about studies reads no records.
+            "comm" => !done,
             // The ledger's entries are for auditors of anywhere, and for few of members.
             _ if id == "log_bundle" => done == matches!(asker, "oper" | "priv" | "audi" | "faud"),
             "oper" => {

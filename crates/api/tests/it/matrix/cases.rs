@@ -77,6 +77,7 @@ pub(super) const LEAF: &str = "opening the identity";
 /// A receipt that opens all of it.
 pub(super) const STORED_LEAF: &str = "opening the stored form";
 const NO_PROPOSAL: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+const NO_STUDY: &str = "07070707070707070707070707070707";
 const NO_EXPORT: &str = "07070707070707070707070707070707";
 const OF_A_SUBJECT: &str = "of a subject";
 
@@ -386,6 +387,35 @@ pub(super) const CASES: &[Case] = &[
     case("cds_feedback", NoSubject, |call, _, _, _| {
         call.json(&json!({"feedback": []}))
     }),
+    case("study_propose", NoSubject, |call, _, _, house| {
+        call.json(&study(house))
+    }),
+    plain("study_list", NoSubject),
+    plain("study_show", NoSubject),
+    case("study_step", NoSubject, |call, _, _, _| {
+        call.json(&json!({"step": "approve"}))
+    }),
+    plain("study_matching", NoSubject),
+    plain("study_spending", NoSubject),
+    case("study_recontact", NoSubject, |call, _, _, _| {
+        call.json(&json!({"token": "00"}))
+    }),
+    case("release_prepare", NoSubject, |call, _, _, _| {
+        call.json(&json!({"tier": "T3", "k": 5, "formats": ["parquet"]}))
+    }),
+    plain("release_list", NoSubject),
+    plain("release_show", NoSubject),
+    case("release_certify", NoSubject, |call, _, _, _| {
+        call.json(&json!({"approve": true}))
+    }),
+    plain("release_replay", NoSubject),
+    plain("release_file", NoSubject),
+    plain("research_held", Any),
+    plain("beacon_root", NoSubject),
+    plain("beacon_ask", NoSubject),
+    case("beacon_post", NoSubject, |call, _, _, _| {
+        call.json(&json!({"meta": {"apiVersion": "2.0"}}))
+    }),
 ];
 
 impl Case {
@@ -424,6 +454,9 @@ impl Case {
                 "version" => "1",
                 "job" => NO_EXPORT,
                 "file" => "Patient.0.ndjson",
+                "study" => NO_STUDY,
+                "release" => "0",
+                "what" => "individuals",
                 other => panic!("nothing to put in place of {{{other}}}"),
             };
             path.replace(&format!("{{{name}}}"), value)
@@ -447,4 +480,26 @@ pub(super) async fn opening(house: &House) -> Vec<u8> {
         .is(200);
     let bundle = ConsentBundle::decode(&prepared.body).unwrap();
     bundle.sign(&family_key()).unwrap().encode()
+}
+
+/// A study that may be proposed.
+pub(crate) fn study(house: &House) -> serde_json::Value {
+    json!({
+        "title": "Noncompaction",
+        "summary": "What comes with noncompaction of the heart",
+        "declared": {
+            "research": ["health"],
+            "genetic": false,
+            "commercial": false,
+            "organisation": "non-profit",
+            "institutions": [house.institution],
+            "countries": ["GR"],
+            "collaborates": false,
+            "returns": false,
+            "period": {"from": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"},
+        },
+        "purposes": ["HRESCH"],
+        "categories": ["phenotype", "laboratory"],
+        "limits": {"k": 5, "linked_per_mille": 50},
+    })
 }
