@@ -165,7 +165,7 @@ fn laws() {
             _ if id.starts_with("fhir_export")
                 && !matches!(asker, "none" | "syst" | "ctrl" | "free") =>
             {
-                let barred = matches!(asker, "audi" | "oper" | "faud" | "fope");
+                let barred = matches!(asker, "audi" | "oper" | "comm" | "faud" | "fope");
                 !done && (status == "403") == barred
             }
             _ if id.starts_with("fhir_") && !matches!(asker, "none" | "syst" | "ctrl" | "free") => {
@@ -239,9 +239,9 @@ fn laws() {
                 State::Restricted => done == matches!(asker, "priv" | "pare"),
                 _ if asker == "spec" => done == (state == State::Granted),
                 _ if case.variant == STORED_LEAF && asker == "desk" => !done,
-                _ => done == !matches!(asker, "rese" | "devi" | "audi"),
+                _ => done == !matches!(asker, "rese" | "comm" | "devi" | "audi"),
             },
-            "rese" | "devi" | "audi" if reads => !done,
+            "rese" | "comm" | "devi" | "audi" if reads => !done,
             _ if reads => match state {
                 State::Erased => !done,
                 State::Restricted => done == matches!(asker, "priv" | "pare"),
