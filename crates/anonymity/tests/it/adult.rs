@@ -108,12 +108,6 @@ fn diversity_and_closeness_hold_of_many_records() {
                 ..config(recoding)
             };
             let made = anonymise(&TABLE, &config).expect("reachable");
-            eprintln!(
-                "{recoding:?} {model:?} {:?} {} {}",
-                t0.elapsed(),
-                made.granularity(),
-                made.suppressed()
-            );
             let groups = naive::groups(&TABLE, &made);
             assert!(naive::holds(model, &TABLE, None, &groups), "{model:?}");
             assert!(made.suppressed() <= 1_508);
