@@ -4,5 +4,6 @@ mod canaries;
 mod comparison;
 mod examples;
 mod packets;
+mod rule_file;
 mod sample;
 mod valid;
