@@ -1,6 +1,7 @@
 //! De-identification as its callers see it.
 
 mod canaries;
+mod cloaks;
 mod comparison;
 mod examples;
 mod packets;
