@@ -6,5 +6,6 @@ mod comparison;
 mod examples;
 mod packets;
 mod rule_file;
+mod safe_harbor;
 mod sample;
 mod valid;
