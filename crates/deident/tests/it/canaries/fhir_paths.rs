@@ -350,7 +350,7 @@ fn errors_do_not_tell() {
         format!("{{\"resourceType\": \"Patient\", \"name\": {WORD}}}"),
         format!("{{\"{WORD}\": {{\"{DIGITS}\": tru}}}}"),
         format!("\"{WORD}\""),
-        format!("{WORD}"),
+        WORD.to_owned(),
         format!("{{\"resourceType\": [\"{WORD}\"]}}"),
         "[".repeat(100) + WORD,
     ];
