@@ -134,10 +134,16 @@ fn at<'v>(value: &'v mut Value, way: &[String]) -> &'v mut Value {
         })
 }
 
-/// De-identifies and searches; gives the release.
+/// De-identifies and searches; gives the release. Not validated: what is planted is often not valid, and must not
+/// survive for that reason alone.
 fn run(counted: &mut Counted, place: &str, document: &Value) -> Option<Value> {
     let bytes = serde_json::to_vec(document).unwrap();
-    let out = Rules::shipped().resource(&examples::cloak(), examples::at(), &bytes, &mut counted.0);
+    let out = Rules::shipped().resource_unvalidated(
+        &examples::cloak(),
+        examples::at(),
+        &bytes,
+        &mut counted.0,
+    );
     search(place, &out);
     out.ok().map(|out| serde_json::from_slice(&out).unwrap())
 }
@@ -350,7 +356,7 @@ fn errors_do_not_tell() {
         format!("{{\"resourceType\": \"Patient\", \"name\": {WORD}}}"),
         format!("{{\"{WORD}\": {{\"{DIGITS}\": tru}}}}"),
         format!("\"{WORD}\""),
-        format!("{WORD}"),
+        WORD.to_owned(),
         format!("{{\"resourceType\": [\"{WORD}\"]}}"),
         "[".repeat(100) + WORD,
     ];
