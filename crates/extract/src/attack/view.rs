@@ -19,7 +19,7 @@ pub(crate) struct View {
     postings: Vec<Vec<(u32, f64)>>,
     /// By term: rows that say it is absent, with the share of their people.
     absent: Vec<Vec<(u32, f64)>>,
-    /// By row: the information of all it says, weighed by the shares.
+    /// By row: the information of all it says, weighed by the square roots of the shares.
     said: Vec<f64>,
 }
 
@@ -47,7 +47,7 @@ impl View {
             let mut all = 0.0;
             for &(term, share) in &row.terms {
                 postings[term.index()].push((number, share));
-                all += hpo.information(term) * share;
+                all += hpo.information(term) * share.sqrt();
             }
             for &(term, share) in &row.absent {
                 absent[term.index()].push((number, share));
@@ -215,7 +215,8 @@ impl View {
         fits
     }
 
-    /// Shared information over all information (simGIC; Pesquita et al., BMC Bioinformatics 2008).
+    /// Shared information over all information (simGIC; Pesquita et al., BMC Bioinformatics 2008),
+    /// each term weighed by the square root of its share.
     fn overlap(&self, hpo: &Hpo<'_>, known: &[TermIx]) -> Vec<f64> {
         let closure = hpo.closure(known);
         let own = hpo.sum(&closure);
@@ -223,7 +224,7 @@ impl View {
         for &term in &closure {
             let information = hpo.information(term);
             for &(row, share) in &self.postings[term.index()] {
-                shared[row as usize] += information * share;
+                shared[row as usize] += information * share.sqrt();
             }
         }
         for (shared, said) in shared.iter_mut().zip(&self.said) {

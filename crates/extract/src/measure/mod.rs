@@ -1,7 +1,8 @@
 //! Measuring extracts on people whose records are public: attacks and utility, by folds.
 //!
 //! Five folds, by family (a publication) and by person. Each fold is held out once; the first was
-//! for choosing the method and its parameters, and what is reported is the mean over the others.
+//! for choosing the method and its parameters, and what is reported is the mean over the others
+//! (of utility: over their people).
 //! - *Utility*: a release of the other families, by which the held-out ones are diagnosed. Nobody
 //!   held out shares a publication with anybody released. The same by person, where siblings of a
 //!   held-out person may be released.

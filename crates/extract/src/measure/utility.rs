@@ -5,7 +5,7 @@
 //! good as the best of its rows. Ranks of equals are averaged.
 
 use crate::{
-    attack::{Made, View, Way, mean},
+    attack::{Made, View, Way},
     hpo::Hpo,
     subject::Subject,
 };
@@ -26,12 +26,17 @@ pub struct Utility {
 }
 
 impl Utility {
-    /// Of the shares the mean, of the people the sum.
+    /// Over all the people: each counts once.
     pub(crate) fn mean<'a>(of: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let people: u32 = of.clone().map(|u| u.people).sum();
+        let share = |value: fn(&Self) -> f64| {
+            let right: f64 = of.clone().map(|u| value(u) * f64::from(u.people)).sum();
+            right / f64::from(people.max(1))
+        };
         Self {
-            top1: mean(of.clone().map(|u| u.top1)),
-            top10: mean(of.clone().map(|u| u.top10)),
-            people: of.map(|u| u.people).sum(),
+            top1: share(|u| u.top1),
+            top10: share(|u| u.top10),
+            people,
         }
     }
 }

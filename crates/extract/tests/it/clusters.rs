@@ -315,13 +315,15 @@ fn a_release_says_nothing_of_members_and_reads_back() {
     let subjects: Vec<Subject> = (0..30)
         .map(|n| person(n, &[LEAVES[7], LEAVES[100 + n as usize % 3]]))
         .collect();
-    let made = cluster(&HPO, &subjects, &k(5)).expect("thirty");
-    let text = serde_json::to_string(&made.release()).expect("JSON");
-    assert!(!text.contains("members") && !text.contains("left"));
-    let back: Release = serde_json::from_str(&text).expect("reads back");
-    assert_eq!(back, made.release());
+    for config in [k(5), mixed(5)] {
+        let made = cluster(&HPO, &subjects, &config).expect("thirty");
+        let text = serde_json::to_string(&made.release()).expect("JSON");
+        assert!(!text.contains("members") && !text.contains("left"));
+        let back: Release = serde_json::from_str(&text).expect("reads back");
+        assert_eq!(back, made.release());
+        let whole = serde_json::to_string(&made).expect("JSON");
+        let whole: Extract = serde_json::from_str(&whole).expect("reads back");
+        assert!(whole.clusters == made.clusters && whole.left_out == made.left_out);
+    }
     assert_eq!(format!("{:?}", subjects[0]), "<redacted>");
-    let whole: Extract =
-        serde_json::from_str(&serde_json::to_string(&made).expect("JSON")).expect("back");
-    assert!(whole == made);
 }
