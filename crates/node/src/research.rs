@@ -5,10 +5,12 @@
 //! of theirs is opened. A withdrawn or expired consent leaves every later count and release. Exact counts stay
 //! inside.
 
+mod again;
 mod canary;
 mod cohort;
 mod content;
 mod count;
+mod group;
 mod held;
 mod make;
 mod release;

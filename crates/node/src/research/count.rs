@@ -11,6 +11,7 @@ use super::cohort::{Asker, GROUP, asker};
 use super::terms::Known;
 use super::{Counted, Spending, Spent, StudyCount, StudyQuery};
 use crate::custodian::Custodian;
+use crate::differential::is_relevant;
 use crate::error::{Conflict, Error};
 use codec::id::SubjectId;
 use codec::time::Millis;
@@ -33,6 +34,9 @@ const PRUNED: usize = 4_096;
 /// The most subjects that one count looks at.
 const SUBJECTS_MAX: usize = 1_000_000;
 
+/// The length of a subject's account as it is kept, in bytes.
+const ACCOUNT: usize = 128;
+
 /// An account as it was read.
 struct Held {
     account: Account,
@@ -43,7 +47,7 @@ struct Held {
 impl<S: Store> Custodian<S> {
     /// How many of whom the study may know meet the filters, about.
     pub(crate) async fn study_count(&self, input: StudyCount) -> Result<Counted, Error> {
-        let study = self.study_open_for(&input.study, &input.caller).await?;
+        self.study_open_for(&input.study, &input.caller).await?;
         let insight = self.insight.as_ref().ok_or_else(unknowing)?;
         let noise = self.research.noise.clone().ok_or_else(|| {
             Error::Unavailable("this node makes no noise, and so gives no counts".to_owned())
@@ -55,6 +59,8 @@ impl<S: Store> Custodian<S> {
         let who = researcher(&actor.institution, actor.practitioner.as_str());
         // From here on one at a time: two never take the same of a budget.
         let _turn = self.research_turn.lock().await;
+        // It may have ended while this one waited.
+        let study = self.study_open_for(&input.study, &input.caller).await?;
         let at = self.facts().at();
         let key = CacheKey::new(query.digest(), input.study, who, at);
         let own = Holder::Researcher(who);
@@ -134,7 +140,7 @@ impl<S: Store> Custodian<S> {
             after = Some(*last);
             looked_at += page.len();
             let mut admitted = Vec::new();
-            for one in self.admitted(asker, &page, "count").await? {
+            for one in self.admitted(asker, &page, "count", &is_relevant).await? {
                 let old = self.vault.research_account(&one.subject).await?;
                 let account = subject_account(&one.subject, old.as_deref())?;
                 // Who has nothing left is left out: neither opened nor charged.
@@ -168,7 +174,7 @@ impl<S: Store> Custodian<S> {
                     matched += 1;
                 }
                 // Everybody's is written anew, so that nobody sees whose changed.
-                puts.insert(one.subject, (old, codec::to_vec(&account)));
+                puts.insert(one.subject, (old, padded(&account)));
             }
             let mut entropy = self.ambient.entropy();
             if !puts.is_empty() {
@@ -295,10 +301,23 @@ impl<S: Store> Custodian<S> {
 }
 
 fn subject_account(subject: &SubjectId, bytes: Option<&[u8]>) -> Result<Account, Error> {
-    match bytes {
-        Some(bytes) => codec::from_slice(bytes).map_err(|_| damaged()),
-        None => Ok(Account::new(Holder::Subject(*subject))),
-    }
+    let Some(bytes) = bytes else {
+        return Ok(Account::new(Holder::Subject(*subject)));
+    };
+    let (length, rest) = bytes.split_first().ok_or_else(damaged)?;
+    let account = rest.get(..usize::from(*length)).ok_or_else(damaged)?;
+    codec::from_slice(account).map_err(|_| damaged())
+}
+
+/// A subject's account, as long as any other: on the disk, a length would tell of whom something was spent.
+fn padded(account: &Account) -> Vec<u8> {
+    let bytes = codec::to_vec(account);
+    // INVARIANT: nothing is reserved in it, so that it is an id and a few numbers: under 128 bytes.
+    let length = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+    let mut padded = vec![length];
+    padded.extend(bytes);
+    padded.resize(padded.len().max(ACCOUNT), 0);
+    padded
 }
 
 fn spent(account: &Account, budget: Budget, at: Millis) -> Spent {
@@ -332,4 +351,32 @@ pub(super) fn unknowing() -> Error {
         "this node knows no terms: put an index of HPO into its data folder (`ithaca ontology`)"
             .to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_account_is_as_long_as_any_other() {
+        let subject = SubjectId::new([0xff; 32]);
+        let budget = Budget {
+            epsilon: Epsilon::from_micro(u64::MAX),
+            days: Some(1),
+        };
+        let mut account = Account::new(Holder::Subject(subject));
+        let empty = padded(&account);
+        let late = Millis::new(1 << 60);
+        for cost in [1, 100_000, u64::MAX >> 1] {
+            let cost = Epsilon::from_micro(cost);
+            let part = account
+                .reserve(&budget, cost, late)
+                .unwrap_or_else(|e| panic!("{e}"));
+            assert!(account.commit(part).is_ok());
+            let kept = padded(&account);
+            assert_eq!(kept.len(), empty.len());
+            assert_eq!(subject_account(&subject, Some(&kept)), Ok(account.clone()));
+        }
+        assert!(subject_account(&subject, Some(&[9])).is_err());
+    }
 }
