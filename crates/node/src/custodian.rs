@@ -77,8 +77,10 @@ pub(crate) struct Custodian<S: Store> {
     pub(crate) exports_turn: futures::lock::Mutex<()>,
     /// What the operator set for research.
     pub(crate) research: crate::research::Research,
-    /// Held while a count is made, or a release is begun: budgets are for one at a time.
+    /// Held while a count is made: budgets are for one at a time.
     pub(crate) research_turn: futures::lock::Mutex<()>,
+    /// Held while a study takes a step or a release is begun.
+    pub(crate) studies_turn: futures::lock::Mutex<()>,
     /// How far the release is that is being made.
     pub(crate) making: Mutex<Option<crate::research::Making>>,
     /// How FHIR Subscriptions are delivered, if they are.

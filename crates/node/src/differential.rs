@@ -14,7 +14,7 @@ mod knowledge;
 mod pass;
 mod profile;
 
-pub(crate) use derive::{RECORDS_MAX, is_relevant};
+pub(crate) use derive::{RECORDS_BYTES_MAX, RECORDS_MAX, is_relevant};
 pub(crate) use knowledge::Insight;
 pub use knowledge::Knowledge;
 pub(crate) use profile::terms;

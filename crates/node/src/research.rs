@@ -5,11 +5,13 @@
 //! of theirs is opened. A withdrawn or expired consent leaves every later count and release. Exact counts stay
 //! inside.
 
+mod again;
 mod beacon;
 mod canary;
 mod cohort;
 mod content;
 mod count;
+mod group;
 mod held;
 mod make;
 mod release;

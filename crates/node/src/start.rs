@@ -264,6 +264,7 @@ where
         exports_turn: futures::lock::Mutex::default(),
         research: config.research,
         research_turn: futures::lock::Mutex::default(),
+        studies_turn: futures::lock::Mutex::default(),
         making: Mutex::default(),
         subscriptions: config.subscriptions,
         subscribed: Subscribed::default(),

@@ -7,12 +7,13 @@
 use crate::audit::{RowKind, SINGLE, audit_key};
 use crate::disclosures::Disclosure;
 use crate::layout::{AUDIT, ERASURES, RELEASED, join};
+use crate::sealing::damaged;
 use crate::vault::{Vault, is_conflict};
 use crate::{AuditId, Conflict, Error};
 use codec::{Digest, InstitutionId, Millis, StudyId, SubjectId, record};
 use keys::{Entropy, Secret, Zeroizing};
 use std::collections::BTreeMap;
-use store::{Batch, Expect, Store};
+use store::{Batch, Expect, Range, Store};
 
 record! {
     /// A release that holds a subject's data. A copy that has left cannot be recalled.
@@ -111,7 +112,7 @@ impl<S: Store> Vault<S> {
     }
 
     /// Notes in each subject's compartment that a release holds its data and what of it, all or none, in one
-    /// durable write. One that is noted already stays as it is, so that this may be done again.
+    /// durable write. A note of the same release that is there already is replaced: the release was made anew.
     ///
     /// # Errors
     /// [`Error::SubjectUnknown`], [`Error::SubjectErased`]; [`Error::Busy`]; [`Error::Invalid`] if what was used
@@ -131,9 +132,6 @@ impl<S: Store> Vault<S> {
             let keys = self.audit(subject)?;
             let compartment = self.compartment(subject).await?;
             let key = audit_key(subject, RowKind::Released, &put.release);
-            if self.get(AUDIT, &key).await?.is_some() {
-                continue;
-            }
             let held = self.audit_seal(&keys, &key, put.held, entropy);
             let at = used_key(subject, &put.release);
             let used = compartment
@@ -141,7 +139,6 @@ impl<S: Store> Vault<S> {
                 .seal_bytes(&custodian, RELEASED, &at, put.used, entropy);
             batch = batch
                 .expect(ERASURES, subject.as_bytes(), Expect::Absent)
-                .expect(AUDIT, &key, Expect::Absent)
                 .put(AUDIT, &key, held)
                 .put(RELEASED, at, used);
         }
@@ -190,6 +187,26 @@ impl<S: Store> Vault<S> {
         Ok(Some(used))
     }
 
+    /// Of whom releases were made that are still here, in the order of their ids, with the release: up to `limit`
+    /// after one of them.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Store`].
+    pub async fn research_used_list(
+        &self,
+        after: Option<&(SubjectId, AuditId)>,
+        limit: usize,
+    ) -> Result<Vec<(SubjectId, AuditId)>, Error> {
+        let mut range = Range::all();
+        if let Some((subject, release)) = after {
+            range = range.after(used_key(subject, release));
+        }
+        let rows = self.page(RELEASED, range, limit).await?;
+        rows.iter()
+            .map(|(key, _)| used_of(key).ok_or(damaged(RELEASED)))
+            .collect()
+    }
+
     /// The releases that hold a subject's data. Goes on after the erasure of the records.
     ///
     /// # Errors
@@ -204,4 +221,10 @@ impl<S: Store> Vault<S> {
 
 fn used_key(subject: &SubjectId, release: &AuditId) -> Vec<u8> {
     join(&[subject.as_bytes(), release.as_bytes()])
+}
+
+/// Whose row it is, and of which release.
+fn used_of(key: &[u8]) -> Option<(SubjectId, AuditId)> {
+    let (subject, release) = key.split_at_checked(SubjectId::LEN)?;
+    Some((subject.try_into().ok()?, release.try_into().ok()?))
 }

@@ -22,7 +22,7 @@ use vault::{Derived, DerivedPut};
 
 /// The most records that a profile or a differential is made of, the newest, and their bytes together.
 pub(crate) const RECORDS_MAX: usize = 2_000;
-const RECORDS_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const RECORDS_BYTES_MAX: u64 = 16 << 20;
 /// How often a profile is made again because somebody else wrote it meanwhile.
 const ATTEMPTS: usize = 4;
 

@@ -9,6 +9,9 @@ use store::Store;
 const LOOK_MS: u64 = 500;
 
 pub(super) async fn run<S: Store>(custodian: &Custodian<S>) {
+    while let Err(error) = custodian.releases_sweep().await {
+        custodian.trouble("releases", &error).await;
+    }
     loop {
         match custodian.releases_step().await {
             Ok(true) => continue,

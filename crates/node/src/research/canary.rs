@@ -1,7 +1,7 @@
 //! Made-up records with an identifier in every place where people write: through the rules of de-identification,
 //! the measurements and the files, as real ones go; then every byte that came out is searched.
 
-use super::make::values_of;
+use super::group::values_of;
 use ::release::{Canaries, Feature, Format, Group, Header, Measures, OfSubject, Package, Tier};
 use codec::id::{Digest, InstitutionId, StudyId};
 use codec::time::Millis;
@@ -121,16 +121,35 @@ pub(super) fn run(ontology: &Ontology, k: u32) -> Result<Canaries, Failed> {
         out.extend(bytes);
     }
     out.extend(manifest.bytes());
-    let survived = (1..=planted)
-        .filter(|n| {
-            let mark = format!("{MARK}{n:05}");
-            let mark = mark.as_bytes();
-            out.windows(mark.len())
-                .any(|window| window.eq_ignore_ascii_case(mark))
-        })
-        .count();
+    let survived = found(&out).len();
     Ok(Canaries {
         planted,
         survived: u32::try_from(survived).unwrap_or(u32::MAX),
     })
+}
+
+/// The marks that stand in some bytes, in whatever case, by what follows them: one pass.
+fn found(bytes: &[u8]) -> BTreeSet<Vec<u8>> {
+    let mark = MARK.as_bytes();
+    let at = bytes.windows(mark.len()).enumerate();
+    let at = at.filter(|(_, window)| window.eq_ignore_ascii_case(mark));
+    let number = |(at, _): (usize, &[u8])| {
+        let after = bytes.iter().skip(at + mark.len());
+        let digits = after.take_while(|byte| byte.is_ascii_digit());
+        digits.take(10).copied().collect()
+    };
+    at.map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_found_wherever_they_stand() {
+        let small = MARK.to_lowercase();
+        let text = format!("x{MARK}00007, é{small}00012\"{MARK}00007 QZCANAR {MARK}");
+        let all: [&[u8]; 3] = [b"", b"00007", b"00012"];
+        assert_eq!(found(text.as_bytes()), all.map(<[u8]>::to_vec).into());
+    }
 }

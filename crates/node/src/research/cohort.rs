@@ -2,7 +2,7 @@
 
 use super::study::{categories, purposes};
 use crate::custodian::{Custodian, Standing};
-use crate::differential::{RECORDS_MAX, case_of, documents, is_relevant};
+use crate::differential::{RECORDS_BYTES_MAX, RECORDS_MAX, case_of, documents, is_relevant};
 use crate::disclosure::log::{Logging, Trace};
 use crate::error::Error;
 use crate::record::fetch::{Judged, Plan};
@@ -13,8 +13,10 @@ use discovery::{Individual, Sex, TermId, Vocabulary};
 use extract::AgeBand;
 use findings::{Case, Progress};
 use ontology::{DiseaseId, Ontology};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use store::Store;
+use vault::RecordMeta;
 
 /// Subjects that are decided and logged together.
 pub(super) const GROUP: usize = 128;
@@ -37,6 +39,7 @@ pub(super) struct Admitted {
     pub(super) subject: SubjectId,
     /// Of the consent that was heard.
     sequence: u64,
+    /// The newest first.
     pub(super) plans: Vec<Plan>,
     logging: Option<Logging>,
 }
@@ -82,13 +85,14 @@ impl Known {
 }
 
 impl<S: Store> Custodian<S> {
-    /// Which of some subjects may be used, in their order. Refusals are not logged: nothing is asked about
-    /// any of them by name, and nothing of them is opened.
+    /// Which of some subjects may be used, in their order, and which of their records are `read`. Refusals are
+    /// not logged: nothing is asked about any of them by name, and nothing of them is opened.
     pub(super) async fn admitted(
         &self,
         asker: &Asker,
         page: &[SubjectId],
         channel: &'static str,
+        read: &(dyn Fn(&RecordMeta) -> bool + Sync),
     ) -> Result<Vec<Admitted>, Error> {
         let directory = self.directory_known().await?;
         let mut admitted = Vec::new();
@@ -96,7 +100,7 @@ impl<S: Store> Custodian<S> {
             if directory.as_ref() == Some(subject) {
                 continue;
             }
-            match self.admitted_one(asker, subject, channel).await {
+            match self.admitted_one(asker, subject, channel, read).await {
                 Ok(one) => admitted.extend(one),
                 Err(Error::SubjectErased | Error::SubjectUnknown | Error::SubjectClosed) => {}
                 Err(error) => return Err(error),
@@ -110,6 +114,7 @@ impl<S: Store> Custodian<S> {
         asker: &Asker,
         subject: &SubjectId,
         channel: &'static str,
+        read: &(dyn Fn(&RecordMeta) -> bool + Sync),
     ) -> Result<Option<Admitted>, Error> {
         // Cheap first: most have agreed to no research.
         let standing = self.standing(subject).await?;
@@ -121,13 +126,17 @@ impl<S: Store> Custodian<S> {
             let Judged::Permitted(decided) = self.judge(request, &latest).await? else {
                 return Ok(None);
             };
-            let plans = crate::record::fetch::plans(latest, &decided)?;
+            let mut plans = crate::record::fetch::plans(latest, &decided)?;
+            plans.retain(|plan| read(&plan.meta));
+            // INVARIANT: what is opened is in the log: the newest, as many as it takes.
+            plans.sort_by_key(|plan| Reverse((plan.meta.deposited, plan.meta.record)));
+            plans.truncate(vault::MAX_DISCLOSED);
             let named = plans.iter().map(|plan| plan.meta.record);
             let trace = Trace {
                 channel: Some(channel),
                 asked: None,
             };
-            let logging = decided.logging(named.take(vault::MAX_DISCLOSED).collect(), &trace);
+            let logging = decided.logging(named.collect(), &trace);
             return Ok(Some(Admitted {
                 subject: *subject,
                 sequence: decided.sequence,
@@ -155,13 +164,15 @@ impl<S: Store> Custodian<S> {
         one: &Admitted,
     ) -> Result<Option<Known>, Error> {
         // INVARIANT: called only for whom the disclosure is durable.
-        let mut plans: Vec<&Plan> = one
-            .plans
-            .iter()
-            .filter(|plan| is_relevant(&plan.meta))
-            .collect();
-        plans.sort_by_key(|plan| std::cmp::Reverse((plan.meta.deposited, plan.meta.record)));
-        plans.truncate(RECORDS_MAX);
+        let mut plans: Vec<&Plan> = Vec::new();
+        let mut room = RECORDS_BYTES_MAX;
+        let newest = one.plans.iter().filter(|plan| is_relevant(&plan.meta));
+        for plan in newest.take(RECORDS_MAX) {
+            if let Some(left) = room.checked_sub(plan.meta.size_bytes()) {
+                room = left;
+                plans.push(plan);
+            }
+        }
         plans.sort_by_key(|plan| plan.meta.record);
         let mut records = Vec::with_capacity(plans.len());
         for plan in plans {
@@ -187,19 +198,26 @@ impl<S: Store> Custodian<S> {
         })
     }
 
-    /// Whether a subject's consent permits a study its identity, and so to be asked again.
-    pub(super) fn identity_permitted(
+    /// The request that a study be told a subject's identity, and so may ask it again: under the purpose under
+    /// which its consent permits that, and otherwise under the first.
+    pub(super) fn identity_request(
         &self,
         asker: &Asker,
         subject: &SubjectId,
         standing: &Standing,
-    ) -> bool {
-        purposes(&asker.study).into_iter().any(|purpose| {
+    ) -> Result<(Request, bool), Error> {
+        let mut first = None;
+        for purpose in purposes(&asker.study) {
             let mut request = request(&asker.study, &asker.actor, purpose, subject);
             request.selection = Selection::all([Category::Identity]);
             request.partial = false;
-            self.permits(asker, &request, standing).is_some()
-        })
+            if self.permits(asker, &request, standing).is_some() {
+                return Ok((request, true));
+            }
+            first = first.or(Some(request));
+        }
+        let first = first.ok_or(Error::Internal("a study has no purpose"))?;
+        Ok((first, false))
     }
 
     fn permits(&self, asker: &Asker, request: &Request, standing: &Standing) -> Option<Permit> {

@@ -2,7 +2,6 @@
 //!
 //! What is in them is of groups of at least `k` subjects and was made to leave; it stays when a subject is erased.
 
-use super::rows::MANY;
 use crate::custodian::Custodian;
 use crate::error::Error;
 use codec::id::DisclosureId;
@@ -125,9 +124,24 @@ impl<S: Store> Custodian<S> {
         Ok(found.map(|bytes| bytes.to_vec()))
     }
 
-    /// Removes every file of a release; its finished groups stay.
-    pub(super) async fn content_remove(&self, release: &DisclosureId) -> Result<(), Error> {
-        self.rows_remove(&files_of(release)).await
+    /// Removes every file of a release but some; its finished groups stay.
+    pub(super) async fn content_remove(
+        &self,
+        release: &DisclosureId,
+        but: &[&str],
+    ) -> Result<(), Error> {
+        self.rows_remove(&files_of(release), but).await
+    }
+
+    /// Whether a release has other files than these, or finished groups.
+    pub(super) async fn content_left(
+        &self,
+        release: &DisclosureId,
+        but: &[&str],
+    ) -> Result<bool, Error> {
+        let parts = self.vault.node_rows(&parts_of(release), None, 1).await?;
+        let files = self.rows_beside(&files_of(release), None, but).await?;
+        Ok(!parts.is_empty() || files.is_some_and(|(names, _)| !names.is_empty()))
     }
 
     /// Keeps finished groups, so that a release goes on after a restart where it was.
@@ -158,19 +172,36 @@ impl<S: Store> Custodian<S> {
 
     /// Removes the finished groups.
     pub(super) async fn parts_remove(&self, release: &DisclosureId) -> Result<(), Error> {
-        self.rows_remove(&parts_of(release)).await
+        self.rows_remove(&parts_of(release), &[]).await
     }
 
-    async fn rows_remove(&self, prefix: &[u8]) -> Result<(), Error> {
-        loop {
-            // Few at a time: they are large, and looking for their names opens them.
-            let rows = self.vault.node_rows(prefix, None, 16).await?;
-            let names: Vec<Vec<u8>> = rows.into_iter().map(|(name, _)| name).collect();
-            if names.is_empty() {
-                return Ok(());
-            }
+    async fn rows_remove(&self, prefix: &[u8], but: &[&str]) -> Result<(), Error> {
+        let mut after: Option<Vec<u8>> = None;
+        while let Some((names, last)) = self.rows_beside(prefix, after.as_deref(), but).await? {
             self.vault.node_rows_remove(&names).await?;
-            debug_assert!(names.len() <= MANY);
+            after = Some(last);
         }
+        Ok(())
+    }
+
+    /// The next rows but those of some files, and the last that was looked at; none at the end.
+    async fn rows_beside(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        but: &[&str],
+    ) -> Result<Option<(Vec<Vec<u8>>, Vec<u8>)>, Error> {
+        // Few at a time: they are large, and looking for their names opens them.
+        let rows = self.vault.node_rows(prefix, after, 16).await?;
+        let mut names: Vec<Vec<u8>> = rows.into_iter().map(|(name, _)| name).collect();
+        let Some(last) = names.last().cloned() else {
+            return Ok(None);
+        };
+        names.retain(|name| {
+            let file = name.get(prefix.len()..).unwrap_or_default();
+            !but.iter()
+                .any(|but| file.starts_with(format!("{but}/").as_bytes()))
+        });
+        Ok(Some((names, last)))
     }
 }

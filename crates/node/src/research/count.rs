@@ -12,6 +12,7 @@ use super::terms::Known;
 use super::{Counted, Spending, Spent, StudyCount, StudyQuery};
 use crate::caller::Caller;
 use crate::custodian::Custodian;
+use crate::differential::is_relevant;
 use crate::error::{Conflict, Error};
 use codec::id::{StudyId, SubjectId};
 use codec::time::Millis;
@@ -33,6 +34,9 @@ const ANSWERS: &[u8] = b"research-answer/";
 const PRUNED: usize = 4_096;
 /// The most subjects that one count looks at.
 const SUBJECTS_MAX: usize = 1_000_000;
+
+/// The length of a subject's account as it is kept, in bytes.
+const ACCOUNT: usize = 128;
 
 /// An account as it was read.
 struct Held {
@@ -57,7 +61,7 @@ impl<S: Store> Custodian<S> {
         study_id: &StudyId,
         query: &Query,
     ) -> Result<Counted, Error> {
-        let study = self.study_open_for(study_id, caller).await?;
+        self.study_open_for(study_id, caller).await?;
         let noise = self.research.noise.clone().ok_or_else(|| {
             Error::Unavailable("this node makes no noise, and so gives no counts".to_owned())
         })?;
@@ -65,6 +69,8 @@ impl<S: Store> Custodian<S> {
         let who = researcher(&actor.institution, actor.practitioner.as_str());
         // From here on one at a time: two never take the same of a budget.
         let _turn = self.research_turn.lock().await;
+        // It may have ended while this one waited.
+        let study = self.study_open_for(study_id, caller).await?;
         let at = self.facts().at();
         let key = CacheKey::new(query.digest(), *study_id, who, at);
         let own = Holder::Researcher(who);
@@ -145,7 +151,7 @@ impl<S: Store> Custodian<S> {
             after = Some(*last);
             looked_at += page.len();
             let mut admitted = Vec::new();
-            for one in self.admitted(asker, &page, "count").await? {
+            for one in self.admitted(asker, &page, "count", &is_relevant).await? {
                 let old = self.vault.research_account(&one.subject).await?;
                 let account = subject_account(&one.subject, old.as_deref())?;
                 // Who has nothing left is left out: neither opened nor charged.
@@ -179,7 +185,7 @@ impl<S: Store> Custodian<S> {
                     matched += 1;
                 }
                 // Everybody's is written anew, so that nobody sees whose changed.
-                puts.insert(one.subject, (old, codec::to_vec(&account)));
+                puts.insert(one.subject, (old, padded(&account)));
             }
             let mut entropy = self.ambient.entropy();
             if !puts.is_empty() {
@@ -310,10 +316,23 @@ impl<S: Store> Custodian<S> {
 }
 
 fn subject_account(subject: &SubjectId, bytes: Option<&[u8]>) -> Result<Account, Error> {
-    match bytes {
-        Some(bytes) => codec::from_slice(bytes).map_err(|_| damaged()),
-        None => Ok(Account::new(Holder::Subject(*subject))),
-    }
+    let Some(bytes) = bytes else {
+        return Ok(Account::new(Holder::Subject(*subject)));
+    };
+    let (length, rest) = bytes.split_first().ok_or_else(damaged)?;
+    let account = rest.get(..usize::from(*length)).ok_or_else(damaged)?;
+    codec::from_slice(account).map_err(|_| damaged())
+}
+
+/// A subject's account, as long as any other: on the disk, a length would tell of whom something was spent.
+fn padded(account: &Account) -> Vec<u8> {
+    let bytes = codec::to_vec(account);
+    // INVARIANT: nothing is reserved in it, so that it is an id and a few numbers: under 128 bytes.
+    let length = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+    let mut padded = vec![length];
+    padded.extend(bytes);
+    padded.resize(padded.len().max(ACCOUNT), 0);
+    padded
 }
 
 fn spent(account: &Account, budget: Budget, at: Millis) -> Spent {
@@ -347,4 +366,32 @@ pub(super) fn unknowing() -> Error {
         "this node knows no terms: put an index of HPO into its data folder (`ithaca ontology`)"
             .to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_account_is_as_long_as_any_other() {
+        let subject = SubjectId::new([0xff; 32]);
+        let budget = Budget {
+            epsilon: Epsilon::from_micro(u64::MAX),
+            days: Some(1),
+        };
+        let mut account = Account::new(Holder::Subject(subject));
+        let empty = padded(&account);
+        let late = Millis::new(1 << 60);
+        for cost in [1, 100_000, u64::MAX >> 1] {
+            let cost = Epsilon::from_micro(cost);
+            let part = account
+                .reserve(&budget, cost, late)
+                .unwrap_or_else(|e| panic!("{e}"));
+            assert!(account.commit(part).is_ok());
+            let kept = padded(&account);
+            assert_eq!(kept.len(), empty.len());
+            assert_eq!(subject_account(&subject, Some(&kept)), Ok(account.clone()));
+        }
+        assert!(subject_account(&subject, Some(&[9])).is_err());
+    }
 }

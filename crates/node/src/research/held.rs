@@ -1,20 +1,25 @@
 //! What research holds of a subject, for the subject.
 
+use super::cohort::asker;
 use super::rows::ReleaseState;
 use super::{HeldView, Recontact, ResearchHeld, ResearchQuery};
+use crate::caller::Caller;
 use crate::custodian::Custodian;
 use crate::disclosure::log::{Logging, Trace};
 use crate::error::Error;
 use crate::record::fetch::Judged;
-use codec::Category;
 use codec::id::{DisclosureId, StudyId, SubjectId};
-use consent::{Purpose, Records, Request, Selection, Study};
+use consent::Study;
 use deident::StudyKey;
 use store::Store;
 use vault::Notice;
 
 /// How long the family may take to be told, ms.
 const TELL_MS: u64 = 72 * 3_600_000;
+/// How long the answer to a request for contact takes: longer than a decision, two log rows and a notice.
+const TAKES_MS: u64 = 500;
+/// A family is told of a study that asks for contact once in so long.
+const ASK_AGAIN_MS: u64 = 30 * 24 * 3_600_000;
 
 impl<S: Store> Custodian<S> {
     /// Which releases hold a subject's data, at what risk, for which study; what counts have learnt; and which
@@ -64,7 +69,8 @@ impl<S: Store> Custodian<S> {
     }
 
     /// Opens a re-contact token and, if the subject's consent permits the study its identity, logs that and tells
-    /// the family that the study asks to be contacted. The study learns only that its request was taken.
+    /// the family that the study asks to be contacted. The study learns only that its request was taken, and that
+    /// takes as long for anybody as for nobody.
     pub(crate) async fn recontact(&self, input: Recontact) -> Result<(), Error> {
         let study = self.study_open_for(&input.study, &input.caller).await?;
         let key = self.study_key(&study.id());
@@ -74,43 +80,44 @@ impl<S: Store> Custodian<S> {
         let Ok(subject) = SubjectId::try_from(opened.as_slice()) else {
             return Err(Error::Internal("a token holds no subject"));
         };
-        // One of those that stand for nobody, or somebody who is here no longer.
-        if self.vault.compartments(None, 1).await?.is_empty() || is_nobody(&subject) {
+        let taken = self.recontact_taken(&input.caller, &study, &subject);
+        let (taken, ()) = futures::join!(taken, self.ambient.sleep_ms(TAKES_MS));
+        match taken {
+            // Somebody who is here no longer.
+            Err(Error::SubjectUnknown | Error::SubjectErased) => Ok(()),
+            taken => taken,
+        }
+    }
+
+    async fn recontact_taken(
+        &self,
+        caller: &Caller,
+        study: &Study,
+        subject: &SubjectId,
+    ) -> Result<(), Error> {
+        if *subject == NOBODY {
             return Ok(());
         }
-        let purpose = study
-            .purposes
-            .iter()
-            .next()
-            .copied()
-            .unwrap_or(Purpose::Hresch);
-        let request = Request {
-            actor: input.caller.actor.clone(),
-            purpose,
-            subject,
-            selection: Selection {
-                categories: [Category::Identity].into(),
-                records: Records::All,
-            },
-            study: Some(study.id()),
-            partial: false,
-        };
+        let facts = self.study_facts(&study.id(), &caller.actor).await?;
+        let asker = asker(caller.actor.clone(), study.clone(), &facts);
+        let standing = self.standing(subject).await?;
+        let (request, _) = self.identity_request(&asker, subject, &standing)?;
         let trace = Trace {
             channel: Some("recontact"),
             asked: None,
         };
-        match self.judge(request, &[]).await {
-            Ok(Judged::Permitted(decided)) => {
+        match self.judge(request, &[]).await? {
+            Judged::Permitted(decided) => {
                 let disclosure = self
                     .disclosure_log(decided.logging(Vec::new(), &trace))
                     .await?;
-                self.recontact_tell(&subject, &study, disclosure).await
+                self.recontact_tell(subject, study, disclosure).await
             }
-            Ok(Judged::Refused {
+            Judged::Refused {
                 request,
                 denial,
                 stale,
-            }) => {
+            } => {
                 self.disclosure_log(Logging {
                     request,
                     outcome: vault::Outcome::Refused(denial.missing),
@@ -121,10 +128,9 @@ impl<S: Store> Custodian<S> {
                     asked: None,
                 })
                 .await?;
+                self.counters.refusals.up();
                 Ok(())
             }
-            Err(Error::SubjectUnknown | Error::SubjectErased) => Ok(()),
-            Err(error) => Err(error),
         }
     }
 
@@ -134,8 +140,9 @@ impl<S: Store> Custodian<S> {
         study: &Study,
         disclosure: DisclosureId,
     ) -> Result<(), Error> {
+        let now = self.logged_now();
         let notice = Notice {
-            due: self.logged_now().saturating_add(TELL_MS),
+            due: now.saturating_add(TELL_MS),
             sentence: format!(
                 "The study \"{}\" asks whether you want to be contacted. Nothing was told to it; your hospital's \
                  desk knows how to answer.",
@@ -144,11 +151,25 @@ impl<S: Store> Custodian<S> {
             about: Some(disclosure),
             told: None,
         };
-        let id = DisclosureId::new(self.ambient.random());
-        self.vault
-            .notice_put(subject, &id, &notice, &mut self.ambient.entropy())
-            .await?;
-        Ok(())
+        // However often a study asks, a family is told of it once in a while.
+        let month = (now.get() / ASK_AGAIN_MS).to_be_bytes();
+        let name = self.vault.blind_name(&[
+            b"recontact",
+            study.id().as_bytes(),
+            subject.as_bytes(),
+            &month,
+        ]);
+        let id = name.as_bytes().get(..DisclosureId::LEN).unwrap_or_default();
+        let id = DisclosureId::try_from(id).map_err(|_| Error::Internal("an id is too long"))?;
+        let mut entropy = self.ambient.entropy();
+        match self
+            .vault
+            .notice_put(subject, &id, &notice, &mut entropy)
+            .await
+        {
+            Err(vault::Error::Conflict(_)) => Ok(()),
+            put => Ok(put?),
+        }
     }
 
     /// The key of a study and this custodian: pseudonyms and tokens.
@@ -159,7 +180,3 @@ impl<S: Store> Custodian<S> {
 
 /// The subject for whom nobody's token stands.
 pub(super) const NOBODY: SubjectId = SubjectId::new([0; 32]);
-
-fn is_nobody(subject: &SubjectId) -> bool {
-    *subject == NOBODY
-}

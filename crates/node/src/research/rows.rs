@@ -6,7 +6,7 @@ use ::release::{Format, Tier};
 use codec::id::{Digest, DisclosureId, EntryId, StudyId};
 use codec::time::Millis;
 use codec::{choice, record};
-use consent::{Condition, PractitionerAt, Role, StudyCase};
+use consent::{Actor, Condition, PractitionerAt, Role, StudyCase};
 use keys::Zeroizing;
 use std::collections::BTreeSet;
 use store::Store;
@@ -91,6 +91,16 @@ impl ReleaseRow {
         let all = Format::ALL.into_iter();
         all.filter(|format| self.formats.contains(&format_code(*format)))
             .collect()
+    }
+
+    /// Who asked, as they ask.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor {
+            institution: self.by.institution,
+            practitioner: self.by.practitioner.clone(),
+            roles: self.roles.clone(),
+            slot: None,
+        }
     }
 
     /// Whether something may still become of it.

@@ -44,6 +44,7 @@ impl<S: Store> Custodian<S> {
             .needs("proposing a study", &[Role::Researcher])?;
         self.own_staff(&input.caller)?;
         self.in_service()?;
+        let _turn = self.studies_turn.lock().await;
         if self.study_rows().await?.len() >= MANY {
             return Err(Error::Unavailable(
                 "this institution has as many studies as it can keep".to_owned(),
@@ -84,6 +85,8 @@ impl<S: Store> Custodian<S> {
         )?;
         self.own_staff(&input.caller)?;
         self.in_service()?;
+        // One at a time: an opening that another step overtook would stand on the ledger all the same.
+        let _turn = self.studies_turn.lock().await;
         let read = self.study_row(&input.study).await?;
         let is_approval = matches!(input.step, StudyStep::Approve);
         if !is_approval && !input.accepted.is_empty() {
@@ -159,12 +162,13 @@ impl<S: Store> Custodian<S> {
         let (mut permitted, mut person, mut denied, mut none) = (0_u64, 0_u64, 0_u64, 0_u64);
         let mut after: Option<SubjectId> = None;
         let mut looked_at = 0;
+        let directory = self.directory_known().await?;
         while looked_at < SUBJECTS_MAX {
             let page = self.vault.compartments(after.as_ref(), 256).await?;
             let Some(last) = page.last() else { break };
             after = Some(*last);
             looked_at += page.len();
-            for subject in &page {
+            for subject in page.iter().filter(|subject| directory != Some(**subject)) {
                 let standing = match self.standing(subject).await {
                     Ok(standing) => standing,
                     Err(Error::SubjectErased | Error::SubjectUnknown) => continue,
