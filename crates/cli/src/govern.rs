@@ -3,7 +3,7 @@
 //! The token is an operator's, in a file; it never comes as an argument. Speaks plain HTTP: where TLS ends in
 //! front of the node, run it on the node's machine.
 
-use crate::http::{Call, JSON, text};
+use crate::http::{Answer, Call, JSON, text};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use codec::{EntryId, InstitutionId};
@@ -51,12 +51,15 @@ pub(crate) enum Command {
     },
 }
 
+/// Where a node serves unless it is told otherwise.
+pub(crate) const NODE: &str = "http://127.0.0.1:8420";
+
 #[derive(Args)]
 pub(crate) struct NodeAt {
     /// Where the node serves.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8420")]
+    #[arg(long, value_name = "URL", default_value = NODE)]
     node: String,
-    /// The token of who asks (an operator's, to govern), in a file.
+    /// The token of who asks (an operator's to govern, a researcher's or the committee's for research), in a file.
     #[arg(long, value_name = "FILE")]
     token_file: PathBuf,
 }
@@ -222,17 +225,26 @@ fn body(change: &Change) -> Result<Body> {
 }
 
 fn file(path: &Path, what: &str) -> Result<Vec<u8>> {
+    within_size(path, what, MAX_FILE_BYTES)
+}
+
+/// A file that is not larger than it can be.
+pub(crate) fn within_size(path: &Path, what: &str, most: u64) -> Result<Vec<u8>> {
     let shown = path.display();
     let size = fs::metadata(path)
         .with_context(|| format!("cannot read {what} {shown}"))?
         .len();
-    if size > MAX_FILE_BYTES {
-        bail!("{what} {shown} is larger than {MAX_FILE_BYTES} bytes; is it the right file?");
+    if size > most {
+        bail!("{what} {shown} is larger than {most} bytes; is it the right file?");
     }
     fs::read(path).with_context(|| format!("cannot read {what} {shown}"))
 }
 
 impl NodeAt {
+    pub(crate) fn new(node: String, token_file: PathBuf) -> Self {
+        Self { node, token_file }
+    }
+
     fn token(&self) -> Result<Zeroizing<String>> {
         let shown = self.token_file.display();
         let bytes = Zeroizing::new(file(&self.token_file, "the token file")?);
@@ -252,6 +264,20 @@ impl NodeAt {
         path: &str,
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Value> {
+        let answer = self.send(method, path, body)?;
+        answer
+            .read::<Value>()
+            .with_context(|| format!("{} is no ithaca node", self.node))?;
+        answer.value()
+    }
+
+    /// One request; what came, whatever its status.
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Answer> {
         if !self.node.starts_with("http://") {
             bail!("--node takes http://HOST:PORT, not '{}'", self.node);
         }
@@ -270,13 +296,8 @@ impl NodeAt {
             patience: PATIENCE,
             answer_max_bytes: MAX_ANSWER_BYTES,
         };
-        let answer = call
-            .send()
-            .with_context(|| format!("cannot ask the node at {}; does it run?", self.node))?;
-        answer
-            .read::<Value>()
-            .with_context(|| format!("{} is no ithaca node", self.node))?;
-        answer.value()
+        call.send()
+            .with_context(|| format!("cannot ask the node at {}; does it run?", self.node))
     }
 }
 
@@ -332,6 +353,7 @@ fn standing(accepted: &Value) -> String {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+/// The elements of a JSON array.
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }

@@ -26,8 +26,12 @@ mod network;
 mod notify;
 mod ontologies;
 mod passphrase;
+mod release_folder;
+mod releases;
 mod running;
 mod share;
+mod stage;
+mod study;
 mod subject;
 mod token;
 mod up;
@@ -64,6 +68,16 @@ enum Command {
     },
     /// Prints the signed pointer that tells another institution whom to ask for a subject's records.
     Share(share::Options),
+    /// Studies: proposed, approved, opened; noisy counts for them; through a running node.
+    Study {
+        #[command(subcommand)]
+        command: study::Command,
+    },
+    /// Releases of a study: attacked, certified, downloaded through a running node; checked offline.
+    Release {
+        #[command(subcommand)]
+        command: releases::Command,
+    },
     /// Runs the node of an institution until it is told to stop.
     #[command(visible_alias = "node")]
     Up(up::Options),
@@ -121,6 +135,8 @@ fn main() -> ExitCode {
         Command::Network { command } => network::run(command),
         Command::Govern { command } => govern::run(command),
         Command::Share(options) => share::run(&options),
+        Command::Study { command } => study::run(command),
+        Command::Release { command } => releases::run(command),
         Command::Up(options) => up::run(&options),
         Command::Verify(options) => verify::run(&options),
         Command::Token(options) => token::run(&options),

@@ -2,7 +2,7 @@
 //!
 //! Bytes in, a verdict or one sentence that names the broken link out. Never asks a node.
 
-use codec::id::{Digest, EntryId, InstitutionId, SubjectId};
+use codec::id::{Digest, EntryId, InstitutionId, StudyId, SubjectId};
 use codec::record;
 use consensus::SimplexCertificates;
 use consent::ConsentState;
@@ -10,6 +10,7 @@ use ledger::Genesis;
 use ledger::disclosure::DisclosureProof;
 use ledger::opening::ConsentOpening;
 use ledger::receipt::Receipt;
+use ledger::release::ReleaseProof;
 use vault::{LoggedDisclosure, disclosures_root};
 
 /// What a receipt proves.
@@ -64,6 +65,28 @@ pub struct OpeningVerdict {
     /// The block's height.
     pub height: u64,
     /// The block's time.
+    pub time_ms: u64,
+}
+
+/// What a release proof proves: the study released this content under this certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseVerdict {
+    /// The study.
+    pub study: StudyId,
+    /// Which of its releases on the ledger, from 0. Those that were refused have no place there, so that the
+    /// release itself may go by a higher number.
+    pub number: u64,
+    /// Who runs the study and released.
+    pub institution: InstitutionId,
+    /// Digest of the study's policy.
+    pub policy: Digest,
+    /// Digest of the content: of `manifest.json`.
+    pub content: Digest,
+    /// Digest of the certificate.
+    pub certificate: Digest,
+    /// Height of the block that released it.
+    pub height: u64,
+    /// Proved as of a block of this time.
     pub time_ms: u64,
 }
 
@@ -198,6 +221,27 @@ pub fn consent_opening(bytes: &[u8], genesis: &Genesis) -> Result<OpeningVerdict
         state: bundle.state,
         height: opened.height,
         time_ms: opened.time_ms,
+    })
+}
+
+/// Checks a release's `ledger.proof`. Whether a folder is what it speaks of is for whoever has the folder: the
+/// digests of content, certificate and policy must be equal.
+///
+/// # Errors
+/// [`Refused`] names the broken link.
+pub fn release(bytes: &[u8], genesis: &Genesis) -> Result<ReleaseVerdict, Refused> {
+    let proof = ReleaseProof::decode(bytes).map_err(broken)?;
+    let released =
+        ledger::release::verify(&proof, genesis, &check(genesis)).map_err(broken)?;
+    Ok(ReleaseVerdict {
+        study: released.study,
+        number: released.number,
+        institution: released.institution,
+        policy: released.policy,
+        content: released.content,
+        certificate: released.certificate,
+        height: released.height,
+        time_ms: released.time_ms,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Figures of this very run: small, honest, on this machine. `ithaca bench` measures properly.
 
-use super::stage::Stage;
+use crate::stage::Stage;
 use serde_json::{Value, json};
 use std::time::Duration;
 

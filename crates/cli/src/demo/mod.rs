@@ -15,7 +15,6 @@ mod people;
 mod pick;
 mod proofs;
 mod scene;
-mod stage;
 mod story;
 mod told;
 
@@ -26,7 +25,7 @@ use figures::Timed;
 use futures::channel::oneshot;
 use nodes::{CHILDRENS, COUNT, FAMILIES, LABORATORY, Network, PYLOS, Processes};
 use serde_json::{Value, json};
-use stage::Stage;
+use crate::stage::Stage;
 use std::{
     fs,
     path::{Path, PathBuf},

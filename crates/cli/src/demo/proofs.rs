@@ -1,6 +1,7 @@
 //! The proofs: every receipt checked offline with nothing but the genesis, and one tampered with.
 
-use super::{figures::Timed, stage::Stage, story::Story};
+use super::{figures::Timed, story::Story};
+use crate::stage::Stage;
 use anyhow::{Context, Result, bail};
 use ledger::Genesis;
 use node::verify;

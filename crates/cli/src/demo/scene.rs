@@ -313,10 +313,7 @@ impl Story<'_> {
     }
 }
 
-/// The elements of a JSON array.
-pub(crate) fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
+pub(crate) use crate::govern::list;
 
 /// Why something was refused.
 pub(crate) fn reasons(refused: &Answer) -> Result<String> {

@@ -7,9 +7,11 @@ use super::{
     nodes::{CHILDRENS, COUNT, LABORATORY, Network, PYLOS, QUORUM, wait_for},
     people::{CLINICIAN, LOCUM, People, SPECIALIST},
     scene::{Shared, list, reasons},
+};
+use crate::{
+    http::{JSON, text},
     stage::Stage,
 };
-use crate::http::{JSON, text};
 use anyhow::{Context, Result, bail};
 use codec::{RecordId, SubjectId};
 use serde_json::{Value, json};

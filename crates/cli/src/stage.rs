@@ -1,5 +1,5 @@
 //! What a person sees: headings, cards, tables and progress in a terminal; nothing with `--json`.
-#![expect(clippy::print_stdout, reason = "this is the demo's screen")]
+#![expect(clippy::print_stdout, reason = "this is the screen")]
 
 use std::{fmt::Write as _, io::IsTerminal as _, io::Write as _};
 
@@ -91,7 +91,7 @@ impl Stage {
         if self.silent || !self.live {
             return;
         }
-        let filled = done * 30 / total.max(1);
+        let filled = (done.saturating_mul(30) / total.max(1)).min(30);
         print!(
             "\r{}{} {done}/{total} {what} ",
             "█".repeat(filled),
