@@ -70,6 +70,8 @@ pub(crate) struct Staff {
     /// A second person.
     pub(crate) approver: String,
     pub(crate) operator: String,
+    pub(crate) researcher: String,
+    pub(crate) committee: String,
     /// A clinician elsewhere.
     pub(crate) specialist: String,
 }
@@ -200,7 +202,7 @@ impl House {
     }
 
     /// A token for somebody on the staff.
-    fn token(&self, name: &str, role: Role) -> String {
+    pub(crate) fn token(&self, name: &str, role: Role) -> String {
         self.tokens(&[Person::staff(self, name, &[role])]).remove(0)
     }
 
@@ -256,6 +258,8 @@ impl Staff {
             privacy: none(),
             approver: none(),
             operator: none(),
+            researcher: none(),
+            committee: none(),
             specialist: none(),
         }
     }
@@ -269,6 +273,8 @@ impl Staff {
             privacy: house.token("privacy-1", Role::PrivacyOfficer),
             approver: house.token("privacy-2", Role::PrivacyOfficer),
             operator: house.token("operator-1", Role::Operator),
+            researcher: house.token("researcher-1", Role::Researcher),
+            committee: house.token("committee-1", Role::Committee),
             specialist: {
                 let person = Person::staff(house, "specialist-1", &[Role::Clinician])
                     .institution(house.elsewhere);

@@ -67,7 +67,8 @@ fn some_path(endpoint: &Endpoint, id: &str) -> String {
                 "subject" | "proposal" => 64,
                 // Of the genesis, which is always there.
                 "index" if id == "0" => return path.replace("{index}", "000.p/1"),
-                "level" if id == "0" => 1,
+                "level" | "release" if id == "0" => 1,
+                "what" if id == "0" => return path.replace("{what}", "info"),
                 _ => 32,
             };
             let id = if id == "0" {
@@ -99,6 +100,8 @@ fn suitable<'a>(house: &'a House, endpoint: &Endpoint) -> &'a str {
         Access::Open => "",
         Access::Bearer => &house.staff.desk,
         Access::Only(roles) if roles.contains(&Role::Clinician) => &house.staff.clinician,
+        Access::Only(roles) if roles.contains(&Role::Committee) => &house.staff.committee,
+        Access::Only(roles) if roles.contains(&Role::Researcher) => &house.staff.researcher,
         Access::Only(_) => &house.staff.operator,
     }
 }

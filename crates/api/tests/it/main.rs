@@ -17,5 +17,6 @@ mod reading;
 mod sessions;
 mod socket;
 mod spy;
+mod studies;
 mod tokens;
 mod wire;

@@ -8,6 +8,7 @@
 
 mod askers;
 mod cases;
+pub(crate) use cases::study;
 
 use crate::{
     families::{Family, Nursery, State},
