@@ -2,7 +2,7 @@
 //!
 //! Everything has a default; `docs/node.toml` shows all of it.
 
-use crate::{notify::Notifying, ontologies};
+use crate::{notify::Notifying, ontologies, research::Research};
 use anyhow::{Context, Result, anyhow, bail};
 use api::Machines;
 use consensus::network::PeerList;
@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) share: Share,
     pub(crate) store: Store,
     pub(crate) diagnosis: Diagnosis,
+    pub(crate) research: Research,
     pub(crate) sign_in: SignIn,
     pub(crate) machines: Option<MachinesAt>,
     pub(crate) subscriptions: Notifying,
@@ -351,6 +352,7 @@ impl Config {
         config.share.check()?;
         config.sign_in.check()?;
         config.subscriptions.check()?;
+        config.research.check()?;
         within(
             "store.cache_bytes",
             config.store.cache_bytes,

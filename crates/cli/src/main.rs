@@ -28,6 +28,7 @@ mod ontologies;
 mod passphrase;
 mod release_folder;
 mod releases;
+mod research;
 mod running;
 mod share;
 mod stage;

@@ -208,7 +208,8 @@ fn lines(found: &Found, with_genesis: bool) -> Vec<String> {
     lines.push("NOT CHECKED".to_owned());
     if !with_genesis {
         lines.push(
-            "       whether the ledger holds it: give the network's genesis with --genesis".to_owned(),
+            "       whether the ledger holds it: give the network's genesis with --genesis"
+                .to_owned(),
         );
     }
     lines.push(
@@ -219,9 +220,28 @@ fn lines(found: &Found, with_genesis: bool) -> Vec<String> {
     lines
 }
 
-/// Downloads a release.
+/// Downloads a release, says so, and what it is.
 #[expect(clippy::print_stdout, reason = "what was asked for")]
 pub(crate) fn get(node: &NodeAt, study: &StudyId, number: u64, folder: &Path) -> Result<()> {
+    let found = download(node, study, number, folder, &Stage::new(false))?;
+    let shown = folder.display();
+    println!(
+        "{shown} holds release {number}: {} groups, at least {} people. Check it with: ithaca release verify {shown} \
+         --genesis FILE",
+        found.checked.groups, found.checked.subjects
+    );
+    println!("{}", ::release::STATEMENT);
+    Ok(())
+}
+
+/// Downloads a release into a folder that is there whole or not at all.
+pub(crate) fn download(
+    node: &NodeAt,
+    study: &StudyId,
+    number: u64,
+    folder: &Path,
+    stage: &Stage,
+) -> Result<Found> {
     let shown = folder.display();
     ensure!(
         fs::symlink_metadata(folder).is_err(),
@@ -243,7 +263,6 @@ pub(crate) fn get(node: &NodeAt, study: &StudyId, number: u64, folder: &Path) ->
     begin(&source, &part)?;
     let files = files(&release)?;
     let total: u64 = files.iter().map(|(_, bytes)| bytes).sum();
-    let stage = Stage::new(false);
     let mut done = 0;
     for (name, length) in &files {
         source.file(name, *length, &part, &mut |of_file| {
@@ -262,18 +281,14 @@ pub(crate) fn get(node: &NodeAt, study: &StudyId, number: u64, folder: &Path) ->
         bail!("what came is not what was released, and was removed: {fault}; get it again");
     }
     sync_folder(&part)?;
-    fs::rename(&part, folder)
-        .with_context(|| format!("cannot call {} {shown}", part.display()))?;
-    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+    fs::rename(&part, folder).with_context(|| format!("cannot call {} {shown}", part.display()))?;
+    if let Some(above) = folder
+        .parent()
+        .filter(|above| !above.as_os_str().is_empty())
+    {
         sync_folder(above)?;
     }
-    println!(
-        "{shown} holds release {number}: {} groups, at least {} people. Check it with: ithaca release verify {shown} \
-         --genesis FILE",
-        found.checked.groups, found.checked.subjects
-    );
-    println!("{}", ::release::STATEMENT);
-    Ok(())
+    Ok(found)
 }
 
 /// Units of the progress bar; never none of something.
@@ -351,13 +366,7 @@ impl Source<'_> {
     }
 
     /// A file of the release, from where it broke off.
-    fn file(
-        &self,
-        name: &str,
-        length: u64,
-        part: &Path,
-        tell: &mut dyn FnMut(u64),
-    ) -> Result<()> {
+    fn file(&self, name: &str, length: u64, part: &Path, tell: &mut dyn FnMut(u64)) -> Result<()> {
         let path = part.join(name);
         let mut file = OpenOptions::new()
             .create(true)

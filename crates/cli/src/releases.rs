@@ -140,7 +140,10 @@ pub(crate) fn run(command: Command) -> Result<()> {
             let shown = node.call("GET", &format!("/v1/studies/{study}/releases"), None)?;
             told(&shown, json, &|shown| match list(shown) {
                 [] => "the study has no release\n".to_owned(),
-                releases => releases.iter().map(|release| line(release) + "\n").collect(),
+                releases => releases
+                    .iter()
+                    .map(|release| line(release) + "\n")
+                    .collect(),
             })
         }
         Command::Show(one) => {
@@ -221,7 +224,9 @@ fn prepare(options: &Prepare) -> Result<()> {
     let body = Some((JSON, body.to_string().into_bytes()));
     let mut shown = node.call("POST", &path, body)?;
     if !options.no_wait {
-        let number = shown["number"].as_u64().context("a release without a number")?;
+        let number = shown["number"]
+            .as_u64()
+            .context("a release without a number")?;
         let stage = Stage::new(options.json);
         let done = |shown: &Value| shown["status"] != "preparing";
         shown = wait(node, &format!("{path}/{number}"), MAKING, &stage, &done)?;
@@ -257,7 +262,11 @@ fn wait(
             return Ok(shown);
         }
         if let Some(phase) = progress["phase"].as_str() {
-            let number = |name: &str| progress[name].as_u64().and_then(|n| usize::try_from(n).ok());
+            let number = |name: &str| {
+                progress[name]
+                    .as_u64()
+                    .and_then(|n| usize::try_from(n).ok())
+            };
             let (now, of) = (number("done").unwrap_or(0), number("of").unwrap_or(0));
             // Not known yet: a bar that stays open.
             stage.progress(now, of.max(now + 1), phase);
@@ -355,7 +364,11 @@ fn line(shown: &Value) -> String {
 /// What the attacks on a release achieved.
 pub(crate) fn tell(stage: &Stage, certificate: &Certificate) {
     let raw = |name: &str| {
-        let raw = certificate.raw.verdicts.iter().find(|raw| raw.attack == name);
+        let raw = certificate
+            .raw
+            .verdicts
+            .iter()
+            .find(|raw| raw.attack == name);
         measured(raw.and_then(|raw| raw.measured))
     };
     let mut rows: Vec<Vec<String>> = certificate
@@ -378,18 +391,26 @@ pub(crate) fn tell(stage: &Stage, certificate: &Certificate) {
         })
         .collect();
     let others = certificate.attacks.linkage.iter();
-    rows.extend(others.filter(|l| l.knows != Knows::Terms(3)).map(|linkage| {
-        let raw = certificate.raw.linkage(linkage.knows);
-        let rate = |linkage: &extract::Linkage| (linkage.targets > 0).then_some(linkage.rate);
-        vec![
-            format!("linked by {}", knows(linkage.knows)),
-            measured(rate(linkage)),
-            "-".to_owned(),
-            measured(raw.and_then(rate)),
-            String::new(),
-        ]
-    }));
-    stage.table(&["attack", "achieved", "limit", "on raw records", ""], &rows);
+    rows.extend(
+        others
+            .filter(|l| l.knows != Knows::Terms(3))
+            .map(|linkage| {
+                let raw = certificate.raw.linkage(linkage.knows);
+                let rate =
+                    |linkage: &extract::Linkage| (linkage.targets > 0).then_some(linkage.rate);
+                vec![
+                    format!("linked by {}", knows(linkage.knows)),
+                    measured(rate(linkage)),
+                    "-".to_owned(),
+                    measured(raw.and_then(rate)),
+                    String::new(),
+                ]
+            }),
+    );
+    stage.table(
+        &["attack", "achieved", "limit", "on raw records", ""],
+        &rows,
+    );
     let population = certificate.population;
     stage.say(&format!(
         "Of at least {} people in groups of at least {} each; in none: at least {} without a known feature, {} without \

@@ -218,6 +218,7 @@ fn settings_of(opened: &Opened, config: &Config) -> node::Config {
     });
     settings.limits.payload_bytes = config.http.payload_bytes;
     settings.policy = config.policy.clone().unwrap_or_default();
+    settings.research = config.research.settings();
     settings
 }
 

@@ -295,7 +295,11 @@ fn of_toml(value: toml::Value) -> Value {
         toml::Value::Array(values) => values.into_iter().map(of_toml).collect(),
         toml::Value::Table(members) => {
             let members = members.into_iter();
-            Value::Object(members.map(|(name, value)| (name, of_toml(value))).collect())
+            Value::Object(
+                members
+                    .map(|(name, value)| (name, of_toml(value)))
+                    .collect(),
+            )
         }
     }
 }
@@ -368,9 +372,8 @@ fn count(node: &NodeAt, study: &StudyId, filters: &[String], json: bool) -> Resu
         true => String::new(),
         false => format!("filters={}&", asked.join(",")),
     };
-    let path = format!(
-        "/v1/studies/{study}/beacon/v2/individuals?{filters}requestedGranularity=count"
-    );
+    let path =
+        format!("/v1/studies/{study}/beacon/v2/individuals?{filters}requestedGranularity=count");
     let budgets = format!("/v1/studies/{study}/spending");
     let before = node.call("GET", &budgets, None)?;
     let answer = node.send("GET", &path, None)?;
@@ -409,7 +412,10 @@ pub(crate) fn counted(all: &Value) -> String {
     let (answer, spending) = (&all["answer"], &all["spending"]);
     let (info, summary) = (&answer["info"], &answer["responseSummary"]);
     let within = info["within95"].as_u64().unwrap_or_default();
-    let mut said = match (summary["exists"] == true, summary["numTotalResults"].as_u64()) {
+    let mut said = match (
+        summary["exists"] == true,
+        summary["numTotalResults"].as_u64(),
+    ) {
         (true, Some(count)) => format!(
             "About {count}. There is random noise in it: 95 of 100 such answers are off by at most {within}.\n"
         ),
@@ -504,9 +510,11 @@ fn study(shown: &Value) -> String {
             text(&study["agreement"]["digest"])
         ));
     }
-    lines.extend(list(&shown["accepted"]).iter().map(|accepted| {
-        format!("  accepted    {accepted}")
-    }));
+    lines.extend(
+        list(&shown["accepted"])
+            .iter()
+            .map(|accepted| format!("  accepted    {accepted}")),
+    );
     let proposed = &study["proposed"];
     lines.push(signed("proposed", proposed, ""));
     lines.extend(list(&shown["acts"]).iter().map(|act| {
@@ -551,9 +559,11 @@ fn matching(shown: &Value) -> String {
                     text(&finding["because"])
                 ));
             }
-            lines.extend(list(&clause["conditions"]).iter().map(|condition| {
-                format!("    to accept it: --accept '{condition}'")
-            }));
+            lines.extend(
+                list(&clause["conditions"])
+                    .iter()
+                    .map(|condition| format!("    to accept it: --accept '{condition}'")),
+            );
         }
     }
     lines.push(text(&shown["says"]));
@@ -607,8 +617,14 @@ mod tests {
             }))
         };
         let said = all(true, 14, 0.5);
-        assert!(said.starts_with("About 14.") && said.contains("off by at most 6"), "{said}");
-        assert!(said.contains("It cost 0.5") && said.contains("9.5 of 10 left until 2027"), "{said}");
+        assert!(
+            said.starts_with("About 14.") && said.contains("off by at most 6"),
+            "{said}"
+        );
+        assert!(
+            said.contains("It cost 0.5") && said.contains("9.5 of 10 left until 2027"),
+            "{said}"
+        );
         let said = all(false, 0, 0.0);
         assert!(said.starts_with("Fewer than 5, or nobody"), "{said}");
         assert!(said.contains("cost nothing"), "{said}");

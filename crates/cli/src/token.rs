@@ -14,7 +14,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
     /// What the bearer is: clinician, geneticist, nurse, emergency-clinician, desk, privacy-officer,
-    /// auditor, researcher, laboratory, device, controller, operator. May be given several times.
+    /// auditor, researcher, data-access-committee, laboratory, device, controller, operator. May be given several times.
     #[arg(long = "role", required = true)]
     pub(crate) roles: Vec<Role>,
     /// Who the bearer is, as the institution names them.

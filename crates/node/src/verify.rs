@@ -231,8 +231,7 @@ pub fn consent_opening(bytes: &[u8], genesis: &Genesis) -> Result<OpeningVerdict
 /// [`Refused`] names the broken link.
 pub fn release(bytes: &[u8], genesis: &Genesis) -> Result<ReleaseVerdict, Refused> {
     let proof = ReleaseProof::decode(bytes).map_err(broken)?;
-    let released =
-        ledger::release::verify(&proof, genesis, &check(genesis)).map_err(broken)?;
+    let released = ledger::release::verify(&proof, genesis, &check(genesis)).map_err(broken)?;
     Ok(ReleaseVerdict {
         study: released.study,
         number: released.number,

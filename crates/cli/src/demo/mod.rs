@@ -14,10 +14,12 @@ mod nodes;
 mod people;
 mod pick;
 mod proofs;
+mod research;
 mod scene;
 mod story;
 mod told;
 
+use crate::stage::Stage;
 use crate::up::told_to_stop;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -25,7 +27,6 @@ use figures::Timed;
 use futures::channel::oneshot;
 use nodes::{CHILDRENS, COUNT, FAMILIES, LABORATORY, Network, PYLOS, Processes};
 use serde_json::{Value, json};
-use crate::stage::Stage;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -38,10 +39,7 @@ use story::Story;
 const NOT_CLINICAL: &str =
     "Research and evaluation build. Not for clinical use; not CE-marked, not FDA-cleared.";
 
-const NOT_BUILT: [&str; 2] = [
-    "HL7 v2, devices, VCF",
-    "de-identified releases for research; the portal",
-];
+const NOT_BUILT: [&str; 2] = ["HL7 v2, devices, VCF", "the portal"];
 
 /// How long a story whose nodes were ended may take to notice.
 const GRACE: Duration = Duration::from_secs(5);
@@ -135,12 +133,16 @@ fn play(stage: &Stage, path: &Path, kept: bool, processes: &Arc<Processes>) -> R
     }
     if kept {
         stage.say(&format!(
-            "\nKept in {0}: network/ (the four data folders; passphrases and logs beside it), genesis.cbor, receipts/. \
+            "\nKept in {0}: network/ (the four data folders; passphrases and logs beside it), genesis.cbor, receipts/, release/. \
              Try:",
             path.display()
         ));
         stage.command(&format!(
             "ithaca verify {0}/receipts/01.cbor --genesis {0}/genesis.cbor --leaf {0}/receipts/01.json",
+            path.display()
+        ));
+        stage.command(&format!(
+            "ithaca release verify {0}/release --genesis {0}/genesis.cbor",
             path.display()
         ));
     }

@@ -10,6 +10,8 @@ pub(crate) const STRANGER: &str = "dr-nobody";
 pub(crate) const LOCUM: &str = "dr-summers-locum";
 pub(crate) const CLINICIAN: &str = "dr-okafor";
 pub(crate) const GENETICIST: &str = "dr-ferrari";
+pub(crate) const RESEARCHER: &str = "dr-karras";
+pub(crate) const COMMITTEE: &str = "prof-adeyemi";
 
 /// Somebody: where they work, and the token of theirs there.
 #[derive(Clone)]
@@ -36,6 +38,9 @@ pub(crate) struct People {
     pub(crate) desk_elsewhere: Person,
     pub(crate) laboratory_desk: Person,
     pub(crate) laboratory: Person,
+    /// Who asks for data at the children's hospital, and who decides there.
+    pub(crate) researcher: Person,
+    pub(crate) committee: Person,
     /// One who looks after the node, at each institution.
     pub(crate) operators: [Person; 4],
 }
@@ -65,6 +70,8 @@ impl People {
             desk_elsewhere: person(PYLOS, "registration-desk", &[Role::Desk])?,
             laboratory_desk: person(LABORATORY, "registration-desk", &[Role::Desk])?,
             laboratory: person(LABORATORY, "sequencing", &[Role::Laboratory])?,
+            researcher: person(CHILDRENS, RESEARCHER, &[Role::Researcher])?,
+            committee: person(CHILDRENS, COMMITTEE, &[Role::Committee])?,
             operators: [
                 operator(CHILDRENS)?,
                 operator(PYLOS)?,

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::{fs, path::Path, time::Instant};
 
 pub(crate) fn check(stage: &Stage, story: &mut Story<'_>, keep: Option<&Path>) -> Result<()> {
-    stage.heading("14  The proofs");
+    stage.heading("15  The proofs");
     let genesis_bytes = fs::read(&story.network.genesis).context("genesis.cbor")?;
     let genesis: Genesis = verify::genesis(&genesis_bytes)?;
     if let Some(folder) = keep {

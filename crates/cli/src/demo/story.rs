@@ -17,7 +17,7 @@ use codec::{RecordId, SubjectId};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Instant};
 
-const DAY_MS: u64 = 86_400_000;
+pub(crate) const DAY_MS: u64 = 86_400_000;
 
 /// A family in the demo: its subject, and its case's record.
 pub(crate) struct Family {
@@ -90,6 +90,7 @@ impl<'a> Story<'a> {
         self.one_dies()?;
         self.quorum_is_lost()?;
         self.quorum_is_back()?;
+        self.research()?;
         self.farewell()
     }
 
@@ -457,7 +458,7 @@ impl<'a> Story<'a> {
     }
 
     fn farewell(&mut self) -> Result<()> {
-        self.stage.heading("13  A family leaves");
+        self.stage.heading("14  A family leaves");
         let parent = self.parent(LEAVING)?;
         let clinician = self.people.clinician.clone();
         self.read(&clinician, LEAVING, "TREAT")?.value()?;

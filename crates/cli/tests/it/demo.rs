@@ -3,6 +3,7 @@
 use crate::{
     binary::{ended, ithaca, run},
     institution::wait_for,
+    releases::checks_itself,
 };
 use serde_json::Value;
 use std::{
@@ -12,7 +13,7 @@ use std::{
 };
 
 /// The acts in their order.
-const ACTS: [&str; 19] = [
+const ACTS: [&str; 20] = [
     "findings arrive",
     "who reads",
     "reopened",
@@ -31,6 +32,7 @@ const ACTS: [&str; 19] = [
     "one dies",
     "no quorum",
     "quorum back",
+    "research",
     "farewell",
 ];
 
@@ -83,6 +85,7 @@ fn the_whole_story_is_told_and_kept() {
     );
     assert!(seen("no quorum")["waiting"].as_u64().unwrap() >= 2);
     assert!(seen("quorum back")["disclosures_proved"].as_u64().unwrap() >= 1);
+    research_is_told(&seen("research"));
 
     // All of it is there, and proves itself: also what was taken while one node, or two, were dead.
     let genesis = kept.join("genesis.cbor").display().to_string();
@@ -92,6 +95,7 @@ fn the_whole_story_is_told_and_kept() {
         let said = run(["verify", &receipt, "--genesis", &genesis, "--leaf", &case]).succeeded();
         assert!(said.out.starts_with("HOLDS"), "{}", said.out);
     }
+    checks_itself(&kept.join("release"), &kept.join("genesis.cbor"));
     let folders = fs::read_dir(kept.join("network")).unwrap().filter(|entry| {
         let entry = entry.as_ref().unwrap().path();
         entry.join("node.toml").exists() && entry.join("custody").exists()
@@ -102,6 +106,34 @@ fn the_whole_story_is_told_and_kept() {
         again.contains("is not empty; give --keep a new folder"),
         "{again}"
     );
+}
+
+/// What left was measured, what was refused was measured to be too much, and a family is told.
+fn research_is_told(seen: &Value) {
+    let verdict = |of: &str, name: &str| {
+        let verdicts = seen[of]["verdicts"].as_array().unwrap();
+        let found = verdicts.iter().find(|verdict| verdict["attack"] == name);
+        found.unwrap().clone()
+    };
+    let exceeded = seen["refused"]["exceeded"].as_array().unwrap();
+    assert!(!exceeded.is_empty(), "{}", seen["refused"]);
+    for name in exceeded {
+        let verdict = verdict("refused", name.as_str().unwrap());
+        assert_eq!(verdict["held"], false);
+        assert!(verdict["measured"].as_f64().unwrap() >= verdict["limit"].as_f64().unwrap());
+    }
+    let linked = verdict("certified", "linkage-three-terms");
+    assert_eq!(linked["held"], true);
+    assert!(linked["measured"].as_f64().unwrap() < linked["limit"].as_f64().unwrap());
+    assert_eq!(seen["certified"]["height"], seen["checked"]["height"]);
+    assert!(seen["certified"]["released_at_least"].as_u64().unwrap() >= 5);
+    assert!(seen["agreed"].as_u64() < seen["families"].as_u64());
+    let releases = seen["family"]["releases"].as_array().unwrap();
+    assert_eq!(releases.len(), 1, "{releases:?}");
+    assert!(releases[0]["linked_percent"].as_f64().unwrap() > 0.0);
+    let says = seen["family"]["says"].as_str().unwrap();
+    assert!(says.contains("cannot be recalled"), "{says}");
+    assert!((seen["counted"]["cost"].as_f64().unwrap() - 0.5).abs() < 1e-9);
 }
 
 /// The opening is what the nodes themselves said, and it is one to show.

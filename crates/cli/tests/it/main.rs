@@ -21,6 +21,7 @@ mod npm;
 mod proofs;
 #[path = "../../../ledger/tests/it/python.rs"]
 mod python;
+mod releases;
 mod sharing;
 mod stopping;
 mod subscriptions;

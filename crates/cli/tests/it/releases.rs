@@ -1,0 +1,157 @@
+//! Studies and releases at the command line. The release itself is the demo's: `demo` calls [`checks_itself`].
+
+use crate::binary::run;
+use serde_json::Value;
+use std::{fs, path::Path};
+
+/// A release that was downloaded: it holds, with a genesis against the ledger too; what was changed in it does not.
+pub(crate) fn checks_itself(folder: &Path, genesis: &Path) {
+    let (shown, of) = (folder.display().to_string(), genesis.display().to_string());
+    let verify = || run(["release", "verify", &shown, "--genesis", &of]);
+    let said = verify().succeeded().out;
+    assert!(said.starts_with("HOLDS"), "{said}");
+    assert!(said.contains("the ledger holds this content"), "{said}");
+    assert!(said.contains("NOT CHECKED"), "{said}");
+    let said = run(["release", "verify", &shown]).succeeded().out;
+    assert!(said.contains("give the network's genesis"), "{said}");
+    let told = run(["release", "verify", &shown, "--genesis", &of, "--json"]).succeeded();
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(told["verdict"], "holds");
+    assert!(told["ledger"]["height"].as_u64().unwrap() > 0);
+
+    // Each file by itself, and one that is missing, and one too many.
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 10, "{names:?}");
+    for path in &names {
+        let whole = fs::read(path).unwrap();
+        if whole.is_empty() {
+            continue;
+        }
+        let mut changed = whole.clone();
+        let middle = changed.len() / 2;
+        changed[middle] ^= 1;
+        fs::write(path, changed).unwrap();
+        let ran = verify();
+        assert_eq!(ran.code, 1, "{} was changed: {ran:?}", path.display());
+        assert!(ran.err.contains("is REFUSED: "), "{ran:?}");
+        assert!(ran.out.contains("FAULT"), "{ran:?}");
+        fs::write(path, whole).unwrap();
+    }
+    let groups = folder.join("groups.ndjson");
+    let aside = folder.with_extension("aside");
+    fs::rename(&groups, &aside).unwrap();
+    let ran = verify();
+    assert!(
+        ran.code == 1 && ran.err.contains("groups.ndjson is missing"),
+        "{ran:?}"
+    );
+    fs::rename(&aside, &groups).unwrap();
+    let more = folder.join("more.txt");
+    fs::write(&more, "x").unwrap();
+    let ran = verify();
+    assert!(
+        ran.code == 1 && ran.err.contains("more.txt is not part"),
+        "{ran:?}"
+    );
+    fs::remove_file(&more).unwrap();
+    let proof = folder.join("ledger.proof");
+    fs::rename(&proof, &aside).unwrap();
+    let ran = verify();
+    assert!(
+        ran.code == 1 && ran.err.contains("ledger.proof is missing"),
+        "{ran:?}"
+    );
+    // Without a genesis nobody asked about the ledger.
+    run(["release", "verify", &shown]).succeeded();
+    fs::rename(&aside, &proof).unwrap();
+    verify().succeeded();
+}
+
+#[test]
+fn a_folder_that_is_no_release_is_refused() {
+    let below = tempfile::tempdir().unwrap();
+    let shown = below.path().display().to_string();
+    let ran = run(["release", "verify", &shown]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("this is no release"), "{ran:?}");
+    let nowhere = below.path().join("nowhere").display().to_string();
+    let said = run(["release", "verify", &nowhere]).refused();
+    assert!(said.contains("cannot read the release"), "{said}");
+}
+
+#[test]
+fn a_folder_that_exists_is_not_downloaded_into() {
+    let below = tempfile::tempdir().unwrap();
+    let token = below.path().join("token");
+    fs::write(&token, "t").unwrap();
+    let (shown, token) = (
+        below.path().display().to_string(),
+        token.display().to_string(),
+    );
+    let study = "0".repeat(32);
+    let said = run([
+        "release",
+        "get",
+        &study,
+        "0",
+        &shown,
+        "--token-file",
+        &token,
+        "--node",
+        "http://127.0.0.1:9",
+    ]);
+    let said = said.refused();
+    assert!(said.contains("exists; name a new folder"), "{said}");
+}
+
+#[test]
+fn the_commands_say_what_they_do() {
+    let said = run(["study", "--help"]).succeeded().out;
+    for word in [
+        "propose",
+        "list",
+        "show",
+        "match",
+        "approve",
+        "refuse",
+        "agree",
+        "open",
+        "end",
+        "withdraw",
+        "count",
+        "spending",
+        "recontact",
+    ] {
+        assert!(said.contains(&format!("\n  {word} ")), "{word}: {said}");
+    }
+    let said = run(["release", "--help"]).succeeded().out;
+    for word in [
+        "prepare", "list", "show", "certify", "refuse", "get", "verify", "replay",
+    ] {
+        assert!(said.contains(&format!("\n  {word} ")), "{word}: {said}");
+    }
+    let template = run(["study", "propose", "--template"]).succeeded().out;
+    assert!(
+        template.contains("[declared]") && template.contains("ithaca up"),
+        "{template}"
+    );
+}
+
+#[test]
+fn a_study_that_cannot_be_read_is_told_with_its_line() {
+    let below = tempfile::tempdir().unwrap();
+    let file = below.path().join("study.toml");
+    fs::write(&file, "title = \"A\"\nsummary = \n").unwrap();
+    let token = below.path().join("token");
+    fs::write(&token, "t").unwrap();
+    let (file, token) = (file.display().to_string(), token.display().to_string());
+    let said = run(["study", "propose", &file, "--token-file", &token]).refused();
+    assert!(
+        said.contains("study.toml") && said.contains("line 2"),
+        "{said}"
+    );
+}
