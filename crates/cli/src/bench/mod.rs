@@ -10,6 +10,7 @@ mod privacy;
 mod process;
 mod proofs;
 mod reanalysis;
+mod release;
 mod rounds;
 mod served;
 mod share;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     /// What leaves for research: attacks on clustered extracts, what they achieved, and what use is left (about
     /// five minutes); tables generalised to k-anonymity, beside anjana, measured by pycanon too.
     Privacy(PrivacyOptions),
+    /// A release of a million measurements: made, attacked, certified and read. About ten minutes.
+    Release(ReleaseOptions),
     /// Tiles, checkpoints and receipts: over HTTP beside a plain answer, and in the node.
     Proofs(ProofsOptions),
 }
@@ -220,6 +223,22 @@ pub(crate) enum PrivacyPart {
 }
 
 #[derive(Args)]
+pub(crate) struct ReleaseOptions {
+    /// How many people.
+    #[arg(long, default_value_t = 2_000)]
+    subjects: usize,
+    /// How many Observations they have together.
+    #[arg(long, default_value_t = 1_000_000)]
+    observations: usize,
+    /// Work in this folder's disk instead of the temporary one.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct ReanalysisOptions {
     /// How many subjects the node has.
     #[arg(long, default_value_t = 10_000)]
@@ -237,6 +256,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Diagnosis(options) => diagnosis::run(options),
         Command::Privacy(options) => privacy::run(options),
         Command::Reanalysis(options) => reanalysis::run(options),
+        Command::Release(options) => release::run(options),
         Command::Deposit(options) => deposit::run(options),
         Command::Ledger(options) => ledger::run(options),
         Command::Share(options) => share::run(options),
