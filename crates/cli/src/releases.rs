@@ -33,7 +33,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) enum Command {
     /// Asks for a release (a researcher does): the node makes it and tries to link, single out and name its people.
     ///
-    /// Waits until the attacks are done and shows what they achieved. Ends with 1 if it was refused.
+    /// Waits until the attacks are done and shows what they achieved; of a release that was refused only the
+    /// committee is shown that. Ends with 1 if it was refused.
     Prepare(Prepare),
     /// Lists the releases of a study.
     List {
@@ -384,7 +385,11 @@ pub(crate) fn tell(stage: &Stage, certificate: &Certificate) {
             vec![
                 attack(&verdict.attack).to_owned(),
                 measured(verdict.measured),
-                limit(verdict),
+                format!(
+                    "{} {}",
+                    if verdict.strict { "<" } else { "≤" },
+                    percent(verdict.limit)
+                ),
                 raw(&verdict.attack),
                 held.to_owned(),
             ]
@@ -407,9 +412,10 @@ pub(crate) fn tell(stage: &Stage, certificate: &Certificate) {
                 ]
             }),
     );
-    stage.table(
-        &["attack", "achieved", "limit", "on raw records", ""],
-        &rows,
+    stage.table(&["attack", "achieved", "limit", "raw", ""], &rows);
+    stage.say(
+        "raw: what the same attack achieves on the records as they are. -: not measured (no earlier release, too few \
+         outsiders), which is no pass.",
     );
     let population = certificate.population;
     stage.say(&format!(
@@ -449,7 +455,7 @@ pub(crate) fn tell(stage: &Stage, certificate: &Certificate) {
 fn attack(name: &str) -> &str {
     match name {
         "linkage-three-terms" => "linked by three known features",
-        "unique-and-correct" => "one person left, and it is the right one",
+        "unique-and-correct" => "one person left, the right one",
         "singling-out" => "singled out beyond public knowledge",
         "membership" => "known to be in it, beyond chance",
         "differencing" => "linked, who came or left since",
@@ -478,7 +484,7 @@ fn limit(verdict: &Verdict) -> String {
 }
 
 fn measured(share: Option<f64>) -> String {
-    share.map_or_else(|| "not measured".to_owned(), percent)
+    share.map_or_else(|| "-".to_owned(), percent)
 }
 
 fn percent(share: f64) -> String {

@@ -111,7 +111,7 @@ pub(crate) struct Propose {
     /// Prints such a file, to be filled in, and asks no node.
     #[arg(long, conflicts_with = "file")]
     template: bool,
-    /// For the template: the institution that runs the study, as `ithaca up` prints it.
+    /// For the template: the institution that runs the study, as `ithaca init` prints it.
     #[arg(long, requires = "template", value_name = "ID")]
     institution: Option<InstitutionId>,
     /// Where the node serves.
@@ -310,7 +310,7 @@ fn template(institution: Option<InstitutionId>) -> Result<String> {
     let today = u64::try_from(now.as_millis())? / DAY_MS * DAY_MS;
     let day = |at: u64| Millis::new(at).to_rfc3339();
     let institution = institution.map_or_else(
-        || "32 hexadecimal digits: the id that `ithaca up` prints".to_owned(),
+        || "32 hexadecimal digits: the id that `ithaca init` prints".to_owned(),
         |id| id.to_string(),
     );
     Ok(TEMPLATE

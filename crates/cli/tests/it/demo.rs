@@ -3,7 +3,7 @@
 use crate::{
     binary::{ended, ithaca, run},
     institution::wait_for,
-    releases::checks_itself,
+    releases::{checks_itself, comes_in_pieces},
 };
 use serde_json::Value;
 use std::{
@@ -96,6 +96,7 @@ fn the_whole_story_is_told_and_kept() {
         assert!(said.out.starts_with("HOLDS"), "{}", said.out);
     }
     checks_itself(&kept.join("release"), &kept.join("genesis.cbor"));
+    comes_in_pieces(&kept.join("release"));
     let folders = fs::read_dir(kept.join("network")).unwrap().filter(|entry| {
         let entry = entry.as_ref().unwrap().path();
         entry.join("node.toml").exists() && entry.join("custody").exists()

@@ -1,8 +1,15 @@
 //! Studies and releases at the command line. The release itself is the demo's: `demo` calls [`checks_itself`].
 
-use crate::binary::run;
-use serde_json::Value;
-use std::{fs, path::Path};
+use crate::binary::{Ran, run};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread,
+};
 
 /// A release that was downloaded: it holds, with a genesis against the ledger too; what was changed in it does not.
 pub(crate) fn checks_itself(folder: &Path, genesis: &Path) {
@@ -71,6 +78,121 @@ pub(crate) fn checks_itself(folder: &Path, genesis: &Path) {
     verify().succeeded();
 }
 
+/// A node that gives a release in small pieces, as many requests as it may; what was asked for.
+struct Source {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Source {
+    fn start(folder: PathBuf, requests: usize, changes: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&asked);
+        thread::spawn(move || {
+            for stream in listener.incoming().take(requests) {
+                let mut stream = stream.unwrap();
+                let path = path_of(&stream);
+                let body = body_of(&folder, &path, changes);
+                noted.lock().unwrap().push(path);
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                stream
+                    .write_all(&[head.into_bytes(), body].concat())
+                    .unwrap();
+            }
+        });
+        Self { url, asked }
+    }
+}
+
+fn path_of(stream: &TcpStream) -> String {
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let first = lines.next().unwrap();
+    let path = first.split(' ').nth(1).unwrap().to_owned();
+    assert!(lines.any(|line| line.is_empty()));
+    path
+}
+
+fn body_of(folder: &Path, path: &str, changes: &str) -> Vec<u8> {
+    let Some((_, asked)) = path.split_once("/files/") else {
+        let files = fs::read_dir(folder).unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            json!({"name": entry.file_name().to_str().unwrap(), "bytes": entry.metadata().unwrap().len()})
+        });
+        let files: Vec<Value> = files.collect();
+        return json!({"status": "released", "files": files})
+            .to_string()
+            .into_bytes();
+    };
+    let (name, offset) = asked.split_once("?offset=").unwrap();
+    let mut whole = fs::read(folder.join(name)).unwrap();
+    if name == changes {
+        whole[0] ^= 1;
+    }
+    let from = offset.parse::<usize>().unwrap().min(whole.len());
+    // The proof comes whole, as from a node.
+    let piece = if name == "ledger.proof" {
+        whole.len()
+    } else {
+        2_000
+    };
+    whole[from..whole.len().min(from + piece)].to_vec()
+}
+
+/// What broke off goes on where it was; what is not what was released is not kept.
+pub(crate) fn comes_in_pieces(folder: &Path) {
+    let below = tempfile::tempdir().unwrap();
+    let token = below.path().join("token");
+    fs::write(&token, "t").unwrap();
+    let got = below.path().join("got");
+    let part = below.path().join("got.part");
+    let get = |source: &Source| -> Ran {
+        let study = "0".repeat(32);
+        let mut arguments = ["release", "get", &study, "0"].map(str::to_owned).to_vec();
+        arguments.push(got.display().to_string());
+        arguments.extend(["--node".to_owned(), source.url.clone()]);
+        arguments.extend(["--token-file".to_owned(), token.display().to_string()]);
+        run(arguments)
+    };
+    let contents = |folder: &Path| {
+        let entries = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries
+            .map(|path| {
+                (
+                    path.file_name().unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                )
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let broken = Source::start(folder.to_owned(), 9, "");
+    let said = get(&broken).refused();
+    assert!(said.contains("cannot ask the node"), "{said}");
+    assert!(!got.exists() && part.is_dir());
+    let last = broken.asked.lock().unwrap().last().unwrap().clone();
+    let whole = Source::start(folder.to_owned(), 10_000, "");
+    get(&whole).succeeded();
+    assert_eq!(contents(&got), contents(folder));
+    assert!(!part.exists());
+    // The piece that came last was not asked for again.
+    assert!(last.contains("/files/"), "{last}");
+    assert!(!whole.asked.lock().unwrap().contains(&last), "{last}");
+
+    fs::remove_dir_all(&got).unwrap();
+    let forged = Source::start(folder.to_owned(), 10_000, "groups.ndjson");
+    let said = get(&forged).refused();
+    assert!(said.contains("groups.ndjson is not the file"), "{said}");
+    assert!(!got.exists() && !part.exists());
+}
+
 #[test]
 fn a_folder_that_is_no_release_is_refused() {
     let below = tempfile::tempdir().unwrap();
@@ -136,7 +258,7 @@ fn the_commands_say_what_they_do() {
     }
     let template = run(["study", "propose", "--template"]).succeeded().out;
     assert!(
-        template.contains("[declared]") && template.contains("ithaca up"),
+        template.contains("[declared]") && template.contains("ithaca init"),
         "{template}"
     );
 }
