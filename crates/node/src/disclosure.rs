@@ -4,7 +4,7 @@
 //! the subject gets a proof of presence, for one without a proof of absence.
 
 use crate::caller::Caller;
-use codec::id::{DisclosureId, SubjectId};
+use codec::id::{DisclosureId, StudyId, SubjectId};
 use codec::time::Millis;
 use codec::{Category, id::InstitutionId, id::RecordId};
 use consent::{Basis, Missing, PractitionerId, Purpose};
@@ -49,6 +49,8 @@ pub struct DisclosureView {
     pub practitioner: PractitionerId,
     /// What for.
     pub purpose: Purpose,
+    /// For which study, if it was for one.
+    pub study: Option<StudyId>,
     /// Which categories were asked for (refused) or disclosed (permitted).
     pub categories: Vec<Category>,
     /// Which records were disclosed.

@@ -328,6 +328,7 @@ pub(crate) fn view(
         institution: request.actor.institution,
         practitioner: request.actor.practitioner.clone(),
         purpose: request.purpose,
+        study: request.study,
         categories: categories.into_iter().collect(),
         records: disclosure.records.clone(),
         outcome,

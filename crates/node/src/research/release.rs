@@ -274,6 +274,11 @@ impl<S: Store> Custodian<S> {
         self.own_staff(&input.caller)?;
         self.in_service()?;
         let row = self.release_row(&input.study, input.number).await?.row;
+        if matches!(row.state, ReleaseState::Refused(_)) {
+            return Err(Error::Conflict(Conflict::Done(
+                "the release was refused: what it was made of is not kept",
+            )));
+        }
         let certificate = self.certificate_of(&row).await?;
         self.replayed(&input.caller, &row, &certificate).await
     }

@@ -404,3 +404,32 @@ pub(crate) fn categories(study: &Study) -> BTreeSet<Category> {
 pub(crate) fn purposes(study: &Study) -> Vec<Purpose> {
     study.purposes.iter().copied().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use codec::time::Millis;
+    use consent::{InvalidStudy, StudyRefused as R};
+
+    #[test]
+    fn every_refusal_of_a_study_is_a_sentence_with_its_kind() {
+        let at = Millis::new(1_790_000_000_000);
+        for (why, kind) in [
+            (R::Invalid(InvalidStudy::K), Kind::Invalid),
+            (R::NotAProposal, Kind::Invalid),
+            (R::Role(Role::Committee), Kind::Forbidden),
+            (R::Elsewhere, Kind::Forbidden),
+            (R::OwnStudy, Kind::Conflict),
+            (R::OwnApproval, Kind::Conflict),
+            (R::Status(StudyStatus::Open), Kind::Conflict),
+            (R::Over(at), Kind::Conflict),
+            (R::TooEarly, Kind::Unavailable),
+        ] {
+            let error = refused(why);
+            assert_eq!(error.kind(), kind, "{why:?}");
+            let sentence = error.to_string();
+            assert!(sentence.contains(' ') && !sentence.contains("{"), "{sentence}");
+        }
+    }
+}

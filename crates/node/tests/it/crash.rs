@@ -77,20 +77,25 @@ impl Port for Mortal {
 }
 
 /// A world whose node dies at a commit and is started again.
-struct Fragile {
-    world: World,
-    left: Arc<AtomicU64>,
-    deaths: u64,
+pub(crate) struct Fragile {
+    pub(crate) world: World,
+    pub(crate) left: Arc<AtomicU64>,
+    pub(crate) deaths: u64,
     starts: u64,
 }
 
-const FOREVER: u64 = 1 << 60;
+pub(crate) const FOREVER: u64 = 1 << 60;
 
 impl Fragile {
     /// A node that dies at its n-th commit.
-    async fn new(context: Context, nth: u64, applies: bool) -> Self {
+    pub(crate) async fn new(context: Context, nth: u64, applies: bool) -> Self {
+        Self::of(World::founded(context).await, nth, applies).await
+    }
+
+    /// The same around a world that was founded and not started.
+    pub(crate) async fn of(world: World, nth: u64, applies: bool) -> Self {
         let mut fragile = Self {
-            world: World::founded(context).await,
+            world,
             left: Arc::new(AtomicU64::new(nth)),
             deaths: 0,
             starts: 0,
@@ -100,7 +105,7 @@ impl Fragile {
     }
 
     /// Starts the node; if it dies while it starts, it is started again, for good.
-    async fn start(&mut self, applies: bool) {
+    pub(crate) async fn start(&mut self, applies: bool) {
         loop {
             let world = &self.world;
             let keychain = world.keychain();
@@ -130,7 +135,7 @@ impl Fragile {
         }
     }
 
-    fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         self.left.load(Ordering::SeqCst) == DEAD
     }
 
@@ -139,7 +144,7 @@ impl Fragile {
         self.left.store(FOREVER, Ordering::SeqCst);
     }
 
-    async fn recover(&mut self) {
+    pub(crate) async fn recover(&mut self) {
         self.world.node.take().unwrap().crash().await;
         self.revive();
         self.start(true).await;

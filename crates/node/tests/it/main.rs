@@ -26,6 +26,8 @@ mod institutions;
 mod members;
 mod network;
 mod receipts;
+mod releases;
+mod research;
 mod sharing;
 mod subscriptions;
 mod witnesses;

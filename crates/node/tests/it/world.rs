@@ -16,6 +16,7 @@ use node::differential::Knowledge;
 use node::institution::{Founding, found, keychain_create};
 use node::receipt::{LeafAsked, ReceiptLeaf};
 use node::record::{Content, Deposited, Fetch, Fetched, Payload, Submission};
+use node::research::Research;
 use node::subject::{SubjectOpen, Wait};
 use node::{
     Actor, Ambient, Caller, Category, Config, Error, Grantee, Handle, InstitutionId, Millis, Node,
@@ -74,6 +75,8 @@ pub(crate) struct World {
     starts: u64,
     /// What its next start knows of diseases.
     pub(crate) knowledge: Option<Arc<Knowledge>>,
+    /// What its next start may spend, and how it draws noise.
+    pub(crate) research: Research,
 }
 
 impl World {
@@ -110,6 +113,7 @@ impl World {
             node: None,
             starts: 0,
             knowledge: None,
+            research: Research::default(),
         }
     }
 
@@ -133,6 +137,7 @@ impl World {
             node: None,
             starts: 100,
             knowledge: None,
+            research: Research::default(),
         };
         world.start().await;
         world
@@ -143,6 +148,7 @@ impl World {
         let mut config = Config::new(self.genesis.clone(), self.id, listen);
         config.idle_block_ms = 5_000;
         config.knowledge = self.knowledge.clone();
+        config.research = self.research.clone();
         config
     }
 

@@ -497,9 +497,16 @@ fn what_counting_took_is_charged_once_and_outlives_the_records() {
     };
     let puts = [put(alice, b"hers".as_slice()), put(bob, b"his")];
     run(vault.research_released(&puts, &mut rng)).unwrap();
+    // Made anew: what it was made of before counts no more.
     run(vault.research_released(&[put(alice, b"again")], &mut rng)).unwrap();
     let used = run(vault.research_used(&alice, &release)).unwrap();
-    assert_eq!(used.unwrap().as_slice(), b"hers");
+    assert_eq!(used.unwrap().as_slice(), b"again");
+    let list = |after: Option<&_>, limit| run(vault.research_used_list(after, limit)).unwrap();
+    let mut both = [(alice, release), (bob, release)];
+    both.sort_unstable();
+    assert_eq!(list(None, 9), both);
+    assert_eq!(list(None, 1), both[..1]);
+    assert_eq!(list(Some(&both[0]), 9), both[1..]);
     let long = vec![0; RELEASED_MAX_BYTES + 1];
     let refused = run(vault.research_released(&[put(bob, &long)], &mut rng));
     assert!(matches!(refused, Err(Error::Invalid { .. })));
@@ -513,4 +520,5 @@ fn what_counting_took_is_charged_once_and_outlives_the_records() {
     assert_eq!(account(alice), Some(spent));
     let gone = run(vault.research_used(&alice, &release));
     assert!(matches!(gone, Err(Error::SubjectErased)));
+    assert_eq!(run(vault.research_used_list(None, 9)).unwrap(), []);
 }
