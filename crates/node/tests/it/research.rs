@@ -43,14 +43,14 @@ impl Noise for Exact {
 pub(crate) fn budgets(researcher: u64, study: u64, subject: u64) -> Research {
     let mut research = Research {
         noise: Some(Arc::new(Exact)),
-        display: Display { floor: 1, step: 1 },
         ..Research::default()
     };
-    let cost = research.cost.micro();
+    research.discovery.display = Display { floor: 1, step: 1 };
+    let cost = research.discovery.cost.micro();
     for (budget, counts) in [
-        (&mut research.researcher, researcher),
-        (&mut research.study, study),
-        (&mut research.subject, subject),
+        (&mut research.discovery.researcher, researcher),
+        (&mut research.discovery.study, study),
+        (&mut research.discovery.subject, subject),
     ] {
         budget.epsilon = Epsilon::from_micro(cost * counts);
     }
@@ -494,7 +494,7 @@ fn only_who_agreed_is_opened_and_that_is_logged() {
             let allowed: Vec<StudyId> = held.studies.iter().map(|(id, _)| *id).collect();
             assert_eq!(allowed.contains(&study), *counts, "{name}");
             let cost = if *counts {
-                world.research.cost
+                world.research.discovery.cost
             } else {
                 Epsilon::ZERO
             };
@@ -613,7 +613,7 @@ fn the_same_question_is_free_for_a_day() {
         let grant = granted(&world, Grantee::Study(study));
         let grant = world.grants(subject, grant).await;
         world.settle().await;
-        let cost = world.research.cost;
+        let cost = world.research.discovery.cost;
         let seizure = observed(SEIZURE);
         let first = world
             .asks(researcher(&world), study, &[seizure])
@@ -760,7 +760,7 @@ fn dies_at(nth: u64) -> u64 {
         assert_eq!(kept.shown.count(), 1);
         answers += u64::from(first.is_err() && kept.cost > Epsilon::ZERO);
         let spending = world.spending(study).await;
-        let cost = world.research.cost.micro();
+        let cost = world.research.discovery.cost.micro();
         let mine = spending.researcher.unwrap().spent.micro() / cost;
         let studys = spending.study.spent.micro() / cost;
         let held = world.held(world.parent(subject, 1), subject).await;
