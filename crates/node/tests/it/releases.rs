@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::atomic::Ordering;
 
+use crate::crash::{FOREVER, Fragile};
 use crate::research::{
-    AGREEMENT, Case, FREE_TEXT, budgets, committee, granted, opened, proposal, researcher, show,
-    step, world_with,
+    AGREEMENT, Case, FREE_TEXT, budgets, committee, founded_with, granted, opened, proposal,
+    researcher, show, step, world_with,
 };
 use crate::world::{Context, World, run};
 use consensus::SimplexCertificates;
@@ -50,7 +52,7 @@ struct Patient {
 }
 
 struct Cohort {
-    world: World,
+    fragile: Fragile,
     study: StudyId,
     patients: Vec<Patient>,
 }
@@ -88,10 +90,11 @@ fn glucose(name: &str, value: usize) -> Payload {
 impl Cohort {
     /// Two diseases with enough patients, one with three.
     async fn new(context: Context, research: Research) -> Self {
-        let world = world_with(context, research).await;
-        let study = opened(&world, proposal(&world)).await;
+        let world = founded_with(context, research).await;
+        let fragile = Fragile::of(world, FOREVER, true).await;
+        let study = opened(&fragile.world, proposal(&fragile.world)).await;
         let mut cohort = Self {
-            world,
+            fragile,
             study,
             patients: Vec::new(),
         };
@@ -104,7 +107,7 @@ impl Cohort {
                 cohort.joins(disease, terms, n).await;
             }
         }
-        cohort.world.settle().await;
+        cohort.fragile.world.settle().await;
         cohort
     }
 
@@ -119,6 +122,7 @@ impl Cohort {
             observed.push(RARE[n / 2]);
         }
         let subject = self
+            .fragile
             .world
             .patient(&Case {
                 name: &name,
@@ -130,10 +134,10 @@ impl Cohort {
             })
             .await;
         let value = 80 + (n * 7) % 30;
-        self.world.has(subject, glucose(&name, value)).await;
-        let mut draft = granted(&self.world, Grantee::Study(self.study));
+        self.fragile.world.has(subject, glucose(&name, value)).await;
+        let mut draft = granted(&self.fragile.world, Grantee::Study(self.study));
         draft.categories.insert(Category::Identity);
-        let grant = self.world.grants(subject, draft).await;
+        let grant = self.fragile.world.grants(subject, draft).await;
         self.patients.push(Patient {
             subject,
             name,
@@ -144,7 +148,8 @@ impl Cohort {
     async fn withdraws(&self, at: usize) {
         let Patient { subject, grant, .. } = &self.patients[at];
         let revoke = ConsentChange::GrantRevoke(*grant);
-        self.world
+        self.fragile
+            .world
             .consent(*subject, revoke, Wait::Durable)
             .await
             .unwrap();
@@ -152,20 +157,20 @@ impl Cohort {
 
     async fn erases(&self, at: usize) {
         let erase = Erase {
-            caller: self.world.officer(),
+            caller: self.fragile.world.officer(),
             subject: self.patients[at].subject,
         };
-        self.world.handle().erase(erase).await.unwrap();
+        self.fragile.world.handle().erase(erase).await.unwrap();
     }
 
     async fn view(&self, number: u64) -> ReleaseView {
-        self.world.release(self.study, number).await
+        self.fragile.world.release(self.study, number).await
     }
 
     /// Asks for a release and waits until it was made.
     async fn prepared(&self, k: u32) -> ReleaseView {
-        let asked = self.world.prepare(self.study, k).await.unwrap();
-        self.world.made(self.study, asked.number).await
+        let asked = self.fragile.world.prepare(self.study, k).await.unwrap();
+        self.fragile.world.made(self.study, asked.number).await
     }
 
     async fn certify(
@@ -180,16 +185,21 @@ impl Cohort {
             number,
             approve,
         };
-        self.world.handle().release_certify(certify).await
+        self.fragile.world.handle().release_certify(certify).await
     }
 
     /// Certifies a release and waits until it is on the ledger.
     async fn released(&self, number: u64) -> ReleaseView {
-        self.certify(committee(&self.world), number, true)
+        self.certify(committee(&self.fragile.world), number, true)
             .await
             .unwrap();
+        self.left(number).await
+    }
+
+    /// Waits until a certified release is on the ledger.
+    async fn left(&self, number: u64) -> ReleaseView {
         for _ in 0..120 {
-            self.world.sleep_ms(500).await;
+            self.fragile.world.sleep_ms(500).await;
             let view = self.view(number).await;
             if matches!(view.standing, ReleaseStanding::Released { .. }) {
                 return view;
@@ -208,7 +218,7 @@ impl Cohort {
                 file: file.to_owned(),
                 offset: bytes.len() as u64,
             };
-            let piece = self.world.handle().release_read(read).await?;
+            let piece = self.fragile.world.handle().release_read(read).await?;
             if piece.bytes.is_empty() {
                 assert_eq!(piece.length, bytes.len() as u64, "{file}");
                 return Ok(bytes);
@@ -220,7 +230,7 @@ impl Cohort {
     async fn folder(&self, view: &ReleaseView) -> Folder {
         let mut files = BTreeMap::new();
         for (name, length) in &view.files {
-            let bytes = self.read(researcher(&self.world), view.number, name);
+            let bytes = self.read(researcher(&self.fragile.world), view.number, name);
             let bytes = bytes.await.unwrap();
             assert_eq!(bytes.len() as u64, *length, "{name}");
             files.insert(name.clone(), bytes);
@@ -232,42 +242,53 @@ impl Cohort {
     async fn told(&self, at: usize) -> Vec<u64> {
         let subject = self.patients[at].subject;
         let held = self
+            .fragile
             .world
-            .held(self.world.parent(subject, 1), subject)
+            .held(self.fragile.world.parent(subject, 1), subject)
             .await;
         held.releases.iter().map(|held| held.number).collect()
     }
 
     async fn replayed(&self, number: u64) -> ReleaseReplayed {
         let query = ReleaseQuery {
-            caller: committee(&self.world),
+            caller: committee(&self.fragile.world),
             study: self.study,
             number,
         };
-        self.world.handle().release_replay(query).await.unwrap()
+        self.fragile
+            .world
+            .handle()
+            .release_replay(query)
+            .await
+            .unwrap()
     }
 
     async fn recontact(&self, study: StudyId, token: &[u8]) -> Result<(), Error> {
         let recontact = Recontact {
-            caller: researcher(&self.world),
+            caller: researcher(&self.fragile.world),
             study,
             token: token.to_vec(),
         };
-        self.world.handle().recontact(recontact).await
+        self.fragile.world.handle().recontact(recontact).await
     }
 
     async fn notices(&self, at: usize) -> Vec<SubjectNotice> {
         let subject = self.patients[at].subject;
         let query = SubjectQuery {
-            caller: self.world.parent(subject, 1),
+            caller: self.fragile.world.parent(subject, 1),
             subject,
         };
-        self.world.handle().subject_notices(query).await.unwrap()
+        self.fragile
+            .world
+            .handle()
+            .subject_notices(query)
+            .await
+            .unwrap()
     }
 
     async fn contacts(&self, at: usize) -> Vec<node::disclosure::Outcome> {
         let subject = self.patients[at].subject;
-        let mut read = self.world.read_for_studies(subject).await;
+        let mut read = self.fragile.world.read_for_studies(subject).await;
         read.retain(|view| view.act.as_deref() == Some("recontact"));
         read.into_iter().map(|view| view.outcome).collect()
     }
@@ -355,7 +376,7 @@ impl Folder {
 fn a_release_is_made_attacked_certified_and_proved() {
     run(400, |context| async move {
         let cohort = Cohort::new(context, lenient()).await;
-        let world = &cohort.world;
+        let world = &cohort.fragile.world;
         let made = cohort.prepared(5).await;
         assert_eq!(
             made.standing,
@@ -496,7 +517,7 @@ fn a_release_is_made_attacked_certified_and_proved() {
 fn a_release_after_others_is_compared_with_them() {
     run(401, |context| async move {
         let cohort = Cohort::new(context, lenient()).await;
-        let world = &cohort.world;
+        let world = &cohort.fragile.world;
         assert_eq!(cohort.prepared(5).await.standing, ReleaseStanding::Prepared);
         cohort.released(0).await;
         // One leaves, and one is erased: nobody else is known by it.
@@ -550,7 +571,7 @@ fn a_release_after_others_is_compared_with_them() {
 fn who_leaves_before_it_is_certified_stops_it() {
     run(402, |context| async move {
         let cohort = Cohort::new(context, lenient()).await;
-        let world = &cohort.world;
+        let world = &cohort.fragile.world;
         let certificates = |view: &ReleaseView| view.certificate.is_some();
         for at in 0..2_u64 {
             let made = cohort.prepared(5).await;
@@ -605,7 +626,7 @@ fn what_could_be_linked_does_not_leave() {
     run(403, |context| async move {
         // As strict as every node is unless it is told otherwise.
         let cohort = Cohort::new(context, budgets(30, 60, 100)).await;
-        let world = &cohort.world;
+        let world = &cohort.fragile.world;
         let made = cohort.prepared(5).await;
         let ReleaseStanding::Refused(why) = &made.standing else {
             panic!("{:?}", made.standing);
@@ -679,39 +700,40 @@ fn a_study_without_an_agreement_is_not_even_open() {
 fn a_crash_anywhere_makes_the_same_release() {
     run(405, |context| async move {
         let mut cohort = Cohort::new(context, lenient()).await;
-        let asked = cohort.world.prepare(cohort.study, 5).await.unwrap();
-        let mut phases = BTreeSet::new();
-        for wait in [0, 1, 5, 20, 100, 400] {
-            cohort.world.sleep_ms(wait).await;
-            if let ReleaseStanding::Preparing { phase, .. } = cohort.view(0).await.standing {
-                phases.insert(phase);
-            }
-            cohort.world.restart().await;
-        }
-        let made = cohort.world.made(cohort.study, asked.number).await;
-        assert_eq!(made.standing, ReleaseStanding::Prepared, "{phases:?}");
-        cohort.world.restart().await;
-        cohort
-            .certify(committee(&cohort.world), 0, true)
-            .await
-            .unwrap();
-        cohort.world.restart().await;
-        let mut view = cohort.view(0).await;
-        for _ in 0..120 {
-            if matches!(view.standing, ReleaseStanding::Released { .. }) {
+        let asked = cohort.fragile.world.prepare(cohort.study, 5).await;
+        assert_eq!(asked.unwrap().number, 0);
+        // Each process dies a few commits after the one before it would have.
+        let mut deaths = 0;
+        for nth in (1..).step_by(2) {
+            cohort.fragile.left.store(nth, Ordering::SeqCst);
+            cohort.fragile.world.sleep_ms(3_000).await;
+            if !cohort.fragile.is_dead() {
                 break;
             }
-            cohort.world.sleep_ms(500).await;
-            view = cohort.view(0).await;
+            deaths += 1;
+            cohort.fragile.recover().await;
         }
-        assert!(matches!(view.standing, ReleaseStanding::Released { .. }));
+        cohort.fragile.left.store(FOREVER, Ordering::SeqCst);
+        assert!(deaths > 10, "{deaths}");
+        let made = cohort.fragile.world.made(cohort.study, 0).await;
+        assert_eq!(made.standing, ReleaseStanding::Prepared);
+        cohort.fragile.recover().await;
+        let certifies = committee(&cohort.fragile.world);
+        cohort.certify(certifies, 0, true).await.unwrap();
+        for nth in 1..4 {
+            cohort.fragile.left.store(nth, Ordering::SeqCst);
+            cohort.fragile.world.sleep_ms(1_000).await;
+            cohort.fragile.recover().await;
+        }
+        let view = cohort.left(0).await;
         let folder = cohort.folder(&view).await;
         assert_eq!(check(&folder).unwrap().faults, [] as [String; 0]);
-        assert_eq!(show(&cohort.world, cohort.study).await.releases, 1);
+        assert_eq!(show(&cohort.fragile.world, cohort.study).await.releases, 1);
         for at in [0, MANY, 2 * MANY - 1] {
             assert_eq!(cohort.told(at).await, [0]);
         }
         assert_eq!(cohort.told(2 * MANY).await, [] as [u64; 0]);
+        assert_eq!(cohort.replayed(0).await.differs, [] as [String; 0]);
     });
 }
 
@@ -719,7 +741,7 @@ fn a_crash_anywhere_makes_the_same_release() {
 fn a_token_reaches_who_agreed_to_it_and_tells_nothing() {
     run(406, |context| async move {
         let cohort = Cohort::new(context, lenient()).await;
-        let world = &cohort.world;
+        let world = &cohort.fragile.world;
         assert_eq!(cohort.prepared(5).await.standing, ReleaseStanding::Prepared);
         let released = cohort.released(0).await;
         let folder = cohort.folder(&released).await;
@@ -791,7 +813,7 @@ fn a_certificate_reads_back() {
         let cohort = Cohort::new(context, lenient()).await;
         let made = cohort.prepared(5).await;
         let bytes = cohort
-            .read(committee(&cohort.world), 0, "certificate.json")
+            .read(committee(&cohort.fragile.world), 0, "certificate.json")
             .await;
         let read = Certificate::read(&bytes.unwrap()).unwrap();
         assert_eq!(Some(read), made.certificate);

@@ -57,11 +57,16 @@ pub(crate) fn budgets(researcher: u64, study: u64, subject: u64) -> Research {
     research
 }
 
-/// A node that knows diseases, and whose counts are exact.
-pub(crate) async fn world_with(context: Context, research: Research) -> World {
+/// Of a node that knows diseases, and whose counts are exact.
+pub(crate) async fn founded_with(context: Context, research: Research) -> World {
     let mut world = World::founded(context).await;
     world.knowledge = Some(known());
     world.research = research;
+    world
+}
+
+pub(crate) async fn world_with(context: Context, research: Research) -> World {
+    let mut world = founded_with(context, research).await;
     world.start().await;
     world
 }
@@ -264,6 +269,13 @@ impl World {
         self.sleep_ms(15_000).await;
     }
 
+    /// Time goes on, by the node's clock.
+    async fn later(&self, by_ms: u64) {
+        let by = i64::try_from(by_ms).unwrap();
+        self.skew_ms.fetch_add(by, Ordering::SeqCst);
+        self.settle().await;
+    }
+
     pub(crate) async fn asks(
         &self,
         caller: Caller,
@@ -430,7 +442,7 @@ fn a_study_that_ended_counts_and_prepares_nothing() {
         }
         let end = StudyStep::End(Reason::new("done").unwrap());
         step(&world, researcher(&world), ended, end).await.unwrap();
-        world.sleep_ms(HOUR_MS).await;
+        world.later(HOUR_MS).await;
         let read = world.read_for_studies(patient).await.len();
         for study in [ended, expired] {
             assert_eq!(show(&world, study).await.status, StudyStatus::Ended);
@@ -517,9 +529,7 @@ fn only_who_agreed_is_opened_and_that_is_logged() {
 #[test]
 fn who_leaves_is_in_no_later_count() {
     run(303, |context| async move {
-        let mut world = World::founded(context).await;
-        world.knowledge = Some(known());
-        world.research = budgets(30, 60, 100);
+        let mut world = founded_with(context, budgets(30, 60, 100)).await;
         let mut config = world.node_config();
         config.policy.opt_out.push(consent::Rule {
             name: RuleName::new("research-law").unwrap(),
@@ -555,9 +565,9 @@ fn who_leaves_is_in_no_later_count() {
         world.grants(out, short).await;
         world.settle().await;
         assert_eq!(world.counts(study, questions.next().unwrap()).await, 2);
-        world.sleep_ms(HOUR_MS).await;
-        let male = [Filter::Sex(Sex::Unknown), observed(SEIZURE)];
-        assert_eq!(world.counts(study, &male).await, 1, "identity is not asked");
+        world.later(HOUR_MS).await;
+        let girls = [Filter::Sex(Sex::Female), observed(SEIZURE)];
+        assert_eq!(world.counts(study, &girls).await, 1);
         assert_eq!(world.read_for_studies(out).await.len(), 3);
         assert_eq!(world.read_for_studies(stays).await.len(), 6);
         // The erased are nobody.
@@ -594,7 +604,7 @@ fn what_a_grant_leaves_out_does_not_count() {
         world.settle().await;
         assert_eq!(world.counts(study, &[observed(SEIZURE)]).await, 1);
         assert_eq!(world.counts(study, &[observed(CATARACT)]).await, 0);
-        assert_eq!(world.counts(study, &[Filter::Sex(Sex::Female)]).await, 0);
+        assert_eq!(world.counts(study, &[Filter::Sex(Sex::Female)]).await, 1);
         for view in world.read_for_studies(subject).await {
             assert!(!view.records.contains(&record));
         }
@@ -638,7 +648,7 @@ fn the_same_question_is_free_for_a_day() {
         let other = world.staff("dr-nestor", Role::Researcher);
         let theirs = world.asks(other, study, &[seizure]).await.unwrap();
         assert_eq!((theirs.shown.count(), theirs.cost), (0, cost));
-        world.sleep_ms(DAY_MS - HOUR_MS).await;
+        world.later(DAY_MS).await;
         let later = world
             .asks(researcher(&world), study, &[seizure])
             .await
@@ -729,9 +739,7 @@ fn a_count_that_dies_is_spent() {
 /// Dies at the n-th commit after a question; how much was spent without an answer, and paid again.
 fn dies_at(nth: u64) -> u64 {
     run(310 + nth, |context| async move {
-        let mut world = World::founded(context).await;
-        world.knowledge = Some(known());
-        world.research = budgets(30, 60, 100);
+        let world = founded_with(context, budgets(30, 60, 100)).await;
         let mut fragile = Fragile::of(world, FOREVER, true).await;
         let world = &fragile.world;
         let study = opened(world, proposal(world)).await;
@@ -794,8 +802,8 @@ fn diseases_are_found_under_their_other_names() {
                 .into(),
             })
         };
-        // Orphanet's name of the same, and another disease.
-        for disease in ["ORPHA:33069", "OMIM:154700"] {
+        // Mondo's name of the same, and another disease.
+        for disease in ["MONDO:0100079", "OMIM:154700"] {
             let subject = world.patient(&kim("kim")).await;
             world
                 .grants(subject, granted(&world, within(disease)))
