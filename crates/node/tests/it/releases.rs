@@ -702,9 +702,9 @@ fn a_crash_anywhere_makes_the_same_release() {
         let mut cohort = Cohort::new(context, lenient()).await;
         let asked = cohort.fragile.world.prepare(cohort.study, 5).await;
         assert_eq!(asked.unwrap().number, 0);
-        // Each process dies a few commits after the one before it would have.
+        // Each process dies a commit later than the one before it.
         let mut deaths = 0;
-        for nth in (1..).step_by(2) {
+        for nth in 1.. {
             cohort.fragile.left.store(nth, Ordering::SeqCst);
             cohort.fragile.world.sleep_ms(3_000).await;
             if !cohort.fragile.is_dead() {
@@ -714,7 +714,7 @@ fn a_crash_anywhere_makes_the_same_release() {
             cohort.fragile.recover().await;
         }
         cohort.fragile.left.store(FOREVER, Ordering::SeqCst);
-        assert!(deaths > 10, "{deaths}");
+        assert!(deaths >= 3, "{deaths}");
         let made = cohort.fragile.world.made(cohort.study, 0).await;
         assert_eq!(made.standing, ReleaseStanding::Prepared);
         cohort.fragile.recover().await;

@@ -442,7 +442,7 @@ fn a_study_that_ended_counts_and_prepares_nothing() {
         }
         let end = StudyStep::End(Reason::new("done").unwrap());
         step(&world, researcher(&world), ended, end).await.unwrap();
-        world.later(HOUR_MS).await;
+        world.sleep_ms(HOUR_MS).await;
         let read = world.read_for_studies(patient).await.len();
         for study in [ended, expired] {
             assert_eq!(show(&world, study).await.status, StudyStatus::Ended);
@@ -565,7 +565,7 @@ fn who_leaves_is_in_no_later_count() {
         world.grants(out, short).await;
         world.settle().await;
         assert_eq!(world.counts(study, questions.next().unwrap()).await, 2);
-        world.later(HOUR_MS).await;
+        world.sleep_ms(HOUR_MS).await;
         let girls = [Filter::Sex(Sex::Female), observed(SEIZURE)];
         assert_eq!(world.counts(study, &girls).await, 1);
         assert_eq!(world.read_for_studies(out).await.len(), 3);
