@@ -76,7 +76,7 @@ impl<S: Store> Custodian<S> {
         rows.retain(|row| row.id != of.id && has_left(row));
         rows.sort_by_key(|row| (row.asked, row.id));
         let mut earlier = self.extracts_again(insight, rows).await?;
-        earlier.retain(|before| (before.gone as usize) < before.subjects.len());
+        earlier.retain(|before| before.gone < before.subjects.len() as u64);
         Ok(earlier)
     }
 

@@ -429,7 +429,10 @@ mod tests {
             let error = refused(why);
             assert_eq!(error.kind(), kind, "{why:?}");
             let sentence = error.to_string();
-            assert!(sentence.contains(' ') && !sentence.contains("{"), "{sentence}");
+            assert!(
+                sentence.contains(' ') && !sentence.contains("{"),
+                "{sentence}"
+            );
         }
     }
 }

@@ -1,11 +1,15 @@
 //! Releases: who is in them, what leaves, what stands against it, and what is left behind.
 
+mod after;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::atomic::Ordering;
 
+use crate::crash::{FOREVER, Fragile};
 use crate::research::{
-    AGREEMENT, Case, FREE_TEXT, budgets, committee, granted, opened, proposal, researcher, show,
-    step, world_with,
+    AGREEMENT, Case, FREE_TEXT, budgets, committee, founded_with, granted, opened, proposal,
+    researcher, show, step, world_with,
 };
 use crate::world::{Context, World, run};
 use consensus::SimplexCertificates;
@@ -50,7 +54,7 @@ struct Patient {
 }
 
 struct Cohort {
-    world: World,
+    fragile: Fragile,
     study: StudyId,
     patients: Vec<Patient>,
 }
@@ -88,10 +92,11 @@ fn glucose(name: &str, value: usize) -> Payload {
 impl Cohort {
     /// Two diseases with enough patients, one with three.
     async fn new(context: Context, research: Research) -> Self {
-        let world = world_with(context, research).await;
-        let study = opened(&world, proposal(&world)).await;
+        let world = founded_with(context, research).await;
+        let fragile = Fragile::of(world, FOREVER, true).await;
+        let study = opened(&fragile.world, proposal(&fragile.world)).await;
         let mut cohort = Self {
-            world,
+            fragile,
             study,
             patients: Vec::new(),
         };
@@ -104,7 +109,7 @@ impl Cohort {
                 cohort.joins(disease, terms, n).await;
             }
         }
-        cohort.world.settle().await;
+        cohort.fragile.world.settle().await;
         cohort
     }
 
@@ -119,6 +124,7 @@ impl Cohort {
             observed.push(RARE[n / 2]);
         }
         let subject = self
+            .fragile
             .world
             .patient(&Case {
                 name: &name,
@@ -130,10 +136,10 @@ impl Cohort {
             })
             .await;
         let value = 80 + (n * 7) % 30;
-        self.world.has(subject, glucose(&name, value)).await;
-        let mut draft = granted(&self.world, Grantee::Study(self.study));
+        self.fragile.world.has(subject, glucose(&name, value)).await;
+        let mut draft = granted(&self.fragile.world, Grantee::Study(self.study));
         draft.categories.insert(Category::Identity);
-        let grant = self.world.grants(subject, draft).await;
+        let grant = self.fragile.world.grants(subject, draft).await;
         self.patients.push(Patient {
             subject,
             name,
@@ -144,7 +150,8 @@ impl Cohort {
     async fn withdraws(&self, at: usize) {
         let Patient { subject, grant, .. } = &self.patients[at];
         let revoke = ConsentChange::GrantRevoke(*grant);
-        self.world
+        self.fragile
+            .world
             .consent(*subject, revoke, Wait::Durable)
             .await
             .unwrap();
@@ -152,20 +159,20 @@ impl Cohort {
 
     async fn erases(&self, at: usize) {
         let erase = Erase {
-            caller: self.world.officer(),
+            caller: self.fragile.world.officer(),
             subject: self.patients[at].subject,
         };
-        self.world.handle().erase(erase).await.unwrap();
+        self.fragile.world.handle().erase(erase).await.unwrap();
     }
 
     async fn view(&self, number: u64) -> ReleaseView {
-        self.world.release(self.study, number).await
+        self.fragile.world.release(self.study, number).await
     }
 
     /// Asks for a release and waits until it was made.
     async fn prepared(&self, k: u32) -> ReleaseView {
-        let asked = self.world.prepare(self.study, k).await.unwrap();
-        self.world.made(self.study, asked.number).await
+        let asked = self.fragile.world.prepare(self.study, k).await.unwrap();
+        self.fragile.world.made(self.study, asked.number).await
     }
 
     async fn certify(
@@ -180,16 +187,21 @@ impl Cohort {
             number,
             approve,
         };
-        self.world.handle().release_certify(certify).await
+        self.fragile.world.handle().release_certify(certify).await
     }
 
     /// Certifies a release and waits until it is on the ledger.
     async fn released(&self, number: u64) -> ReleaseView {
-        self.certify(committee(&self.world), number, true)
+        self.certify(committee(&self.fragile.world), number, true)
             .await
             .unwrap();
+        self.left(number).await
+    }
+
+    /// Waits until a certified release is on the ledger.
+    async fn left(&self, number: u64) -> ReleaseView {
         for _ in 0..120 {
-            self.world.sleep_ms(500).await;
+            self.fragile.world.sleep_ms(500).await;
             let view = self.view(number).await;
             if matches!(view.standing, ReleaseStanding::Released { .. }) {
                 return view;
@@ -208,7 +220,7 @@ impl Cohort {
                 file: file.to_owned(),
                 offset: bytes.len() as u64,
             };
-            let piece = self.world.handle().release_read(read).await?;
+            let piece = self.fragile.world.handle().release_read(read).await?;
             if piece.bytes.is_empty() {
                 assert_eq!(piece.length, bytes.len() as u64, "{file}");
                 return Ok(bytes);
@@ -220,7 +232,7 @@ impl Cohort {
     async fn folder(&self, view: &ReleaseView) -> Folder {
         let mut files = BTreeMap::new();
         for (name, length) in &view.files {
-            let bytes = self.read(researcher(&self.world), view.number, name);
+            let bytes = self.read(researcher(&self.fragile.world), view.number, name);
             let bytes = bytes.await.unwrap();
             assert_eq!(bytes.len() as u64, *length, "{name}");
             files.insert(name.clone(), bytes);
@@ -232,42 +244,53 @@ impl Cohort {
     async fn told(&self, at: usize) -> Vec<u64> {
         let subject = self.patients[at].subject;
         let held = self
+            .fragile
             .world
-            .held(self.world.parent(subject, 1), subject)
+            .held(self.fragile.world.parent(subject, 1), subject)
             .await;
         held.releases.iter().map(|held| held.number).collect()
     }
 
     async fn replayed(&self, number: u64) -> ReleaseReplayed {
         let query = ReleaseQuery {
-            caller: committee(&self.world),
+            caller: committee(&self.fragile.world),
             study: self.study,
             number,
         };
-        self.world.handle().release_replay(query).await.unwrap()
+        self.fragile
+            .world
+            .handle()
+            .release_replay(query)
+            .await
+            .unwrap()
     }
 
     async fn recontact(&self, study: StudyId, token: &[u8]) -> Result<(), Error> {
         let recontact = Recontact {
-            caller: researcher(&self.world),
+            caller: researcher(&self.fragile.world),
             study,
             token: token.to_vec(),
         };
-        self.world.handle().recontact(recontact).await
+        self.fragile.world.handle().recontact(recontact).await
     }
 
     async fn notices(&self, at: usize) -> Vec<SubjectNotice> {
         let subject = self.patients[at].subject;
         let query = SubjectQuery {
-            caller: self.world.parent(subject, 1),
+            caller: self.fragile.world.parent(subject, 1),
             subject,
         };
-        self.world.handle().subject_notices(query).await.unwrap()
+        self.fragile
+            .world
+            .handle()
+            .subject_notices(query)
+            .await
+            .unwrap()
     }
 
     async fn contacts(&self, at: usize) -> Vec<node::disclosure::Outcome> {
         let subject = self.patients[at].subject;
-        let mut read = self.world.read_for_studies(subject).await;
+        let mut read = self.fragile.world.read_for_studies(subject).await;
         read.retain(|view| view.act.as_deref() == Some("recontact"));
         read.into_iter().map(|view| view.outcome).collect()
     }
@@ -355,7 +378,7 @@ impl Folder {
 fn a_release_is_made_attacked_certified_and_proved() {
     run(400, |context| async move {
         let cohort = Cohort::new(context, lenient()).await;
-        let world = &cohort.world;
+        let world = &cohort.fragile.world;
         let made = cohort.prepared(5).await;
         assert_eq!(
             made.standing,
@@ -496,7 +519,7 @@ fn a_release_is_made_attacked_certified_and_proved() {
 fn a_release_after_others_is_compared_with_them() {
     run(401, |context| async move {
         let cohort = Cohort::new(context, lenient()).await;
-        let world = &cohort.world;
+        let world = &cohort.fragile.world;
         assert_eq!(cohort.prepared(5).await.standing, ReleaseStanding::Prepared);
         cohort.released(0).await;
         // One leaves, and one is erased: nobody else is known by it.
@@ -550,7 +573,7 @@ fn a_release_after_others_is_compared_with_them() {
 fn who_leaves_before_it_is_certified_stops_it() {
     run(402, |context| async move {
         let cohort = Cohort::new(context, lenient()).await;
-        let world = &cohort.world;
+        let world = &cohort.fragile.world;
         let certificates = |view: &ReleaseView| view.certificate.is_some();
         for at in 0..2_u64 {
             let made = cohort.prepared(5).await;
@@ -605,7 +628,7 @@ fn what_could_be_linked_does_not_leave() {
     run(403, |context| async move {
         // As strict as every node is unless it is told otherwise.
         let cohort = Cohort::new(context, budgets(30, 60, 100)).await;
-        let world = &cohort.world;
+        let world = &cohort.fragile.world;
         let made = cohort.prepared(5).await;
         let ReleaseStanding::Refused(why) = &made.standing else {
             panic!("{:?}", made.standing);
@@ -672,128 +695,5 @@ fn a_study_without_an_agreement_is_not_even_open() {
             .unwrap();
         let error = world.prepare(study, 5).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Conflict);
-    });
-}
-
-#[test]
-fn a_crash_anywhere_makes_the_same_release() {
-    run(405, |context| async move {
-        let mut cohort = Cohort::new(context, lenient()).await;
-        let asked = cohort.world.prepare(cohort.study, 5).await.unwrap();
-        let mut phases = BTreeSet::new();
-        for wait in [0, 1, 5, 20, 100, 400] {
-            cohort.world.sleep_ms(wait).await;
-            if let ReleaseStanding::Preparing { phase, .. } = cohort.view(0).await.standing {
-                phases.insert(phase);
-            }
-            cohort.world.restart().await;
-        }
-        let made = cohort.world.made(cohort.study, asked.number).await;
-        assert_eq!(made.standing, ReleaseStanding::Prepared, "{phases:?}");
-        cohort.world.restart().await;
-        cohort
-            .certify(committee(&cohort.world), 0, true)
-            .await
-            .unwrap();
-        cohort.world.restart().await;
-        let mut view = cohort.view(0).await;
-        for _ in 0..120 {
-            if matches!(view.standing, ReleaseStanding::Released { .. }) {
-                break;
-            }
-            cohort.world.sleep_ms(500).await;
-            view = cohort.view(0).await;
-        }
-        assert!(matches!(view.standing, ReleaseStanding::Released { .. }));
-        let folder = cohort.folder(&view).await;
-        assert_eq!(check(&folder).unwrap().faults, [] as [String; 0]);
-        assert_eq!(show(&cohort.world, cohort.study).await.releases, 1);
-        for at in [0, MANY, 2 * MANY - 1] {
-            assert_eq!(cohort.told(at).await, [0]);
-        }
-        assert_eq!(cohort.told(2 * MANY).await, [] as [u64; 0]);
-    });
-}
-
-#[test]
-fn a_token_reaches_who_agreed_to_it_and_tells_nothing() {
-    run(406, |context| async move {
-        let cohort = Cohort::new(context, lenient()).await;
-        let world = &cohort.world;
-        assert_eq!(cohort.prepared(5).await.standing, ReleaseStanding::Prepared);
-        let released = cohort.released(0).await;
-        let folder = cohort.folder(&released).await;
-        let mut tokens = Vec::new();
-        for group in folder.groups() {
-            assert!(group.recontact.len().is_multiple_of(5));
-            assert!(group.recontact.is_sorted());
-            tokens.extend(
-                group
-                    .recontact
-                    .iter()
-                    .map(|token| codec::hex::decode(token).unwrap()),
-            );
-        }
-        let lengths: BTreeSet<usize> = tokens.iter().map(Vec::len).collect();
-        assert_eq!(
-            lengths.len(),
-            1,
-            "a token that is nobody's looks like any other"
-        );
-        assert!(tokens.len() > 2 * MANY, "some stand for nobody");
-        // Half of them take their identity back.
-        for at in 0..MANY {
-            cohort.withdraws(at).await;
-        }
-        let other = opened(world, proposal(world)).await;
-        let mut took = BTreeSet::new();
-        for token in &tokens {
-            assert_eq!(
-                cohort.recontact(other, token).await.unwrap_err().kind(),
-                Kind::Invalid
-            );
-            let began = world.now();
-            cohort.recontact(cohort.study, token).await.unwrap();
-            took.insert(world.now().get() - began.get());
-        }
-        assert_eq!(took.len(), 1, "as long for anybody as for nobody: {took:?}");
-        let mut broken = tokens[0].clone();
-        broken[20] ^= 1;
-        let error = cohort.recontact(cohort.study, &broken).await.unwrap_err();
-        assert_eq!(error.kind(), Kind::Invalid);
-        // Again: it is logged again, and the family is not told again.
-        for token in &tokens {
-            cohort.recontact(cohort.study, token).await.unwrap();
-        }
-        for at in 0..2 * MANY {
-            let agrees = at >= MANY;
-            let contacts = cohort.contacts(at).await;
-            assert_eq!(contacts.len(), 2, "{at}");
-            for outcome in contacts {
-                let permitted = matches!(outcome, node::disclosure::Outcome::Permitted(_));
-                assert_eq!(permitted, agrees, "{at}");
-            }
-            let notices = cohort.notices(at).await;
-            assert_eq!(notices.len(), usize::from(agrees), "{at}");
-            assert!(
-                notices
-                    .iter()
-                    .all(|notice| notice.sentence.contains("Odyssey"))
-            );
-        }
-        assert_eq!(cohort.notices(2 * MANY).await, []);
-    });
-}
-
-#[test]
-fn a_certificate_reads_back() {
-    run(407, |context| async move {
-        let cohort = Cohort::new(context, lenient()).await;
-        let made = cohort.prepared(5).await;
-        let bytes = cohort
-            .read(committee(&cohort.world), 0, "certificate.json")
-            .await;
-        let read = Certificate::read(&bytes.unwrap()).unwrap();
-        assert_eq!(Some(read), made.certificate);
     });
 }

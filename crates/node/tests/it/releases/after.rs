@@ -1,0 +1,127 @@
+//! Releases over crashes, and what comes after them.
+
+use super::*;
+
+#[test]
+fn a_crash_anywhere_makes_the_same_release() {
+    run(405, |context| async move {
+        let mut cohort = Cohort::new(context, lenient()).await;
+        let asked = cohort.fragile.world.prepare(cohort.study, 5).await;
+        assert_eq!(asked.unwrap().number, 0);
+        // Each process dies a commit later than the one before it.
+        let mut deaths = 0;
+        for nth in 1.. {
+            cohort.fragile.left.store(nth, Ordering::SeqCst);
+            cohort.fragile.world.sleep_ms(3_000).await;
+            if !cohort.fragile.is_dead() {
+                break;
+            }
+            deaths += 1;
+            cohort.fragile.recover().await;
+        }
+        cohort.fragile.left.store(FOREVER, Ordering::SeqCst);
+        assert!(deaths >= 3, "{deaths}");
+        let made = cohort.fragile.world.made(cohort.study, 0).await;
+        assert_eq!(made.standing, ReleaseStanding::Prepared);
+        cohort.fragile.recover().await;
+        let certifies = committee(&cohort.fragile.world);
+        cohort.certify(certifies, 0, true).await.unwrap();
+        for nth in 1..4 {
+            cohort.fragile.left.store(nth, Ordering::SeqCst);
+            cohort.fragile.world.sleep_ms(1_000).await;
+            cohort.fragile.recover().await;
+        }
+        let view = cohort.left(0).await;
+        let folder = cohort.folder(&view).await;
+        assert_eq!(check(&folder).unwrap().faults, [] as [String; 0]);
+        assert_eq!(show(&cohort.fragile.world, cohort.study).await.releases, 1);
+        for at in [0, MANY, 2 * MANY - 1] {
+            assert_eq!(cohort.told(at).await, [0]);
+        }
+        assert_eq!(cohort.told(2 * MANY).await, [] as [u64; 0]);
+        assert_eq!(cohort.replayed(0).await.differs, [] as [String; 0]);
+    });
+}
+
+#[test]
+fn a_token_reaches_who_agreed_to_it_and_tells_nothing() {
+    run(406, |context| async move {
+        let cohort = Cohort::new(context, lenient()).await;
+        let world = &cohort.fragile.world;
+        assert_eq!(cohort.prepared(5).await.standing, ReleaseStanding::Prepared);
+        let released = cohort.released(0).await;
+        let folder = cohort.folder(&released).await;
+        let mut tokens = Vec::new();
+        for group in folder.groups() {
+            assert!(group.recontact.len().is_multiple_of(5));
+            assert!(group.recontact.is_sorted());
+            tokens.extend(
+                group
+                    .recontact
+                    .iter()
+                    .map(|token| codec::hex::decode(token).unwrap()),
+            );
+        }
+        let lengths: BTreeSet<usize> = tokens.iter().map(Vec::len).collect();
+        assert_eq!(
+            lengths.len(),
+            1,
+            "a token that is nobody's looks like any other"
+        );
+        assert!(tokens.len() > 2 * MANY, "some stand for nobody");
+        // Half of them take their identity back.
+        for at in 0..MANY {
+            cohort.withdraws(at).await;
+        }
+        let other = opened(world, proposal(world)).await;
+        let mut took = BTreeSet::new();
+        for token in &tokens {
+            assert_eq!(
+                cohort.recontact(other, token).await.unwrap_err().kind(),
+                Kind::Invalid
+            );
+            let began = world.now();
+            cohort.recontact(cohort.study, token).await.unwrap();
+            took.insert(world.now().get() - began.get());
+        }
+        assert_eq!(took.len(), 1, "as long for anybody as for nobody: {took:?}");
+        let mut broken = tokens[0].clone();
+        broken[20] ^= 1;
+        let error = cohort.recontact(cohort.study, &broken).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid);
+        // Again: it is logged again, and the family is not told again.
+        for token in &tokens {
+            cohort.recontact(cohort.study, token).await.unwrap();
+        }
+        for at in 0..2 * MANY {
+            let agrees = at >= MANY;
+            let contacts = cohort.contacts(at).await;
+            assert_eq!(contacts.len(), 2, "{at}");
+            for outcome in contacts {
+                let permitted = matches!(outcome, node::disclosure::Outcome::Permitted(_));
+                assert_eq!(permitted, agrees, "{at}");
+            }
+            let notices = cohort.notices(at).await;
+            assert_eq!(notices.len(), usize::from(agrees), "{at}");
+            assert!(
+                notices
+                    .iter()
+                    .all(|notice| notice.sentence.contains("Odyssey"))
+            );
+        }
+        assert_eq!(cohort.notices(2 * MANY).await, []);
+    });
+}
+
+#[test]
+fn a_certificate_reads_back() {
+    run(407, |context| async move {
+        let cohort = Cohort::new(context, lenient()).await;
+        let made = cohort.prepared(5).await;
+        let bytes = cohort
+            .read(committee(&cohort.fragile.world), 0, "certificate.json")
+            .await;
+        let read = Certificate::read(&bytes.unwrap()).unwrap();
+        assert_eq!(Some(read), made.certificate);
+    });
+}
