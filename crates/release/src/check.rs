@@ -233,7 +233,7 @@ fn again(
 /// What holds of every group.
 fn rules(header: &Header, number: u64, group: &Group, checked: &mut Checked) {
     let k = header.k;
-    let enough = |subjects: u32| k >= 2 && subjects >= k && subjects % k == 0;
+    let enough = |subjects: u32| k >= 2 && subjects >= k && subjects.is_multiple_of(k);
     let mut fault = |says: &str| checked.fault(format!("{GROUPS}: line {number}: {says}"));
     if !enough(group.at_least) {
         fault("it is of fewer than k subjects, or tells their exact number");
@@ -250,7 +250,7 @@ fn rules(header: &Header, number: u64, group: &Group, checked: &mut Checked) {
         .recontact
         .windows(2)
         .all(|two| matches!(two, [a, b] if a.len() == b.len()));
-    if tokens % k.max(1) as usize != 0 || !alike {
+    if !tokens.is_multiple_of(k.max(1) as usize) || !alike {
         fault("its tokens tell how many there are, or differ in length");
     }
 }
