@@ -485,9 +485,10 @@ fn study(shown: &Value) -> String {
             limits["k"], shown["releases"]
         ),
         format!(
-            "  research    {}; {}; genetic {}; commercial {}; {}",
-            codes(&declared["research"]),
-            codes(&declared["diseases"]),
+            "  research    {}; genetic {}; commercial {}; {}",
+            [codes(&declared["research"]), codes(&declared["diseases"])]
+                .join(" ")
+                .trim(),
             yes("genetic"),
             yes("commercial"),
             text(&declared["organisation"])
