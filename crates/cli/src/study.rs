@@ -327,7 +327,7 @@ purposes = ["HRESCH"]              # HL7 PurposeOfUse: HRESCH, or one within it;
 categories = ["phenotype"]         # phenotype, laboratory, vitals, genomic; with identity people may be asked again
 
 [limits]
-k = 5                              # the fewest people in a group of a release; from 2
+k = 5                              # the fewest people in a group of a release; from 3
 linked_per_mille = 50              # of a thousand, how many an attack with three known facts may link
 
 # What it declares; held against what families agreed to (docs/studies.md). What is left unsaid counts against it.
@@ -485,9 +485,10 @@ fn study(shown: &Value) -> String {
             limits["k"], shown["releases"]
         ),
         format!(
-            "  research    {}; {}; genetic {}; commercial {}; {}",
-            codes(&declared["research"]),
-            codes(&declared["diseases"]),
+            "  research    {}; genetic {}; commercial {}; {}",
+            [codes(&declared["research"]), codes(&declared["diseases"])]
+                .join(" ")
+                .trim(),
             yes("genetic"),
             yes("commercial"),
             text(&declared["organisation"])

@@ -28,7 +28,7 @@ use std::{
 /// Abnormality of the nervous system, and all below it.
 const ASKED: &str = "HP:0000707";
 /// The fewest people in the groups that are asked for first, and in what is asked for then.
-const SMALL: u32 = 2;
+const SMALL: u32 = 3;
 const K: u32 = 5;
 /// What the researcher's institution accepts; its digest is kept.
 const AGREEMENT: &str =

@@ -1,6 +1,9 @@
 //! Studies and releases at the command line. The release itself is the demo's: `demo` calls [`checks_itself`].
 
-use crate::binary::{Ran, run};
+use crate::{
+    binary::{Ran, run},
+    institution::{As, Institution},
+};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -191,6 +194,97 @@ pub(crate) fn comes_in_pieces(folder: &Path) {
     let said = get(&forged).refused();
     assert!(said.contains("groups.ndjson is not the file"), "{said}");
     assert!(!got.exists() && !part.exists());
+}
+
+/// The way of a study at a node, command by command, by two people.
+#[test]
+fn a_study_goes_its_way() {
+    let below = tempfile::tempdir().unwrap();
+    let hospital = Institution::found(below.path());
+    hospital.configure("");
+    let file = |name: &str, text: &str| {
+        let path = below.path().join(name).display().to_string();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let researcher = file("researcher.token", &hospital.token("researcher"));
+    let committee = file("committee.token", &hospital.token("data-access-committee"));
+    let server = hospital.start();
+    let url = server.base().to_owned();
+    let ask = |token: &str, line: &str, more: &[&str]| -> Ran {
+        let words = line.split(' ').chain(more.iter().copied());
+        run(words.chain(["--token-file", token, "--node", &url]))
+    };
+    let status = server
+        .call("GET", "/v1/status", As::Operator, &[], None)
+        .value();
+    let id = status["institution"].as_str().unwrap().to_owned();
+    let template = run(["study", "propose", "--template", "--institution", &id]).succeeded();
+    let described = file("study.toml", &template.out);
+    let said = ask(&researcher, "study propose", &[&described, "--json"]).succeeded();
+    let proposed: Value = serde_json::from_str(&said.out).unwrap();
+    let study = proposed["id"].as_str().unwrap();
+    let said = ask(&researcher, "study list", &[]).succeeded().out;
+    assert!(said.starts_with(&format!("{study} proposed: ")), "{said}");
+    // Who proposed has not the role, and decides nothing.
+    let said = ask(&researcher, "study approve", &[study]).refused();
+    assert!(said.contains("data-access-committee"), "{said}");
+    let said = ask(&committee, "study match", &[study]).succeeded().out;
+    assert!(said.contains("the committee decides"), "{said}");
+    ask(&committee, "study approve", &[study]).succeeded();
+    let said = ask(
+        &researcher,
+        "study agree",
+        &[study, "--agreement", &described],
+    )
+    .succeeded()
+    .out;
+    let digest = keys::sha256(&[template.out.as_bytes()]).to_string();
+    assert!(said.contains(&digest), "{said}");
+    let said = ask(&researcher, "study open", &[study]).succeeded().out;
+    assert!(said.contains("open, on the ledger"), "{said}");
+    let said = ask(&committee, "study show", &[study]).succeeded().out;
+    assert!(
+        said.contains(&digest) && said.contains("approve by data-access-committee"),
+        "{said}"
+    );
+
+    let count = ["--filter", "HP:0001250", "--filter", "age<P6Y"];
+    let count: Vec<&str> = [study].into_iter().chain(count).collect();
+    let said = ask(&researcher, "study count", &count).succeeded().out;
+    assert!(
+        said.contains("It cost 0.5 ") && said.contains("9.5 of 10 left"),
+        "{said}"
+    );
+    let again = ask(&researcher, "study count", &count).succeeded().out;
+    assert!(
+        again.contains("It cost nothing") && again.contains("9.5 of 10 left"),
+        "{again}"
+    );
+    assert_eq!(said.lines().next(), again.lines().next());
+    let said = ask(&researcher, "study count", &[study, "--filter", "bogus"]).refused();
+    assert!(said.contains("filter 1"), "{said}");
+
+    // Nobody is here: nothing can leave, and why is the last word.
+    let ran = ask(
+        &researcher,
+        "release prepare",
+        &[study, "--tier", "T2", "--k", "5"],
+    );
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.out.contains("refused") && ran.err.contains("was refused: fewer than 5"),
+        "{ran:?}"
+    );
+    let got = below.path().join("got").display().to_string();
+    let said = ask(&researcher, "release get", &[study, "0", &got]).refused();
+    assert!(said.contains("release 0 is refused"), "{said}");
+    let said = ask(&committee, "study end", &[study, "--why", "Done"])
+        .succeeded()
+        .out;
+    assert!(said.contains(" ended"), "{said}");
+    let said = ask(&researcher, "study count", &[study]).refused();
+    assert!(said.contains("not open"), "{said}");
 }
 
 #[test]
