@@ -24,6 +24,9 @@ use vault::EntryPurpose;
 
 /// The largest k, and so the smallest use of a release.
 const K_MAX: u32 = 1_000;
+/// The most releases of one study that may be refused within [`REFUSED_WITHIN_MS`].
+const REFUSED_MAX: usize = 16;
+const REFUSED_WITHIN_MS: u64 = 30 * 86_400_000;
 /// The most diagnoses that a cohort names.
 const DISEASES_MAX: usize = 256;
 
@@ -83,6 +86,16 @@ impl<S: Store> Custodian<S> {
         if rows.iter().any(ReleaseRow::is_under_way) {
             return Err(Error::Conflict(Conflict::Done(
                 "a release of this study is under way; certify or refuse it first",
+            )));
+        }
+        // A refusal tells something of who is here: whether so few have a disease. That is not for asking at will.
+        let at = self.now();
+        let lately = rows.iter().filter(|row| {
+            matches!(row.state, ReleaseState::Refused(_)) && at.since(row.asked) < REFUSED_WITHIN_MS
+        });
+        if lately.count() >= REFUSED_MAX {
+            return Err(Error::Spent(format!(
+                "{REFUSED_MAX} releases of this study were refused within 30 days; ask the committee, or later"
             )));
         }
         // One that was refused has no number on the ledger; its row is kept under the next free one.

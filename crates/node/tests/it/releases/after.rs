@@ -125,3 +125,23 @@ fn a_certificate_reads_back() {
         assert_eq!(Some(read), made.certificate);
     });
 }
+
+#[test]
+fn refusals_cannot_be_asked_for_at_will() {
+    run(409, |context| async move {
+        let cohort = Cohort::new(context, budgets(30, 60, 100)).await;
+        let world = &cohort.fragile.world;
+        let few = || ReleaseCohort::Diseases([FIBROSIS.to_owned()].into());
+        let of_few = || world.prepare_of(cohort.study, 5, Tier::T3, few());
+        for _ in 0..16 {
+            let asked = of_few().await.unwrap();
+            let made = world.made(cohort.study, asked.number).await;
+            assert!(matches!(made.standing, ReleaseStanding::Refused(_)));
+        }
+        let error = of_few().await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Spent(why) if why.contains("refused")),
+            "{error}"
+        );
+    });
+}
