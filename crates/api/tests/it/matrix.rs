@@ -218,8 +218,6 @@ fn laws() {
                     false => status == "403",
                 }
             }
-            // Who decides about studies reads no records.
-            "comm" => !done,
             // The ledger's entries are for auditors of anywhere, and for few of members.
             _ if id == "log_bundle" => done == matches!(asker, "oper" | "priv" | "audi" | "faud"),
             "oper" => {
