@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 async fn step(house: &House, token: &str, id: &str, step: Value) -> Answer {
-    Call::post(&format!("/v1/studies/{id}/steps"))
+    Call::post(format!("/v1/studies/{id}/steps"))
         .bearer(token)
         .json(&json!({ "step": step }))
         .send(house)
@@ -52,7 +52,7 @@ fn a_study_goes_its_way() {
 
         let mut shown = Value::Null;
         for _ in 0..600 {
-            let call = Call::get(&format!("/v1/studies/{id}")).bearer(&researcher);
+            let call = Call::get(format!("/v1/studies/{id}")).bearer(&researcher);
             shown = call.send(house).await.is(200).value();
             if shown["on_ledger"] == true {
                 break;
@@ -65,7 +65,7 @@ fn a_study_goes_its_way() {
         );
         assert_eq!(shown["study"]["approvals"].as_array().unwrap().len(), 1);
 
-        let matching = Call::get(&format!("/v1/studies/{id}/matching"))
+        let matching = Call::get(format!("/v1/studies/{id}/matching"))
             .bearer(&committee)
             .send(house)
             .await
@@ -73,7 +73,7 @@ fn a_study_goes_its_way() {
             .value();
         // Nobody here agreed to research.
         assert_eq!(matching["permitted"], 0);
-        let spending = Call::get(&format!("/v1/studies/{id}/spending"))
+        let spending = Call::get(format!("/v1/studies/{id}/spending"))
             .bearer(&researcher)
             .send(house)
             .await
@@ -86,7 +86,7 @@ fn a_study_goes_its_way() {
         let beacon = |path: &str| {
             let path = format!("/v1/studies/{id}/beacon/v2{path}");
             let researcher = researcher.clone();
-            async move { Call::get(&path).bearer(&researcher).send(house).await }
+            async move { Call::get(path).bearer(&researcher).send(house).await }
         };
         for path in [
             "",
@@ -115,7 +115,7 @@ fn a_study_goes_its_way() {
             .value();
         assert!(silent["error"]["errorMessage"].is_string(), "{silent}");
         beacon("/datasets").await.is(404);
-        let posted = Call::post(&format!("/v1/studies/{id}/beacon/v2/individuals"))
+        let posted = Call::post(format!("/v1/studies/{id}/beacon/v2/individuals"))
             .bearer(&researcher)
             .json(&json!({
                 "meta": {"apiVersion": "2.0"},
@@ -128,7 +128,7 @@ fn a_study_goes_its_way() {
         assert_eq!(posted["meta"]["returnedGranularity"], "boolean");
 
         // A release of nobody is refused, with its reason.
-        let asked = Call::post(&format!("/v1/studies/{id}/releases"))
+        let asked = Call::post(format!("/v1/studies/{id}/releases"))
             .bearer(&researcher)
             .json(&json!({"tier": "T3", "k": 5, "formats": ["parquet", "fhir"]}))
             .send(house)
@@ -141,7 +141,7 @@ fn a_study_goes_its_way() {
         );
         let mut release = Value::Null;
         for _ in 0..1_200 {
-            let call = Call::get(&format!("/v1/studies/{id}/releases/0")).bearer(&researcher);
+            let call = Call::get(format!("/v1/studies/{id}/releases/0")).bearer(&researcher);
             release = call.send(house).await.is(200).value();
             if release["status"] != "preparing" {
                 break;
@@ -150,13 +150,13 @@ fn a_study_goes_its_way() {
         }
         assert_eq!(release["status"], "refused", "{release}");
         assert!(release["why"].as_str().unwrap().contains("fewer than 5"));
-        let certify = Call::post(&format!("/v1/studies/{id}/releases/0/certificate"))
+        let certify = Call::post(format!("/v1/studies/{id}/releases/0/certificate"))
             .bearer(&committee)
             .json(&json!({"approve": true}))
             .send(house)
             .await;
         certify.is(409);
-        let small = Call::post(&format!("/v1/studies/{id}/releases"))
+        let small = Call::post(format!("/v1/studies/{id}/releases"))
             .bearer(&researcher)
             .json(&json!({"tier": "T3", "k": 4, "formats": []}))
             .send(house)
