@@ -62,7 +62,7 @@ fn group(number: u64) -> Group {
         diagnoses: vec![Diagnosis {
             id: "OMIM:147791".to_owned(),
             label: "Jacobsen syndrome".to_owned(),
-            all: number % 2 == 0,
+            all: number.is_multiple_of(2),
         }],
         observed: vec![
             feature("HP:0001250", "Seizure", Share::NearlyAll),
