@@ -48,7 +48,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// Observations of one deposit.
 const BUNDLE: usize = 250;
-const K: u32 = 5;
+const K: u32 = 20;
 /// Laboratory tests with their units.
 const TESTS: [(&str, &str); 10] = [
     ("2345-7", "mg/dL"),
@@ -104,15 +104,16 @@ pub(super) fn run(options: &ReleaseOptions) -> Result<()> {
         formats: BTreeSet::from(Format::ALL),
         measurements: true,
     }))?;
-    let (prepared, peak) = prepared(&handle, &researcher, study, asked.number)?;
+    // What was refused is shown to the committee alone.
+    let (prepared, peak) = prepared(&handle, &committee, study, asked.number)?;
     let made = from.elapsed();
+    if let ReleaseStanding::Refused(why) = &prepared.standing {
+        eprintln!("bench: it was refused: {why}");
+    }
     let certificate = prepared
         .certificate
         .as_ref()
         .context("the release has no certificate")?;
-    if let ReleaseStanding::Refused(why) = &prepared.standing {
-        eprintln!("bench: it was refused: {why}");
-    }
     let mut table = Table::default();
     let observations = (each * people.len()) as f64;
     table.note("Observations", observations, "");
@@ -167,9 +168,9 @@ struct Person {
     observed: Vec<HpoId>,
 }
 
-/// Twenty people of each disease, each with most of its features.
+/// A hundred people of each disease, each with half of its features.
 fn people(ontology: &Ontology, count: usize) -> Vec<Person> {
-    const OF_EACH: usize = 20;
+    const OF_EACH: usize = 100;
     let described = ontology.diseases().filter_map(|ix| {
         let disease = ontology.disease(ix);
         let features = disease.annotations().iter();
