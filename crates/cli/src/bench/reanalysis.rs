@@ -193,7 +193,7 @@ fn deposit(running: &Running, patients: &[Vec<HpoId>]) -> Result<Vec<SubjectId>>
 }
 
 /// Tries again while the node says that it is too much at once.
-fn patient<T>(mut act: impl FnMut() -> Result<T, Error>) -> Result<T> {
+pub(super) fn patient<T>(mut act: impl FnMut() -> Result<T, Error>) -> Result<T> {
     loop {
         match act() {
             Err(Error::Unavailable(_) | Error::Busy { .. }) => thread::sleep(LOOK),

@@ -6,6 +6,7 @@
 use super::{
     ReleaseOptions, Scratch,
     deposit::{caller, submission},
+    reanalysis::patient,
     rounds::at_once,
     table::Table,
 };
@@ -18,7 +19,7 @@ use consent::{
 };
 use futures::executor::block_on;
 use node::{
-    Caller, Error, Grantee, Handle, StudyId, SubjectId,
+    Caller, Grantee, Handle, StudyId, SubjectId,
     consent_change::{ConsentChange, ConsentDesk, GrantDraft},
     differential::Knowledge,
     record::{Content, Payload},
@@ -398,16 +399,6 @@ fn deposit(running: &Running, study: StudyId, people: &[Person], each: usize) ->
         }
     }
     Ok(())
-}
-
-/// Tries again while the node says that it is too much at once.
-fn patient<T>(mut act: impl FnMut() -> Result<T, Error>) -> Result<T> {
-    loop {
-        match act() {
-            Err(Error::Unavailable(_) | Error::Busy { .. }) => thread::sleep(LOOK),
-            done => return Ok(done?),
-        }
-    }
 }
 
 /// Waits until a release is made; with the most memory that this process had meanwhile.

@@ -124,7 +124,7 @@ impl<S: Store> Custodian<S> {
                 insight.due(*subject);
                 continue;
             }
-            match self.decided(subject).await {
+            match self.system_decided(subject, "reanalysis").await {
                 Ok((logging, permitted, sequence)) => {
                     logs.push(logging);
                     if permitted {
@@ -215,8 +215,13 @@ impl<S: Store> Custodian<S> {
         }))
     }
 
-    /// Decides the node's own reading of a profile, under which consent.
-    async fn decided(&self, subject: &SubjectId) -> Result<(Logging, bool, u64), Error> {
+    /// Decides the node's own reading of what it derived of a subject: to be logged, whether it is permitted, and
+    /// under which consent.
+    pub(crate) async fn system_decided(
+        &self,
+        subject: &SubjectId,
+        channel: &'static str,
+    ) -> Result<(Logging, bool, u64), Error> {
         let request = self.system_request(subject, Purpose::Hsysadmin, Records::All)?;
         let standing = self.standing(subject).await?;
         self.in_service_for(&standing)?;
@@ -233,7 +238,7 @@ impl<S: Store> Custodian<S> {
             records: Vec::new(),
             stale,
             session: None,
-            channel: Some("reanalysis"),
+            channel: Some(channel),
             asked: None,
         };
         Ok((logging, permitted, standing.latest().sequence))

@@ -3,7 +3,7 @@
 //!
 //! Whoever was erased since is nobody any more: a place in the group, of which nothing is known.
 
-use super::cohort::{GROUP, asker};
+use super::cohort::asker;
 use super::make::{CHANGED, Gathered, KEPT, Stopped, TARGETS};
 use super::rows::{ReleaseRow, ReleaseState};
 use super::{ReleaseReplayed, cohort::Asker};
@@ -14,6 +14,7 @@ use crate::error::Error;
 use ::release::Certificate;
 use codec::id::{Digest, DisclosureId, SubjectId};
 use codec::record;
+use consent::Purpose;
 use extract::{Against, AttackTable, Cluster, Extract, Hpo, Made, Subject, attack};
 use ontology::Ontology;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,16 +76,19 @@ impl<S: Store> Custodian<S> {
         let mut rows = self.release_rows(None).await?;
         rows.retain(|row| row.id != of.id && has_left(row));
         rows.sort_by_key(|row| (row.asked, row.id));
-        let mut earlier = self.extracts_again(insight, rows).await?;
+        let mut earlier = self.extracts_again(insight, rows, None).await?;
         earlier.retain(|before| before.gone < before.subjects.len() as u64);
         Ok(earlier)
     }
 
-    /// Releases' groups with whoever of them is still here, in one pass and in the order of `rows`.
+    /// Releases' groups with whoever of them is still here, in one pass and in the order of `rows`. Decided and
+    /// logged for each of them as the node's own reading, and as an act of `by` if somebody asked for it; whom the
+    /// node may not read is as one who is not here.
     async fn extracts_again(
         &self,
         insight: &Insight,
         rows: Vec<ReleaseRow>,
+        by: Option<&Caller>,
     ) -> Result<Vec<Before>, Error> {
         let damaged = || Error::Damaged("the profiles of a release".to_owned());
         let mut befores = Vec::with_capacity(rows.len());
@@ -119,10 +123,17 @@ impl<S: Store> Custodian<S> {
             let page = self.vault.research_used_list(after.as_ref(), 256).await?;
             let Some(last) = page.last() else { break };
             after = Some(*last);
+            let wanted = page.iter().filter(|(_, of)| places.contains_key(of));
+            let wanted: BTreeSet<SubjectId> = wanted.map(|(subject, _)| *subject).collect();
+            let permitted = self.logged_again(&wanted, by).await?;
+            // INVARIANT: nothing is opened before this line.
             for (subject, release) in page {
                 let Some(before) = places.get(&release).and_then(|at| befores.get_mut(*at)) else {
                     continue;
                 };
+                if !permitted.contains(&subject) {
+                    continue;
+                }
                 let used = match self.vault.research_used(&subject, &release).await {
                     Ok(Some(used)) => used,
                     Ok(None) | Err(vault::Error::SubjectErased | vault::Error::SubjectUnknown) => {
@@ -139,6 +150,35 @@ impl<S: Store> Custodian<S> {
             before.fill(&members).ok_or_else(damaged)?;
         }
         Ok(befores)
+    }
+
+    /// Of whom what a release was made of may be read again: decided, and logged durably.
+    async fn logged_again(
+        &self,
+        subjects: &BTreeSet<SubjectId>,
+        by: Option<&Caller>,
+    ) -> Result<BTreeSet<SubjectId>, Error> {
+        let mut permitted = BTreeSet::new();
+        let mut logs = Vec::with_capacity(subjects.len());
+        for subject in subjects {
+            match self.system_decided(subject, "release-compared").await {
+                Ok((logging, permits, _)) => {
+                    logs.push(logging);
+                    if permits {
+                        permitted.insert(*subject);
+                    }
+                }
+                Err(Error::SubjectErased | Error::SubjectUnknown) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.disclosures_log(logs).await?;
+        if let Some(caller) = by {
+            let asked: Vec<SubjectId> = permitted.iter().copied().collect();
+            self.acts_log(caller, &asked, Purpose::Hcompl, "release-replay")
+                .await?;
+        }
+        Ok(permitted)
     }
 
     /// Notes in each subject's compartment that the release holds its data.
@@ -221,7 +261,7 @@ impl<S: Store> Custodian<S> {
             has_left(other) && other.id != row.id && !other.content.is_some_and(known)
         });
         rows.push(row.clone());
-        let mut befores = self.extracts_again(insight, rows).await?;
+        let mut befores = self.extracts_again(insight, rows, None).await?;
         let Some(own) = befores.pop() else {
             return Err(Error::Internal("a release is not among its own"));
         };
@@ -271,7 +311,8 @@ impl<S: Store> Custodian<S> {
         certificate: &Certificate,
     ) -> Result<ReleaseReplayed, Error> {
         let insight = self.insight.as_ref().ok_or_else(super::count::unknowing)?;
-        let mut befores = self.extracts_again(insight, vec![row.clone()]).await?;
+        let rows = vec![row.clone()];
+        let mut befores = self.extracts_again(insight, rows, Some(caller)).await?;
         let Some(Before {
             subjects,
             extract,
@@ -281,16 +322,9 @@ impl<S: Store> Custodian<S> {
         else {
             return Err(Error::Internal("a release is not among its own"));
         };
-        // What was used of each is opened again: logged for each of them.
         let here = subjects
             .len()
             .saturating_sub(usize::try_from(gone).unwrap_or(usize::MAX));
-        let ids = subjects.iter().take(here);
-        let ids: Vec<SubjectId> = ids.map(|s| SubjectId::new(s.id)).collect();
-        for ids in ids.chunks(GROUP) {
-            self.acts_log(caller, ids, consent::Purpose::Hcompl, "release-replay")
-                .await?;
-        }
         let hpo = Hpo::new(insight.ontology());
         let against = Against {
             outside: &[],

@@ -20,7 +20,7 @@ use ledger::entry::{Entry, StudyRelease};
 use ledger::release::ReleaseProof;
 use ledger::state::{ReleaseLeaf, StateKey, StudyLeaf};
 use store::Store;
-use vault::EntryPurpose;
+use vault::{EntryPurpose, Signed};
 
 /// The largest k, and so the smallest use of a release.
 const K_MAX: u32 = 1_000;
@@ -196,16 +196,7 @@ impl<S: Store> Custodian<S> {
             self.release_refuse(read, why.to_owned()).await?;
             return Err(Error::Refused(why.to_owned()));
         }
-        let (Some(content), Some(digest)) = (read.row.content, read.row.certificate) else {
-            return Err(Error::Internal("a prepared release has no digests"));
-        };
-        let entry = Entry::StudyRelease(StudyRelease {
-            institution: self.id,
-            study: input.study,
-            content,
-            certificate: digest,
-        });
-        let signed = self.sign(&entry)?;
+        let signed = self.release_signed(&read.row)?;
         let mut row = read.row.clone();
         row.state = ReleaseState::Publishing(signed.id);
         // The row first: the pump queues the entry, after it looked once more whether all still agree.
@@ -214,18 +205,22 @@ impl<S: Store> Custodian<S> {
         self.release_shown(&read.row, caller).await
     }
 
-    /// Queues the entry of a release that was certified; doing it again changes nothing.
-    pub(super) async fn release_queue(&self, row: &ReleaseRow) -> Result<(), Error> {
+    /// The ledger's entry of a release that was made.
+    fn release_signed(&self, row: &ReleaseRow) -> Result<Signed, Error> {
         let (Some(content), Some(certificate)) = (row.content, row.certificate) else {
-            return Err(Error::Internal("a certified release has no digests"));
+            return Err(Error::Internal("a release that was made has no digests"));
         };
-        let entry = Entry::StudyRelease(StudyRelease {
+        self.sign(&Entry::StudyRelease(StudyRelease {
             institution: self.id,
             study: row.study,
             content,
             certificate,
-        });
-        let signed = self.sign(&entry)?;
+        }))
+    }
+
+    /// Queues the entry of a release that was certified; doing it again changes nothing.
+    pub(super) async fn release_queue(&self, row: &ReleaseRow) -> Result<(), Error> {
+        let signed = self.release_signed(row)?;
         let purpose = EntryPurpose::Other("study-release".to_owned());
         let mut entropy = self.ambient.entropy();
         self.vault

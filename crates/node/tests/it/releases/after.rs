@@ -1,6 +1,28 @@
 //! Releases over crashes, and what comes after them.
 
 use super::*;
+use codec::Millis;
+use node::disclosure::DisclosureQuery;
+
+impl Cohort {
+    /// What is logged of readings of what a release used of a subject.
+    async fn read_again(&self, at: usize) -> Vec<String> {
+        let world = &self.fragile.world;
+        let query = DisclosureQuery {
+            caller: world.officer(),
+            subject: self.patients[at].subject,
+            from: Millis::ZERO,
+            until: Millis::new(u64::MAX),
+        };
+        let list = world.handle().disclosure_list(query).await.unwrap();
+        let acts = list.disclosures.into_iter().filter_map(|view| view.act);
+        let mut acts: Vec<String> = acts
+            .filter(|act| matches!(act.as_str(), "release-compared" | "release-replay"))
+            .collect();
+        acts.sort();
+        acts
+    }
+}
 
 #[test]
 fn a_crash_anywhere_makes_the_same_release() {
@@ -39,7 +61,13 @@ fn a_crash_anywhere_makes_the_same_release() {
             assert_eq!(cohort.told(at).await, [0]);
         }
         assert_eq!(cohort.told(2 * MANY).await, [] as [u64; 0]);
+        let acts = cohort.read_again(0).await;
         assert_eq!(cohort.replayed(0).await.differs, [] as [String; 0]);
+        // Repeating attacks opens what was used of each: by the node, for whoever asked, and both are logged.
+        let mut more = acts;
+        more.extend(["release-compared", "release-replay"].map(str::to_owned));
+        more.sort();
+        assert_eq!(cohort.read_again(0).await, more);
     });
 }
 
