@@ -328,6 +328,12 @@ fn files(release: &Value) -> Result<Vec<(String, u64)>> {
     Ok(files)
 }
 
+/// A small file about a release.
+pub(crate) fn small(node: &NodeAt, at: &str, name: &str) -> Result<Vec<u8>> {
+    let at = at.to_owned();
+    Source { node, at }.whole(name)
+}
+
 /// A release at a node.
 struct Source<'a> {
     node: &'a NodeAt,

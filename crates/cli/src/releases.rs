@@ -14,6 +14,7 @@ use ::release::Certificate;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use codec::StudyId;
+use deident::Fate;
 use extract::{Knows, Verdict};
 use serde_json::{Value, json};
 use std::{
@@ -22,6 +23,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The file with what became of elements.
+const FATES: &str = "fates.json";
 /// The longest that a release is waited for while it is made; it is made on without anybody who waits.
 const MAKING: Duration = Duration::from_secs(24 * 3600);
 /// The longest that the ledger may take to hold it.
@@ -67,6 +70,9 @@ pub(crate) enum Command {
     /// Checks a downloaded release, without a node: its files, its certificate, and with the genesis what the ledger
     /// says of both.
     Verify(release_folder::Verify),
+    /// Shows what became of each element of the records that its measurements are made of, by path (committee, privacy
+    /// officer, auditor).
+    Fates(One),
     /// Asks the node to try the attacks again on who is still here (committee, privacy officer, auditor).
     ///
     /// Ends with 1 if they achieve something else than the certificate says.
@@ -174,6 +180,11 @@ pub(crate) fn run(command: Command) -> Result<()> {
             folder,
         } => release_folder::get(&node, &study, number, &folder),
         Command::Verify(options) => release_folder::verify(&options),
+        Command::Fates(one) => {
+            let bytes = release_folder::small(&one.node, &one.path(""), FATES)?;
+            let fates: Value = serde_json::from_slice(&bytes).context("these are no fates")?;
+            told(&fates, one.json, &fates_told)
+        }
         Command::Replay(one) => {
             let body = Some((JSON, b"{}".to_vec()));
             let found = one.node.call("POST", &one.path("/replay"), body)?;
@@ -195,6 +206,27 @@ pub(crate) fn run(command: Command) -> Result<()> {
             }
         }
     }
+}
+
+/// What became of elements, a line for each path.
+fn fates_told(fates: &Value) -> String {
+    let mut said = format!(
+        "{} resources went through the rules {}\n",
+        fates["released"],
+        text(&fates["rules"])
+    );
+    for (why, count) in fates["refused"].as_object().into_iter().flatten() {
+        said += &format!("{count} were left out: {why}\n");
+    }
+    for (path, met) in fates["paths"].as_object().into_iter().flatten() {
+        let counts: Vec<String> = Fate::ALL
+            .iter()
+            .filter(|fate| !met[fate.name()].is_null())
+            .map(|fate| format!("{} {}", fate.name(), met[fate.name()]))
+            .collect();
+        said += &format!("  {path}: {} (rule: {})\n", counts.join(", "), text(&met["rule"]));
+    }
+    said
 }
 
 impl One {

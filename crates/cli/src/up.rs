@@ -100,6 +100,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .enable_all()
         .build()?
         .block_on(async {
+            let told = told_to_stop();
             let listener = TcpListener::bind(listen).await.with_context(|| {
                 format!("cannot listen on {listen}; is another node running there?")
             })?;
@@ -134,7 +135,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let halted = running.halted();
             let stop = async move {
                 tokio::select! {
-                    () = told_to_stop() => eprintln!("ithaca: stopping"),
+                    () = told => eprintln!("ithaca: stopping"),
                     () = halted => eprintln!("ithaca: the ledger stopped; see the log"),
                     () = orphaned.unwrap_or(future::pending().boxed()) => eprintln!("ithaca: standard input ended; stopping"),
                 }
@@ -307,17 +308,18 @@ fn stdin_ends() -> BoxFuture<'static, ()> {
     ended.map(drop).boxed()
 }
 
-/// SIGINT or SIGTERM.
-pub(crate) async fn told_to_stop() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => (),
-        _ = terminate.recv() => (),
+/// SIGINT or SIGTERM, from the call on: one that comes before somebody waits is not lost, and ends nothing by force.
+pub(crate) fn told_to_stop() -> impl Future<Output = ()> {
+    let signals = signal(SignalKind::interrupt())
+        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    async move {
+        let Ok((mut interrupt, mut terminate)) = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => (),
+            _ = terminate.recv() => (),
+        }
     }
 }
 

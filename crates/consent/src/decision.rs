@@ -190,6 +190,19 @@ impl Permit {
         self.categories.contains(&category) && self.coverage.covers(category, record, kind, at)
     }
 
+    /// What is permitted at `at`, in bytes: the same for two permits that cover the same of every record. Says
+    /// nothing of the basis, nor of how long it lasts.
+    pub fn reach(&self, at: Millis) -> Vec<u8> {
+        let running = |way: &&Allowance| way.until.is_none_or(|until| at < until);
+        let of = |category: &Category| -> (Category, BTreeSet<BTreeSet<Exception>>) {
+            let ways = self.coverage.ways.get(category).into_iter().flatten();
+            let excepted = ways.filter(running).map(|way| way.except.clone());
+            (*category, excepted.collect())
+        };
+        let reach: Vec<_> = self.categories.iter().map(of).collect();
+        codec::to_vec(&(reach, self.coverage.only.clone()))
+    }
+
     /// Whether some records may be left out of what is permitted. That there are such records is
     /// the family's to tell, not the reader's to know.
     pub fn withholds(&self) -> bool {
@@ -479,4 +492,52 @@ impl fmt::Display for Missing {
 fn words(categories: &BTreeSet<Category>) -> String {
     let words: Vec<&str> = categories.iter().map(|c| c.as_str()).collect();
     words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATE: Millis = Millis::new(1_000);
+
+    fn permit(ways: &[(Option<Millis>, &[u8])]) -> Permit {
+        let kind = |n: &u8| RecordKind::new(&format!("K{n}")).unwrap_or_else(|e| panic!("{e:?}"));
+        let way = |(until, except): &(Option<Millis>, &[u8])| Allowance {
+            basis: Basis::BreakGlass,
+            until: *until,
+            except: except.iter().map(kind).map(Exception::Kind).collect(),
+        };
+        let ways = ways.iter().map(way).collect();
+        Permit {
+            basis: Basis::BreakGlass,
+            because: Vec::new(),
+            categories: [Category::Phenotype].into(),
+            until: None,
+            stale: false,
+            coverage: Coverage {
+                ways: [(Category::Phenotype, ways)].into(),
+                only: None,
+            },
+        }
+    }
+
+    #[test]
+    fn permits_reach_as_far_as_each_other_while_they_cover_the_same() {
+        let all = permit(&[(None, &[])]);
+        let at = Millis::ZERO;
+        assert_eq!(all.reach(at), permit(&[(Some(LATE), &[])]).reach(at));
+        assert_ne!(all.reach(LATE), permit(&[(Some(LATE), &[])]).reach(LATE));
+        assert_ne!(all.reach(at), permit(&[(None, &[1])]).reach(at));
+        let (one, other) = (permit(&[(None, &[1])]), permit(&[(None, &[2])]));
+        assert_ne!(one.reach(at), other.reach(at));
+        // Two grants with an exception each are no grant with both.
+        let union = permit(&[(None, &[1]), (Some(LATE), &[2])]);
+        assert_ne!(union.reach(at), permit(&[(None, &[1, 2])]).reach(at));
+        assert_ne!(union.reach(at), one.reach(at));
+        // The second ended.
+        assert_eq!(union.reach(LATE), one.reach(LATE));
+        let mut more = all.clone();
+        more.categories.insert(Category::Laboratory);
+        assert_ne!(more.reach(at), all.reach(at));
+    }
 }

@@ -161,6 +161,43 @@ impl Fates {
         out
     }
 
+    /// Adds what [`Fates::to_json`] wrote elsewhere under the same rules.
+    ///
+    /// # Errors
+    /// [`OtherRules`] unless it is that, to the last path; nothing is added.
+    pub fn merge_json(&mut self, text: &str) -> Result<(), OtherRules> {
+        let mut more = Self::new(self.rules, self.places.clone());
+        more.read(text).ok_or(OtherRules)?;
+        match more.to_json() == text {
+            true => self.merge(&more),
+            false => Err(OtherRules),
+        }
+    }
+
+    fn read(&mut self, text: &str) -> Option<()> {
+        let number = |value: json::Value<'_, '_>| value.digits()?.parse::<u64>().ok();
+        let document = json::parse(text.as_bytes(), &json::Limits::default()).ok()?;
+        let root = document.root();
+        self.released = number(root.get("released")?)?;
+        for refused in root.get("refused")?.children() {
+            let why = refused.key()?.into_owned();
+            self.refused.insert(why, number(refused)?);
+        }
+        let places = self.places.iter().map(|place| place.path.as_str());
+        let places: BTreeMap<&str, usize> = places.zip(0..).collect();
+        for path in root.get("paths")?.children() {
+            let at = *places.get(path.key()?.as_ref())?;
+            let counts = self.counts.get_mut(at)?;
+            for (fate, count) in Fate::ALL.iter().zip(counts) {
+                *count = match path.get(fate.name()) {
+                    Some(met) => number(met)?,
+                    None => 0,
+                };
+            }
+        }
+        Some(())
+    }
+
     /// Whether these count under the rules with this digest.
     pub(crate) fn fit(&self, rules: &[u8; 32]) -> bool {
         self.rules == *rules

@@ -165,6 +165,20 @@ impl<S: Store> Custodian<S> {
         let CommitmentState::Final { entry, position } = state else {
             return Ok(None);
         };
+        let logged = async {
+            match self
+                .ledger
+                .logged_entry_since(position.log_index, since)
+                .await
+            {
+                // The block is stored, and the view that proofs are made of is not there yet: in a moment it is.
+                Err(consensus::ReadError::NotFinal) => Ok(None),
+                proved => proved.map(Some),
+            }
+        };
+        let Some(logged) = self.proved(logged).await? else {
+            return Ok(None);
+        };
         let leaves = opened.iter().map(|part| leaf_opening(meta, part));
         let tree = self.vault.batch_tree(&entry).await?;
         let receipt = Receipt {
@@ -173,9 +187,7 @@ impl<S: Store> Custodian<S> {
             batch: tree
                 .path(&meta.commitment)
                 .ok_or(Error::Damaged("a batch without its record".to_owned()))?,
-            logged: self
-                .proved(self.ledger.logged_entry_since(position.log_index, since))
-                .await?,
+            logged,
         };
         let placed = Placed {
             entry,

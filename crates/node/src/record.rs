@@ -13,6 +13,7 @@ use keys::Zeroizing;
 pub(crate) mod deposit;
 pub(crate) mod fetch;
 pub(crate) mod form;
+mod latest;
 
 /// Bytes of a record, or other patient data: wiped when dropped, never printed.
 #[derive(Clone, PartialEq, Eq)]

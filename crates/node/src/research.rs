@@ -18,6 +18,7 @@ mod release;
 mod rows;
 mod study;
 mod terms;
+mod told;
 
 use crate::caller::Caller;
 use ::release::{Certificate, Format, Tier};
@@ -31,7 +32,7 @@ use discovery::{Budget, Drawn, Epsilon, Filter, Shown};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub(crate) use make::Making;
+pub(crate) use make::{Due, Making};
 
 /// Makes noise for counts: an edge's, for it takes its entropy from the machine.
 pub trait Noise: Send + Sync {

@@ -29,7 +29,7 @@ pub use certificate::{Canaries, Certificate, Earlier, Population, Verdict};
 pub use group::{Ages, Diagnosis, Feature, Group, Measure, Sexes, Share};
 pub use header::{Format, Header, StudyText, Tier};
 pub use measure::{MAX_CODES, Measures, OfSubject, Unit};
-pub use package::{File, Manifest, Package, PackageError, Piece};
+pub use package::{File, GROUPS, Manifest, Package, PackageError, Piece};
 
 /// The name and version of the form.
 pub const FORMAT: &str = "ithaca-release/1";

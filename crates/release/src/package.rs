@@ -9,8 +9,8 @@ use keys::Sha256Hasher;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The canonical file.
-pub(crate) const GROUPS: &str = "groups.ndjson";
+/// The canonical file: a group a line.
+pub const GROUPS: &str = "groups.ndjson";
 /// The header.
 pub(crate) const HEADER: &str = "release.json";
 

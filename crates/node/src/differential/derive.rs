@@ -93,20 +93,15 @@ impl<S: Store> Custodian<S> {
 
     /// The newest version of each record that may say something.
     pub(crate) async fn relevant(&self, subject: &SubjectId) -> Result<Relevant, Error> {
-        // All kinds first: a later version may be of one that says nothing.
-        let latest = self.latest_within(subject, usize::MAX).await?;
-        let mut metas: Vec<_> = latest.into_iter().filter(is_relevant).collect();
-        let all = metas.len();
-        metas.sort_by_key(|meta| std::cmp::Reverse((meta.deposited, meta.record)));
-        metas.truncate(RECORDS_MAX);
-        let mut room = RECORDS_BYTES_MAX;
-        metas.retain(|meta| {
-            let fits = meta.size_bytes() <= room;
-            room = room.saturating_sub(if fits { meta.size_bytes() } else { 0 });
-            fits
-        });
-        metas.sort_by_key(|meta| meta.record);
-        Ok(Relevant { metas, all })
+        let mut newest = self
+            .latest_newest(subject, RECORDS_MAX, &is_relevant)
+            .await?;
+        newest.fit(RECORDS_BYTES_MAX);
+        newest.metas.sort_by_key(|meta| meta.record);
+        Ok(Relevant {
+            metas: newest.metas,
+            all: newest.all,
+        })
     }
 
     /// A subject's profile. For whom the reading was decided and logged.

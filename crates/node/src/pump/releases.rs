@@ -1,6 +1,7 @@
 //! Releases: making those that were asked for, and seeing those that were certified onto the ledger.
 
 use crate::custodian::Custodian;
+use crate::research::Due;
 use futures::FutureExt;
 use std::pin::pin;
 use store::Store;
@@ -14,8 +15,13 @@ pub(super) async fn run<S: Store>(custodian: &Custodian<S>) {
     }
     loop {
         match custodian.releases_step().await {
-            Ok(true) => continue,
-            Ok(false) => {}
+            Ok(Due::Done) => continue,
+            Ok(Due::Waits) => {}
+            // Every row was read for that: not again until somebody asks for something.
+            Ok(Due::Nothing) => {
+                custodian.wakes.releases.woken().await;
+                continue;
+            }
             Err(error) => {
                 custodian.trouble("releases", &error).await;
                 continue;

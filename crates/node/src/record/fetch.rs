@@ -16,7 +16,7 @@ use consent::{
     Request, Selection,
 };
 use keys::commitment::Label;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use store::Store;
 use vault::{CommitmentState, Parts};
 
@@ -430,35 +430,6 @@ impl<S: Store> Custodian<S> {
     async fn latest(&self, subject: &SubjectId) -> Result<Vec<vault::RecordMeta>, Error> {
         let limit = self.limits.fetch_records.min(vault::MAX_DISCLOSED);
         self.latest_within(subject, limit).await
-    }
-
-    /// The latest version of every record, of which there may be so many.
-    pub(crate) async fn latest_within(
-        &self,
-        subject: &SubjectId,
-        limit: usize,
-    ) -> Result<Vec<vault::RecordMeta>, Error> {
-        const PAGE: usize = 256;
-        let mut latest: BTreeMap<RecordId, vault::RecordMeta> = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let page = self.vault.record_list(subject, None, after, PAGE).await?;
-            let full = page.len() == PAGE;
-            after = page.last().map(|meta| (meta.record, meta.version));
-            for meta in page {
-                latest.insert(meta.record, meta);
-            }
-            if latest.len() > limit {
-                return Err(Error::invalid(
-                    "request",
-                    "records",
-                    format!("the subject has more than {limit} records; name some of them"),
-                ));
-            }
-            if !full {
-                return Ok(latest.into_values().collect());
-            }
-        }
     }
 
     async fn versions(

@@ -4,7 +4,7 @@
 //! Whoever was erased since is nobody any more: a place in the group, of which nothing is known.
 
 use super::cohort::asker;
-use super::make::{CHANGED, Gathered, KEPT, Stopped, TARGETS};
+use super::make::{CHANGED, Candidate, Gathered, KEPT, Stopped, TARGETS};
 use super::rows::{ReleaseRow, ReleaseState};
 use super::{ReleaseReplayed, cohort::Asker};
 use crate::caller::Caller;
@@ -37,6 +37,8 @@ record! {
         4 => age: Option<u8>,
         5 => diagnosis: Option<String>,
         6 => group: u32,
+        /// How far consent let the study read.
+        7 => reach: Digest,
     }
 }
 
@@ -47,6 +49,8 @@ pub(super) struct Before {
     /// Those who are still here, then one of whom nothing is known for each who is not.
     pub(super) subjects: Vec<Subject>,
     pub(super) extract: Extract,
+    /// Of those who are still here: how far consent let the study read.
+    heard: Vec<(SubjectId, Digest)>,
     /// How many are not here any more.
     gone: u64,
 }
@@ -107,6 +111,7 @@ impl<S: Store> Custodian<S> {
                 content: row.content.ok_or_else(damaged)?,
                 row,
                 subjects: Vec::new(),
+                heard: Vec::new(),
                 extract: Extract {
                     config: certificate.config,
                     clusters: clusters.collect(),
@@ -142,6 +147,7 @@ impl<S: Store> Custodian<S> {
                     Err(error) => return Err(error.into()),
                 };
                 let used: Used = codec::from_slice(&used).map_err(|_| damaged())?;
+                before.heard.push((subject, used.reach));
                 let subject = used.subject(insight.ontology(), &subject);
                 before.add(used.group, subject).ok_or_else(damaged)?;
             }
@@ -204,7 +210,8 @@ impl<S: Store> Custodian<S> {
                     continue;
                 };
                 // Whatever was revoked while it was made binds it too.
-                if !self.still_admitted(&member.admitted).await? {
+                let (subject, reach) = (&member.admitted.subject, &member.admitted.reach);
+                if !self.still_as_far(asker, subject, reach).await? {
                     return Err(Stopped::Refused(CHANGED.to_owned()));
                 }
                 let held = ReleaseHeld {
@@ -217,7 +224,7 @@ impl<S: Store> Custodian<S> {
                     certificate: row.certificate.unwrap_or(Digest::new([0; 32])),
                     disclosure: member.disclosure,
                 };
-                let used = codec::to_vec(&Used::of(&member.features, self.ontology()?, group));
+                let used = codec::to_vec(&Used::of(member, self.ontology()?, group));
                 notes.push((member.admitted.subject, held, used));
             }
         }
@@ -250,7 +257,7 @@ impl<S: Store> Custodian<S> {
         row: &ReleaseRow,
     ) -> Result<Option<&'static str>, Error> {
         const ENDED: &str =
-            "the consent of some of its subjects ended since it was made; ask for it again";
+            "the consent of some of its subjects ended or changed since it was made; ask for it again";
         const OVERTAKEN: &str =
             "another release of some of its subjects left since it was made; ask for it again";
         let insight = self.insight.as_ref().ok_or_else(super::count::unknowing)?;
@@ -272,14 +279,8 @@ impl<S: Store> Custodian<S> {
         let actor = row.actor();
         let facts = self.study_facts(&row.study, &actor).await?;
         let asker = asker(actor, study, &facts);
-        for subject in &own.subjects {
-            let id = SubjectId::new(subject.id);
-            let admitted = match self.standing(&id).await {
-                Ok(standing) => self.admits(&asker, &id, &standing).is_some(),
-                Err(Error::SubjectErased | Error::SubjectUnknown) => false,
-                Err(error) => return Err(error),
-            };
-            if !admitted {
+        for (subject, reach) in &own.heard {
+            if !self.still_as_far(&asker, subject, reach).await? {
                 return Ok(Some(ENDED));
             }
         }
@@ -360,6 +361,15 @@ impl<S: Store> Custodian<S> {
 }
 
 impl Before {
+    /// Of those who are still here: who, and how far consent let the study read.
+    pub(super) fn reach(&self) -> impl Iterator<Item = ([u8; 32], Digest)> {
+        self.heard.iter().map(|(subject, reach)| {
+            let mut id = [0; 32];
+            id.copy_from_slice(subject.as_bytes());
+            (id, *reach)
+        })
+    }
+
     fn add(&mut self, group: u32, subject: Subject) -> Option<()> {
         let at = u32::try_from(self.subjects.len()).ok()?;
         let cluster = self.extract.clusters.get_mut(group as usize)?;
@@ -396,7 +406,8 @@ impl Before {
 }
 
 impl Used {
-    fn of(subject: &Subject, ontology: &Ontology, group: u32) -> Self {
+    fn of(member: &Candidate, ontology: &Ontology, group: u32) -> Self {
+        let subject = &member.features;
         let numbers = |terms: &[ontology::TermIx]| {
             terms
                 .iter()
@@ -413,6 +424,7 @@ impl Used {
             age: subject.age.map(|age| age as u8),
             diagnosis: subject.diagnosis.map(|id| id.to_string()),
             group,
+            reach: member.admitted.reach,
         }
     }
 

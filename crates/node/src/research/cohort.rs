@@ -6,20 +6,21 @@ use crate::differential::{RECORDS_BYTES_MAX, RECORDS_MAX, case_of, documents, is
 use crate::disclosure::log::{Logging, Trace};
 use crate::error::Error;
 use crate::record::fetch::{Judged, Plan};
-use codec::Category;
-use codec::id::SubjectId;
+use codec::id::{Digest, DisclosureId, SubjectId};
+use codec::{Category, Domain, Millis};
 use consent::{Actor, Decision, Permit, Purpose, Records, Request, Selection, Study, StudyFacts};
 use discovery::{Individual, Sex, TermId, Vocabulary};
 use extract::AgeBand;
 use findings::{Case, Progress};
 use ontology::{DiseaseId, Ontology};
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use store::Store;
 use vault::RecordMeta;
 
-/// Subjects that are decided and logged together.
+/// The most subjects that are decided and logged together.
 pub(super) const GROUP: usize = 128;
+/// No further subject is added to those whose records are so many together.
+const TOGETHER: usize = 10_000;
 
 /// Who asks, for which study, and what is known of that.
 pub(super) struct Asker {
@@ -34,14 +35,80 @@ impl Asker {
     }
 }
 
-/// Somebody who may be counted or released: nothing is opened yet.
+/// Somebody who may be counted or released.
+#[derive(Clone)]
 pub(super) struct Admitted {
     pub(super) subject: SubjectId,
     /// Of the consent that was heard.
     sequence: u64,
+    /// Names how far it lets the study read.
+    pub(super) reach: Digest,
+}
+
+/// What is read of somebody.
+#[derive(Clone, Copy)]
+pub(super) enum Part {
+    /// What may tell features and diagnoses.
+    Features,
+    /// Observations.
+    Measurements,
+}
+
+impl Part {
+    fn wants(self, meta: &RecordMeta) -> bool {
+        match self {
+            Self::Features => is_relevant(meta),
+            Self::Measurements => meta.kind == "Observation",
+        }
+    }
+
+    /// The most records of one subject, the newest.
+    const fn most(self) -> usize {
+        match self {
+            Self::Features => RECORDS_MAX,
+            // INVARIANT: what is opened is in the log.
+            Self::Measurements => vault::MAX_DISCLOSED,
+        }
+    }
+
+    /// The most bytes of them.
+    const fn bytes(self) -> u64 {
+        match self {
+            Self::Features => RECORDS_BYTES_MAX,
+            Self::Measurements => u64::MAX,
+        }
+    }
+}
+
+/// A reading of somebody's records that was decided: nothing is opened yet.
+pub(super) struct Reading {
+    pub(super) admitted: Admitted,
+    /// The newest first.
+    plans: Vec<Plan>,
+    logging: Logging,
+}
+
+/// A reading that is in the log.
+pub(super) struct Logged {
+    pub(super) admitted: Admitted,
     /// The newest first.
     pub(super) plans: Vec<Plan>,
-    logging: Option<Logging>,
+    pub(super) disclosure: DisclosureId,
+}
+
+/// Names how far a study may read.
+fn reach(purpose: Purpose, permit: &Permit, at: Millis) -> Digest {
+    let reach = codec::to_vec(&(purpose, permit.reach(at)));
+    keys::digest(Domain::ReleaseContent, &[&reach])
+}
+
+/// Names the versions that are read, and how much of each.
+pub(super) fn records(plans: &[Plan]) -> Digest {
+    let named = plans
+        .iter()
+        .map(|plan| (plan.meta.record, plan.meta.version, plan.permitted.clone()));
+    let named = codec::to_vec(&named.collect::<Vec<_>>());
+    keys::digest(Domain::ReleaseContent, &[&named])
 }
 
 /// What is known of somebody, as far as the study may know it.
@@ -52,18 +119,6 @@ pub(super) struct Known {
     diseases: Vec<TermId>,
     sex: Sex,
     age_years: Option<u16>,
-}
-
-impl Admitted {
-    /// Takes the log, to be made durable before anything is opened.
-    pub(super) fn log(&mut self) -> Option<Logging> {
-        self.logging.take()
-    }
-
-    /// Of the consent that was heard.
-    pub(super) fn sequence(&self) -> u64 {
-        self.sequence
-    }
 }
 
 impl Known {
@@ -85,63 +140,92 @@ impl Known {
 }
 
 impl<S: Store> Custodian<S> {
-    /// Which of some subjects may be used, in their order, and which of their records are `read`. Refusals are
-    /// not logged: nothing is asked about any of them by name, and nothing of them is opened.
-    pub(super) async fn admitted(
+    /// Which of the subjects that wait may be used, in their order, and what of them is read: so many of them as
+    /// may be held at once; those are taken from `waiting`. Refusals are not logged: nothing is asked about any of
+    /// them by name, and nothing of them is opened.
+    pub(super) async fn readings(
         &self,
         asker: &Asker,
-        page: &[SubjectId],
+        waiting: &mut VecDeque<SubjectId>,
         channel: &'static str,
-        read: &(dyn Fn(&RecordMeta) -> bool + Sync),
-    ) -> Result<Vec<Admitted>, Error> {
+        part: Part,
+    ) -> Result<Vec<Reading>, Error> {
         let directory = self.directory_known().await?;
-        let mut admitted = Vec::new();
-        for subject in page {
-            if directory.as_ref() == Some(subject) {
+        let mut readings: Vec<Reading> = Vec::new();
+        let mut records = 0;
+        while records < TOGETHER && readings.len() < GROUP {
+            let Some(subject) = waiting.pop_front() else {
+                break;
+            };
+            if directory.as_ref() == Some(&subject) {
                 continue;
             }
-            match self.admitted_one(asker, subject, channel, read).await {
-                Ok(one) => admitted.extend(one),
-                Err(Error::SubjectErased | Error::SubjectUnknown | Error::SubjectClosed) => {}
+            match self.reading(asker, &subject, channel, part).await {
+                Ok(Some(reading)) => {
+                    records += reading.plans.len();
+                    readings.push(reading);
+                }
+                Ok(None)
+                | Err(Error::SubjectErased | Error::SubjectUnknown | Error::SubjectClosed) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(admitted)
+        Ok(readings)
     }
 
-    async fn admitted_one(
+    /// Logs readings durably: what they name may be opened then, of whom is admitted still.
+    pub(super) async fn readings_log(&self, readings: Vec<Reading>) -> Result<Vec<Logged>, Error> {
+        let (kept, logs): (Vec<_>, Vec<_>) = readings
+            .into_iter()
+            .map(|reading| ((reading.admitted, reading.plans), reading.logging))
+            .unzip();
+        let logged = self.disclosures_log(logs).await?;
+        let with = |((admitted, plans), disclosure)| Logged {
+            admitted,
+            plans,
+            disclosure,
+        };
+        Ok(kept.into_iter().zip(logged).map(with).collect())
+    }
+
+    async fn reading(
         &self,
         asker: &Asker,
         subject: &SubjectId,
         channel: &'static str,
-        read: &(dyn Fn(&RecordMeta) -> bool + Sync),
-    ) -> Result<Option<Admitted>, Error> {
+        part: Part,
+    ) -> Result<Option<Reading>, Error> {
         // Cheap first: most have agreed to no research.
         let standing = self.standing(subject).await?;
         self.in_service_for(&standing)?;
         let permitted = self.admits(asker, subject, &standing);
         if let Some((purpose, _)) = permitted {
+            let at = standing.facts.at();
             let request = request(&asker.study, &asker.actor, purpose, subject);
-            let latest = self.latest_within(subject, usize::MAX).await?;
-            let Judged::Permitted(decided) = self.judge(request, &latest).await? else {
+            let asked = request.selection.categories.clone();
+            let wanted = move |meta: &RecordMeta| {
+                part.wants(meta) && !meta.categories().is_disjoint(&asked)
+            };
+            let mut newest = self.latest_newest(subject, part.most(), &wanted).await?;
+            newest.fit(part.bytes());
+            let Judged::Permitted(decided) = self.judge(request, &newest.metas).await? else {
                 return Ok(None);
             };
-            let mut plans = crate::record::fetch::plans(latest, &decided)?;
-            plans.retain(|plan| read(&plan.meta));
-            // INVARIANT: what is opened is in the log: the newest, as many as it takes.
-            plans.sort_by_key(|plan| Reverse((plan.meta.deposited, plan.meta.record)));
-            plans.truncate(vault::MAX_DISCLOSED);
+            let plans = crate::record::fetch::plans(newest.metas, &decided)?;
             let named = plans.iter().map(|plan| plan.meta.record);
             let trace = Trace {
                 channel: Some(channel),
                 asked: None,
             };
             let logging = decided.logging(named.collect(), &trace);
-            return Ok(Some(Admitted {
-                subject: *subject,
-                sequence: decided.sequence,
+            return Ok(Some(Reading {
+                admitted: Admitted {
+                    subject: *subject,
+                    sequence: decided.sequence,
+                    reach: reach(purpose, &decided.permit, at),
+                },
                 plans,
-                logging: Some(logging),
+                logging,
             }));
         }
         Ok(None)
@@ -157,31 +241,43 @@ impl<S: Store> Custodian<S> {
         }
     }
 
-    /// What the records say of somebody who was admitted and logged; none if that is too much to read.
+    /// Whether somebody may still be in what was made of their records: their consent, whatever changed in it,
+    /// lets the study read as much as when it was heard.
+    pub(super) async fn still_as_far(
+        &self,
+        asker: &Asker,
+        subject: &SubjectId,
+        heard: &Digest,
+    ) -> Result<bool, Error> {
+        let standing = match self.standing(subject).await {
+            Ok(standing) => standing,
+            Err(Error::SubjectErased | Error::SubjectUnknown | Error::SubjectClosed) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        let admits = self.admits(asker, subject, &standing);
+        let at = standing.facts.at();
+        Ok(admits.is_some_and(|(purpose, permit)| reach(purpose, &permit, at) == *heard))
+    }
+
+    /// What the records say of somebody; none if that is too much to read.
     pub(super) async fn known(
         &self,
         ontology: &Ontology,
-        one: &Admitted,
+        one: Logged,
     ) -> Result<Option<Known>, Error> {
-        // INVARIANT: called only for whom the disclosure is durable.
-        let mut plans: Vec<&Plan> = Vec::new();
-        let mut room = RECORDS_BYTES_MAX;
-        let newest = one.plans.iter().filter(|plan| is_relevant(&plan.meta));
-        for plan in newest.take(RECORDS_MAX) {
-            if let Some(left) = room.checked_sub(plan.meta.size_bytes()) {
-                room = left;
-                plans.push(plan);
-            }
-        }
+        let subject = one.admitted.subject;
+        let mut plans = one.plans;
         plans.sort_by_key(|plan| plan.meta.record);
         let mut records = Vec::with_capacity(plans.len());
         for plan in plans {
-            records.push(self.open(&one.subject, plan.clone()).await?);
+            records.push(self.open(&subject, plan).await?);
         }
         let Ok(case) = case_of(ontology, &documents(&records, None)) else {
             return Ok(None);
         };
-        Ok(Some(known(ontology, &one.subject, &case)))
+        Ok(Some(known(ontology, &subject, &case)))
     }
 
     /// Whether a study's request about a subject would be permitted now, and under which purpose: not logged,

@@ -7,12 +7,11 @@
 //! ```
 //! One count is made at a time. A reservation that is found is of a process that ended, and is spent.
 
-use super::cohort::{Asker, GROUP, asker};
+use super::cohort::{Asker, GROUP, Part, Reading, asker};
 use super::terms::Known;
 use super::{Counted, Spending, Spent, StudyCount, StudyQuery};
 use crate::caller::Caller;
 use crate::custodian::Custodian;
-use crate::differential::is_relevant;
 use crate::error::{Conflict, Error};
 use codec::id::{StudyId, SubjectId};
 use codec::time::Millis;
@@ -22,7 +21,8 @@ use discovery::{
     Reservation, researcher,
 };
 use keys::Zeroizing;
-use std::collections::BTreeMap;
+use ontology::Ontology;
+use std::collections::{BTreeMap, VecDeque};
 use store::Store;
 use vault::AccountPut;
 
@@ -150,50 +150,71 @@ impl<S: Store> Custodian<S> {
             let Some(last) = page.last() else { break };
             after = Some(*last);
             looked_at += page.len();
-            let mut admitted = Vec::new();
-            for one in self.admitted(asker, &page, "count", &is_relevant).await? {
-                let old = self.vault.research_account(&one.subject).await?;
-                let account = subject_account(&one.subject, old.as_deref())?;
-                // Who has nothing left is left out: neither opened nor charged.
-                if account.left(&budget, at) >= cost {
-                    admitted.push((one, old, account));
-                }
+            let mut waiting: VecDeque<SubjectId> = page.into();
+            while !waiting.is_empty() {
+                let readings = self
+                    .readings(asker, &mut waiting, "count", Part::Features)
+                    .await?;
+                count += self
+                    .charged(ontology, query, (&budget, cost, at), readings)
+                    .await?;
             }
-            let logs = admitted.iter_mut().filter_map(|(one, ..)| one.log());
-            let logs: Vec<_> = logs.collect();
-            self.disclosures_log(logs).await?;
-            // INVARIANT: nothing is opened before this line.
-            let mut puts: BTreeMap<SubjectId, AccountPut> = BTreeMap::new();
-            let mut matched = 0_u64;
-            for (one, old, mut account) in admitted {
-                if !self.still_admitted(&one).await? {
-                    continue;
-                }
-                let known = match self.known(ontology, &one).await {
-                    Ok(known) => known,
-                    Err(Error::SubjectErased | Error::SubjectUnknown) => continue,
-                    Err(error) => return Err(error),
-                };
-                let matches =
-                    known.is_some_and(|known| query.matches(&known.individual(), &Known(ontology)));
-                if matches {
-                    let part = account
-                        .reserve(&budget, cost, at)
-                        .map_err(|_| Error::Internal("a subject's budget changed by itself"))?;
-                    let committed = account.commit(part);
-                    committed.map_err(|_| Error::Internal("a reservation is lost"))?;
-                    matched += 1;
-                }
-                // Everybody's is written anew, so that nobody sees whose changed.
-                puts.insert(one.subject, (old, padded(&account)));
-            }
-            let mut entropy = self.ambient.entropy();
-            if !puts.is_empty() {
-                self.vault.research_charge(&[], &puts, &mut entropy).await?;
-            }
-            count += matched;
         }
         Ok(count)
+    }
+
+    /// How many of those who may be read, and have something left, match; each is charged.
+    async fn charged(
+        &self,
+        ontology: &Ontology,
+        query: &Query,
+        (budget, cost, at): (&Budget, Epsilon, Millis),
+        readings: Vec<Reading>,
+    ) -> Result<u64, Error> {
+        let mut charged = Vec::new();
+        let mut kept = Vec::new();
+        for reading in readings {
+            let subject = &reading.admitted.subject;
+            let old = self.vault.research_account(subject).await?;
+            let account = subject_account(subject, old.as_deref())?;
+            // Who has nothing left is left out: neither opened nor charged.
+            if account.left(budget, at) >= cost {
+                charged.push((old, account));
+                kept.push(reading);
+            }
+        }
+        let logged = self.readings_log(kept).await?;
+        // INVARIANT: nothing is opened before this line.
+        let mut puts: BTreeMap<SubjectId, AccountPut> = BTreeMap::new();
+        let mut matched = 0_u64;
+        for (one, (old, mut account)) in logged.into_iter().zip(charged) {
+            if !self.still_admitted(&one.admitted).await? {
+                continue;
+            }
+            let subject = one.admitted.subject;
+            let known = match self.known(ontology, one).await {
+                Ok(known) => known,
+                Err(Error::SubjectErased | Error::SubjectUnknown) => continue,
+                Err(error) => return Err(error),
+            };
+            let matches =
+                known.is_some_and(|known| query.matches(&known.individual(), &Known(ontology)));
+            if matches {
+                let part = account
+                    .reserve(budget, cost, at)
+                    .map_err(|_| Error::Internal("a subject's budget changed by itself"))?;
+                let committed = account.commit(part);
+                committed.map_err(|_| Error::Internal("a reservation is lost"))?;
+                matched += 1;
+            }
+            // Everybody's is written anew, so that nobody sees whose changed.
+            puts.insert(subject, (old, padded(&account)));
+        }
+        if !puts.is_empty() {
+            let mut entropy = self.ambient.entropy();
+            self.vault.research_charge(&[], &puts, &mut entropy).await?;
+        }
+        Ok(matched)
     }
 
     /// What was spent for a study: by the caller, if it researches, and by all.

@@ -1,6 +1,6 @@
 //! A group of a release: what its subjects share, their measurements, and tokens for asking them again.
 
-use super::cohort::{Admitted, Asker};
+use super::cohort::{Admitted, Asker, Logged, Part};
 use super::held::NOBODY;
 use super::make::{CHANGED, Gathered, Stopped};
 use super::rows::ReleaseRow;
@@ -9,20 +9,22 @@ use crate::differential::Insight;
 use crate::error::Error;
 use ::release::{Group, Measures, OfSubject, Unit};
 use codec::id::SubjectId;
-use deident::Rules;
+use deident::{Fates, Rules};
 use ontology::{DiseaseId, HpoId, Ontology};
+use std::collections::VecDeque;
 use store::Store;
 
 impl<S: Store> Custodian<S> {
-    /// A group, with its measurements and tokens; and how many measurements are not told.
+    /// A group, with its measurements and tokens; and how many measurements are not told. Adds what became of
+    /// each element of the Observations.
     pub(super) async fn group_of(
         &self,
         insight: &Insight,
         asker: &Asker,
         row: &ReleaseRow,
         gathered: &Gathered,
-        cluster: &extract::Cluster,
-        number: u64,
+        (number, cluster): (u64, &extract::Cluster),
+        fates: &mut Fates,
     ) -> Result<(Group, u64), Stopped> {
         let ontology = insight.ontology();
         let mut group = Group::of(
@@ -31,23 +33,21 @@ impl<S: Store> Custodian<S> {
             &|term| label(ontology, term),
             &|disease| disease_name(ontology, disease),
         );
-        let members = cluster
-            .members
-            .iter()
-            .filter_map(|at| gathered.candidates.get(*at as usize));
+        let candidates = cluster.members.iter();
+        let members: Vec<&Admitted> = candidates
+            .filter_map(|at| gathered.candidates.get(*at as usize))
+            .map(|candidate| &candidate.admitted)
+            .collect();
         let key = self.study_key(&row.study);
         let mut measures = Measures::new(row.k);
+        if row.measurements {
+            self.measure(asker, row, &members, &mut measures, fates)
+                .await?;
+        }
         let mut tokens: Vec<Vec<u8>> = Vec::new();
-        for member in members {
-            if row.measurements {
-                // Clustering took its time: whoever withdrew meanwhile is not opened again.
-                if !self.still_admitted(&member.admitted).await? {
-                    return Err(Stopped::Refused(CHANGED.to_owned()));
-                }
-                measures.subject(self.measured(&key, row, &member.admitted).await?);
-            }
-            if self.may_be_asked(asker, &member.admitted.subject).await? {
-                tokens.push(self.token(&key, &member.admitted.subject)?);
+        for member in &members {
+            if self.may_be_asked(asker, &member.subject).await? {
+                tokens.push(self.token(&key, &member.subject)?);
             }
         }
         // Some that stand for nobody, so that their number tells nothing; in an order that tells nothing.
@@ -84,26 +84,55 @@ impl<S: Store> Custodian<S> {
         Ok(self.identity_request(asker, subject, &standing)?.1)
     }
 
+    /// Adds the measurements of a group's members: a reading of its own, decided and logged before it is done.
+    async fn measure(
+        &self,
+        asker: &Asker,
+        row: &ReleaseRow,
+        members: &[&Admitted],
+        measures: &mut Measures,
+        fates: &mut Fates,
+    ) -> Result<(), Stopped> {
+        let key = self.study_key(&row.study);
+        let mut waiting: VecDeque<SubjectId> = members.iter().map(|one| one.subject).collect();
+        let mut expected = members.iter();
+        while !waiting.is_empty() {
+            let readings = self
+                .readings(asker, &mut waiting, "release", Part::Measurements)
+                .await?;
+            // INVARIANT: nothing is opened before it is in the log.
+            for one in self.readings_log(readings).await? {
+                // Clustering took its time: whoever withdrew meanwhile is not opened again.
+                let is_next = expected.next().map(|next| next.subject) == Some(one.admitted.subject);
+                if !is_next || !self.still_admitted(&one.admitted).await? {
+                    return Err(Stopped::Refused(CHANGED.to_owned()));
+                }
+                measures.subject(self.measured(&key, row, one, fates).await?);
+            }
+        }
+        match expected.next() {
+            Some(_) => Err(Stopped::Refused(CHANGED.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     /// The values of a subject's Observations, as the rules of de-identification leave them.
     async fn measured(
         &self,
         key: &deident::StudyKey,
         row: &ReleaseRow,
-        one: &Admitted,
+        one: Logged,
+        fates: &mut Fates,
     ) -> Result<OfSubject, Error> {
+        let subject = one.admitted.subject;
         let mut values = OfSubject::default();
         let rules = Rules::shipped();
-        let mut fates = rules.fates();
         let at = row
             .asked
             .date()
             .ok_or(Error::Internal("a time without a date"))?;
-        for plan in one
-            .plans
-            .iter()
-            .filter(|plan| plan.meta.kind == "Observation")
-        {
-            let opened = match self.open(&one.subject, plan.clone()).await {
+        for plan in one.plans {
+            let opened = match self.open(&subject, plan).await {
                 Ok(opened) => opened,
                 Err(Error::SubjectErased | Error::SubjectUnknown) => break,
                 Err(error) => return Err(error),
@@ -113,8 +142,8 @@ impl<S: Store> Custodian<S> {
                     // It is in this subject's compartment: whatever it calls its patient is this subject.
                     let patient = patient_of(content.as_bytes());
                     let patients: Vec<&str> = patient.as_deref().into_iter().collect();
-                    let cloak = key.subject(one.subject.as_bytes(), &patients);
-                    let left = rules.resource(&cloak, at, content.as_bytes(), &mut fates);
+                    let cloak = key.subject(subject.as_bytes(), &patients);
+                    let left = rules.resource(&cloak, at, content.as_bytes(), fates);
                     let left: Option<serde_json::Value> = left
                         .ok()
                         .and_then(|left| serde_json::from_slice(&left).ok());

@@ -1,21 +1,23 @@
 //! Making a release: whoever is in it decided and logged, clustered, measured, packed, attacked.
 //!
 //! ```text
-//! admitted, logged (durable), opened -> features in memory -> clusters -> measurements, 16 groups at a time (durable)
+//! admitted, logged (durable), opened -> features in memory -> clusters
+//!   -> each group admitted again for its measurements, logged (durable), opened; 16 groups at a time (durable)
 //!   -> files (durable) -> attacks, with every earlier release of some of the same people -> certificate
 //!   -> notes in compartments (durable) -> prepared, or refused
 //! ```
 //! After a restart the subjects are read again; if they are the same under the same consents, finished groups are
-//! not made again. What grows with the number of subjects is their features; measurements are of 16 groups at
-//! a time.
+//! not made again. What grows with the number of subjects is their features alone: of their records, those of a
+//! few subjects are held at a time, and measurements of 16 groups.
 
 use super::again::{Before, PROFILES, profiles};
-use super::cohort::{Admitted, Asker, GROUP, asker};
+use super::cohort::{Admitted, Asker, GROUP, Logged, Part, asker, records};
 use super::content::Content;
 use super::rows::{CohortRow, Read, ReleaseRow, ReleaseState};
 use super::study_text;
+use super::told::Told;
 use crate::custodian::Custodian;
-use crate::differential::{Insight, is_relevant};
+use crate::differential::Insight;
 use crate::error::Error;
 use ::release::check::BESIDE;
 use ::release::{Canaries, Certificate, Group, Header, Package, Population, Tier};
@@ -27,7 +29,7 @@ use extract::{
     cluster_after,
 };
 use ontology::Ontology;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::PoisonError;
 use store::Store;
 
@@ -37,11 +39,13 @@ const SUBJECTS_MAX: usize = extract::MAX_SUBJECTS;
 const PART: usize = 16;
 /// The most people that each attack looks for.
 pub(super) const TARGETS: u32 = 2_000;
+/// What became of each element of the records, by its path; stays inside, for those who watch over releases.
+pub(super) const FATES: &str = "fates.json";
 /// What is kept of a release that was refused, beside its row.
-pub(super) const KEPT: [&str; 2] = [BESIDE[0], BESIDE[1]];
+pub(super) const KEPT: [&str; 3] = [BESIDE[0], BESIDE[1], FATES];
 /// Why a release is not gone on with.
 pub(super) const CHANGED: &str =
-    "the consent of some of its subjects ended while it was made; ask for it again";
+    "the consent of some of its subjects ended or changed while it was made; ask for it again";
 
 /// How far the release that is being made is.
 pub(crate) struct Making {
@@ -51,10 +55,23 @@ pub(crate) struct Making {
     pub(crate) of: u64,
 }
 
+/// What there was to do for releases.
+pub(crate) enum Due {
+    /// Something, which was done: there may be more.
+    Done,
+    /// Some are on their way to the ledger.
+    Waits,
+    /// Nothing.
+    Nothing,
+}
+
 /// Somebody who will be in the release, unless something is against it.
 pub(super) struct Candidate {
     pub(super) admitted: Admitted,
+    /// The reading of its features.
     pub(super) disclosure: DisclosureId,
+    /// Names what was read for them.
+    records: Digest,
     pub(super) features: Subject,
 }
 
@@ -62,6 +79,21 @@ pub(super) struct Candidate {
 pub(super) struct Gathered {
     pub(super) candidates: Vec<Candidate>,
     earlier: Vec<Before>,
+}
+
+impl Gathered {
+    fn features(&self) -> Vec<Subject> {
+        let candidates = self.candidates.iter();
+        candidates.map(|one| one.features.clone()).collect()
+    }
+
+    /// Who, and how far the study may read.
+    fn people(&self) -> Vec<([u8; 32], Digest)> {
+        let candidates = self.candidates.iter();
+        candidates
+            .map(|one| (one.features.id, one.admitted.reach))
+            .collect()
+    }
 }
 
 /// Why a release cannot go on.
@@ -85,11 +117,11 @@ impl From<vault::Error> for Stopped {
 }
 
 impl<S: Store> Custodian<S> {
-    /// Does what is due for releases; whether there was anything. One that cannot go on now holds up no other.
-    pub(crate) async fn releases_step(&self) -> Result<bool, Error> {
+    /// Does what is due for releases. One that cannot go on now holds up no other.
+    pub(crate) async fn releases_step(&self) -> Result<Due, Error> {
         self.in_service()?;
         let rows = self.release_rows(None).await?;
-        let mut any = false;
+        let mut any = Due::Nothing;
         let mut trouble = None;
         for row in &rows {
             let done = match &row.state {
@@ -97,7 +129,8 @@ impl<S: Store> Custodian<S> {
                 _ => continue,
             };
             match done {
-                Ok(done) => any |= done,
+                Ok(true) => return Ok(Due::Done),
+                Ok(false) => any = Due::Waits,
                 Err(error) => trouble = Some(error),
             }
         }
@@ -107,7 +140,7 @@ impl<S: Store> Custodian<S> {
             }
             match self.release_make(&row).await {
                 // Others may have become due meanwhile.
-                Ok(()) => return Ok(true),
+                Ok(()) => return Ok(Due::Done),
                 Err(error) => trouble = Some(error),
             }
         }
@@ -208,11 +241,7 @@ impl<S: Store> Custodian<S> {
         }
         let asker = asker(actor, case.study, &facts);
         let gathered = self.release_people(insight, &asker, &row).await?;
-        let subjects: Vec<Subject> = gathered
-            .candidates
-            .iter()
-            .map(|candidate| candidate.features.clone())
-            .collect();
+        let subjects = gathered.features();
         let hpo = Hpo::new(insight.ontology());
         let config = config_of(&row, subjects.len());
         self.phase(&row.id, "clustering", subjects.len());
@@ -344,39 +373,20 @@ impl<S: Store> Custodian<S> {
             let Some(last) = page.last() else { break };
             after = Some(*last);
             read += page.len();
-            let read_of = |meta: &vault::RecordMeta| {
-                is_relevant(meta) || (row.measurements && meta.kind == "Observation")
-            };
-            let mut admitted = self.admitted(asker, &page, "release", &read_of).await?;
-            let logs = admitted.iter_mut().filter_map(Admitted::log).collect();
-            let logged = self.disclosures_log(logs).await?;
-            // INVARIANT: nothing is opened before this line.
-            for (one, disclosure) in admitted.into_iter().zip(logged) {
-                if !self.still_admitted(&one).await? {
-                    continue;
+            let mut waiting: VecDeque<SubjectId> = page.into();
+            while !waiting.is_empty() {
+                let readings = self
+                    .readings(asker, &mut waiting, "release", Part::Features)
+                    .await?;
+                // INVARIANT: nothing is opened before it is in the log.
+                for one in self.readings_log(readings).await? {
+                    candidates.extend(self.candidate(insight, row, one).await?);
+                    if candidates.len() > SUBJECTS_MAX {
+                        return Err(Stopped::Refused(format!(
+                            "more than {SUBJECTS_MAX} subjects; narrow the cohort"
+                        )));
+                    }
                 }
-                let known = match self.known(insight.ontology(), &one).await {
-                    Ok(Some(known)) => known,
-                    Ok(None) | Err(Error::SubjectErased | Error::SubjectUnknown) => continue,
-                    Err(error) => return Err(error.into()),
-                };
-                let wanted = match &row.cohort {
-                    CohortRow::Diseases(ids) => known.has_one_of(ids),
-                    CohortRow::Diagnosed | CohortRow::Everybody => true,
-                };
-                if !wanted {
-                    continue;
-                }
-                if candidates.len() >= SUBJECTS_MAX {
-                    return Err(Stopped::Refused(format!(
-                        "more than {SUBJECTS_MAX} subjects; narrow the cohort"
-                    )));
-                }
-                candidates.push(Candidate {
-                    admitted: one,
-                    disclosure,
-                    features: known.features,
-                });
             }
             self.phase_at(&row.id, "reading", read as u64, 0);
         }
@@ -385,6 +395,35 @@ impl<S: Store> Custodian<S> {
             candidates,
             earlier,
         })
+    }
+
+    /// Somebody whose reading is in the log, if there is nothing against it and the cohort is theirs.
+    async fn candidate(
+        &self,
+        insight: &Insight,
+        row: &ReleaseRow,
+        one: Logged,
+    ) -> Result<Option<Candidate>, Error> {
+        if !self.still_admitted(&one.admitted).await? {
+            return Ok(None);
+        }
+        let (admitted, disclosure) = (one.admitted.clone(), one.disclosure);
+        let records = records(&one.plans);
+        let known = match self.known(insight.ontology(), one).await {
+            Ok(Some(known)) => known,
+            Ok(None) | Err(Error::SubjectErased | Error::SubjectUnknown) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let wanted = match &row.cohort {
+            CohortRow::Diseases(ids) => known.has_one_of(ids),
+            CohortRow::Diagnosed | CohortRow::Everybody => true,
+        };
+        Ok(wanted.then_some(Candidate {
+            admitted,
+            disclosure,
+            records,
+            features: known.features,
+        }))
     }
 
     fn release_header(&self, insight: &Insight, asker: &Asker, row: &ReleaseRow) -> Header {
@@ -463,29 +502,44 @@ impl<S: Store> Custodian<S> {
         let (mut package, pieces) = Package::new(header.clone()).map_err(packing)?;
         let mut content = Content::default();
         self.content_add(&row.id, &mut content, pieces).await?;
+        let told = match row.measurements {
+            true => {
+                let people = gathered.people();
+                self.told_before(&people, extract, &gathered.earlier, row.k)
+                    .await?
+            }
+            false => Told::new(),
+        };
+        let damaged = || Error::Damaged("the groups of a release".to_owned());
+        let mut fates = Rules::shipped().fates();
         let mut withheld = 0;
         let all = extract.clusters.len();
         for (part, clusters) in extract.clusters.chunks(PART).enumerate() {
             let first = part * PART;
             let kept = self.part(&row.id, part as u64).await?;
-            let groups: Vec<(Group, u64)> = match kept {
-                Some(kept) => serde_json::from_slice(&kept)
-                    .map_err(|_| Error::Damaged("the groups of a release".to_owned()))?,
+            let (groups, met): (Vec<(Group, u64)>, String) = match kept {
+                Some(kept) => serde_json::from_slice(&kept).map_err(|_| damaged())?,
                 None => {
+                    let mut met = Rules::shipped().fates();
                     let mut groups = Vec::with_capacity(clusters.len());
                     for (at, cluster) in clusters.iter().enumerate() {
                         let number = (first + at + 1) as u64;
-                        groups.push(
-                            self.group_of(insight, asker, row, gathered, cluster, number)
-                                .await?,
-                        );
+                        let (mut group, mut not_told) = self
+                            .group_of(insight, asker, row, gathered, (number, cluster), &mut met)
+                            .await?;
+                        if let Some(told) = told.get(&(first + at)) {
+                            not_told += told.settle(&mut group);
+                        }
+                        groups.push((group, not_told));
                     }
-                    let bytes = serde_json::to_vec(&groups)
+                    let made = (groups, met.to_json());
+                    let bytes = serde_json::to_vec(&made)
                         .map_err(|_| Error::Internal("groups cannot be written"))?;
                     self.part_put(&row.id, part as u64, &bytes).await?;
-                    groups
+                    made
                 }
             };
+            fates.merge_json(&met).map_err(|_| damaged())?;
             for (group, not_told) in &groups {
                 withheld += not_told;
                 let pieces = package.group(group).map_err(packing)?;
@@ -495,6 +549,8 @@ impl<S: Store> Custodian<S> {
             self.phase_at(&row.id, "measuring", done, all as u64);
         }
         let (pieces, manifest) = package.finish().map_err(packing)?;
+        self.content_add(&row.id, &mut content, pieces).await?;
+        let pieces = vec![(FATES, fates.to_json().into_bytes())];
         self.content_add(&row.id, &mut content, pieces).await?;
         self.content_finish(&row.id, content).await?;
         Ok((manifest, withheld))
@@ -590,17 +646,11 @@ fn digest_of(
             let Some(member) = gathered.candidates.get(*at as usize) else {
                 continue;
             };
-            let records: Vec<(codec::id::RecordId, u32)> = member
-                .admitted
-                .plans
-                .iter()
-                .map(|plan| (plan.meta.record, plan.meta.version))
-                .collect();
             parts.push(codec::to_vec(&(
                 number,
                 member.admitted.subject,
-                member.admitted.sequence(),
-                records,
+                member.admitted.reach,
+                member.records,
             )));
         }
     }

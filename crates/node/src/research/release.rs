@@ -2,9 +2,9 @@
 //! ledger, read by who may.
 
 use super::content::{Content, PIECE};
-use super::make::KEPT;
+use super::make::{FATES, KEPT};
 use super::rows::{CohortRow, ReleaseRow, ReleaseState, format_code};
-use super::study::person;
+use super::study::{named, person};
 use super::{
     ReleaseCertify, ReleaseCohort, ReleasePiece, ReleasePrepare, ReleaseQuery, ReleaseRead,
     ReleaseReplayed, ReleaseStanding, ReleaseView, StudyQuery,
@@ -14,7 +14,7 @@ use crate::custodian::Custodian;
 use crate::error::{Conflict, Error};
 use ::release::check::BESIDE;
 use ::release::{Certificate, Manifest, Tier};
-use codec::id::DisclosureId;
+use codec::id::{DisclosureId, StudyId};
 use consent::{Role, StudyStatus};
 use ledger::entry::{Entry, StudyRelease};
 use ledger::release::ReleaseProof;
@@ -37,6 +37,9 @@ const READERS: [Role; 4] = [
     Role::PrivacyOfficer,
     Role::Auditor,
 ];
+
+/// Who watches over releases.
+const WATCHERS: [Role; 3] = [Role::Committee, Role::PrivacyOfficer, Role::Auditor];
 
 impl<S: Store> Custodian<S> {
     /// Asks for a release: it is made and attacked in the background.
@@ -128,15 +131,14 @@ impl<S: Store> Custodian<S> {
 
     /// A release as it stands.
     pub(crate) async fn release_show(&self, input: ReleaseQuery) -> Result<ReleaseView, Error> {
-        self.release_reader(&input.caller)?;
+        self.release_reader(&input.study, &input.caller).await?;
         let read = self.release_row(&input.study, input.number).await?;
         self.release_shown(&read.row, &input.caller).await
     }
 
     /// The releases of a study.
     pub(crate) async fn release_list(&self, input: StudyQuery) -> Result<Vec<ReleaseView>, Error> {
-        self.release_reader(&input.caller)?;
-        self.study_row(&input.study).await?;
+        self.release_reader(&input.study, &input.caller).await?;
         let mut shown = Vec::new();
         for row in self.release_rows(Some(&input.study)).await? {
             shown.push(self.release_shown(&row, &input.caller).await?);
@@ -231,10 +233,16 @@ impl<S: Store> Custodian<S> {
     }
 
     /// Reads a piece of a file of a release that is on the ledger. Its certificate and manifest can be had by
-    /// the committee before.
+    /// the committee before, and what became of the records' elements by those who watch over releases.
     pub(crate) async fn release_read(&self, input: ReleaseRead) -> Result<ReleasePiece, Error> {
-        self.release_reader(&input.caller)?;
+        self.release_reader(&input.study, &input.caller).await?;
         let row = self.release_row(&input.study, input.number).await?.row;
+        if input.file == FATES {
+            input.caller.needs("looking at fates", &WATCHERS)?;
+            let bytes = self.content_file(&row.id, FATES).await?;
+            let bytes = bytes.ok_or(Error::Unknown("file of this release"))?;
+            return Ok(piece(&bytes, input.offset));
+        }
         let is_released = matches!(row.state, ReleaseState::Released(_));
         let may_before = input.caller.has(Role::Committee)
             && row.content.is_some()
@@ -249,12 +257,7 @@ impl<S: Store> Custodian<S> {
             self.study_open_for(&input.study, &input.caller).await?;
         }
         if input.file == BESIDE[2] {
-            let bytes = self.release_proof_kept(&row).await?;
-            let from = usize::try_from(input.offset).unwrap_or(usize::MAX);
-            return Ok(ReleasePiece {
-                length: bytes.len() as u64,
-                bytes: bytes.get(from..).unwrap_or_default().to_vec(),
-            });
+            return Ok(piece(&self.release_proof_kept(&row).await?, input.offset));
         }
         let files = self.release_files(&row).await?;
         let file = files.iter().find(|(name, _)| *name == input.file);
@@ -277,8 +280,7 @@ impl<S: Store> Custodian<S> {
         &self,
         input: ReleaseQuery,
     ) -> Result<ReleaseReplayed, Error> {
-        let roles = [Role::Committee, Role::PrivacyOfficer, Role::Auditor];
-        input.caller.needs("repeating attacks", &roles)?;
+        input.caller.needs("repeating attacks", &WATCHERS)?;
         self.own_staff(&input.caller)?;
         self.in_service()?;
         let row = self.release_row(&input.study, input.number).await?.row;
@@ -415,9 +417,8 @@ impl<S: Store> Custodian<S> {
         };
         // What attacks found on that which will not leave is for those who watch over it: asked for again and
         // again with other cohorts, it would tell of people.
-        let watches = [Role::Committee, Role::PrivacyOfficer, Role::Auditor];
         let told = !matches!(row.state, ReleaseState::Refused(_))
-            || watches.iter().any(|role| caller.has(*role));
+            || WATCHERS.iter().any(|role| caller.has(*role));
         let certificate = match row.certificate {
             Some(_) if told => Some(self.certificate_of(row).await?),
             _ => None,
@@ -440,8 +441,23 @@ impl<S: Store> Custodian<S> {
         })
     }
 
-    fn release_reader(&self, caller: &Caller) -> Result<(), Error> {
+    /// Whether somebody may look at a study's releases: who watches over them, and who researches in it.
+    async fn release_reader(&self, study: &StudyId, caller: &Caller) -> Result<(), Error> {
         caller.needs("looking at releases", &READERS)?;
-        self.own_staff(caller)
+        self.own_staff(caller)?;
+        let study = self.study_row(study).await?.row.case.study;
+        match WATCHERS.iter().any(|role| caller.has(*role)) {
+            true => Ok(()),
+            false => named(&study, caller),
+        }
+    }
+}
+
+/// A small file from somewhere on.
+fn piece(file: &[u8], offset: u64) -> ReleasePiece {
+    let from = usize::try_from(offset).unwrap_or(usize::MAX);
+    ReleasePiece {
+        length: file.len() as u64,
+        bytes: file.get(from..).unwrap_or_default().to_vec(),
     }
 }

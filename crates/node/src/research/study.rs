@@ -284,14 +284,7 @@ impl<S: Store> Custodian<S> {
                 "the study is not open: it needs the committee's approval, an accepted agreement, and to be opened",
             )));
         }
-        let declared = &row.case.study.declared;
-        let me = person(&caller.actor);
-        if !declared.users.is_empty() && !declared.users.contains(&me) {
-            return Err(Error::Forbidden {
-                action: "research in this study",
-                needs: "those whom the study names".to_owned(),
-            });
-        }
+        named(&row.case.study, caller)?;
         let leaf = self.ledger.state_view().study(study);
         if leaf.is_none_or(|leaf| leaf.policy != row.case.study.digest()) {
             return Err(Error::Unavailable(
@@ -361,6 +354,18 @@ impl<S: Store> Custodian<S> {
         }
         Ok(allowed)
     }
+}
+
+/// Whether somebody is among those whom a study names, if it names any.
+pub(super) fn named(study: &Study, caller: &Caller) -> Result<(), Error> {
+    let users = &study.declared.users;
+    if users.is_empty() || users.contains(&person(&caller.actor)) {
+        return Ok(());
+    }
+    Err(Error::Forbidden {
+        action: "research in this study",
+        needs: "those whom the study names".to_owned(),
+    })
 }
 
 /// Somebody at an institution.

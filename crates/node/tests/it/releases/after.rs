@@ -2,6 +2,7 @@
 
 use super::*;
 use codec::Millis;
+use consent::{Exception, RecordKind};
 use node::disclosure::DisclosureQuery;
 
 impl Cohort {
@@ -171,5 +172,67 @@ fn refusals_cannot_be_asked_for_at_will() {
             matches!(&error, Error::Spent(why) if why.contains("refused")),
             "{error}"
         );
+    });
+}
+
+#[test]
+fn what_was_measured_since_tells_of_nobody() {
+    run(409, |context| async move {
+        let cohort = Cohort::new(context, lenient()).await;
+        assert_eq!(cohort.prepared(5).await.standing, ReleaseStanding::Prepared);
+        let first = cohort.folder(&cohort.released(0).await).await.groups();
+        let measured = |groups: &[Group]| -> Vec<(Vec<release::Feature>, Vec<release::Measure>)> {
+            let mut all: Vec<_> = groups
+                .iter()
+                .map(|group| (group.observed.clone(), group.measured.clone()))
+                .collect();
+            all.sort_by(|a, b| format!("{a:?}").cmp(&format!("{b:?}")));
+            all
+        };
+        assert!(first.iter().any(|group| !group.measured.is_empty()));
+        // A few have another value since, far from the others'.
+        for at in [0, 7, MANY + 3] {
+            let patient = &cohort.patients[at];
+            let name = format!("{}-again", patient.name);
+            let world = &cohort.fragile.world;
+            world.has(patient.subject, glucose(&name, 900)).await;
+        }
+        cohort.fragile.world.settle().await;
+        let second = cohort.prepared(5).await;
+        assert_eq!(second.standing, ReleaseStanding::Prepared);
+        let second = cohort.folder(&cohort.released(1).await).await.groups();
+        assert_eq!(measured(&second), measured(&first));
+    });
+}
+
+#[test]
+fn what_narrows_a_consent_stops_it_and_nothing_else_does() {
+    run(411, |context| async move {
+        let cohort = Cohort::new(context, lenient()).await;
+        let world = &cohort.fragile.world;
+        assert_eq!(cohort.prepared(5).await.standing, ReleaseStanding::Prepared);
+        // Somebody else may read something else.
+        let subject = cohort.patients[0].subject;
+        world.grants(subject, world.grant()).await;
+        world.settle().await;
+        cohort.released(0).await;
+        assert_eq!(cohort.prepared(5).await.standing, ReleaseStanding::Prepared);
+        // The study may read less than it did.
+        let mut narrower = granted(world, Grantee::Study(cohort.study));
+        narrower.categories.insert(Category::Identity);
+        narrower.exceptions = [Exception::Kind(RecordKind::new("Observation").unwrap())].into();
+        cohort.withdraws(0).await;
+        world.grants(subject, narrower).await;
+        world.settle().await;
+        let error = cohort.certify(committee(world), 1, true).await;
+        let error = error.unwrap_err();
+        assert!(
+            matches!(&error, Error::Refused(why) if why.contains("consent")),
+            "{error}"
+        );
+        // The next one has them in it as far as they agree now.
+        assert_eq!(cohort.prepared(5).await.standing, ReleaseStanding::Prepared);
+        cohort.released(2).await;
+        assert_eq!(cohort.told(0).await, [0, 2]);
     });
 }
