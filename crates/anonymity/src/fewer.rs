@@ -8,12 +8,7 @@
     reason = "classes are bounded by MAX_ROWS"
 )]
 
-use crate::{
-    anonymised::Partition,
-    classes::OUT,
-    global::Bounds,
-    space::Space,
-};
+use crate::{anonymised::Partition, classes::OUT, global::Bounds, space::Space};
 
 /// Pairs that are weighed at first, at most.
 const PAIRS: usize = 4 << 20;
@@ -27,9 +22,12 @@ pub(crate) fn fewer(space: &Space, made: Partition, bounds: Bounds) -> Option<Pa
     let mut joining = Joining::new(space, made);
     let released = joining.rows.iter().sum();
     let left = space.total - released;
-    let allowed = (0..classes).rev().find(|n| bounds.risk(*n as u64, released))?;
-    let guests = ((classes - allowed) * CHOICE).min(classes);
-    if left > bounds.suppressed || allowed == 0 || guests.saturating_mul(classes) > PAIRS {
+    let allowed = (0..classes)
+        .rev()
+        .find(|n| bounds.risk(*n as u64, released))?;
+    let many = classes - allowed;
+    let guests = (many * CHOICE).min(classes).min(PAIRS / classes);
+    if left > bounds.suppressed || allowed == 0 || guests < (many * 2).min(classes) {
         return None;
     }
     let mut order: Vec<u32> = (0..classes as u32).collect();
@@ -40,7 +38,9 @@ pub(crate) fn fewer(space: &Space, made: Partition, bounds: Bounds) -> Option<Pa
         .map(|guest| (guest, joining.nearest(guest)))
         .collect();
     for _ in allowed..classes {
-        let (guest, near) = nearest.iter().min_by_key(|(guest, near)| (near.cost, *guest))?;
+        let (guest, near) = nearest
+            .iter()
+            .min_by_key(|(guest, near)| (near.cost, *guest))?;
         let (guest, host) = (*guest, near.host);
         joining.join(guest, host)?;
         nearest.retain(|(other, _)| *other != guest);
@@ -85,7 +85,9 @@ impl<'a> Joining<'a> {
         Self {
             space,
             levels: shown().map(|(node, _)| space.levels_of(*node)).collect(),
-            loss: shown().map(|(node, any)| space.at(*node).loss(*any)).collect(),
+            loss: shown()
+                .map(|(node, any)| space.at(*node).loss(*any))
+                .collect(),
             rows,
             joined: vec![None; classes],
             made,
@@ -93,7 +95,10 @@ impl<'a> Joining<'a> {
     }
 
     fn nearest(&self, guest: u32) -> Near {
-        let mut near = Near { cost: u64::MAX, host: guest };
+        let mut near = Near {
+            cost: u64::MAX,
+            host: guest,
+        };
         for host in 0..self.rows.len() as u32 {
             self.nearer(guest, host, &mut near);
         }
@@ -107,6 +112,10 @@ impl<'a> Joining<'a> {
         }
         let rows = self.rows[g] + self.rows[h];
         let before = self.rows[g] * self.loss[g] + self.rows[h] * self.loss[h];
+        // What both show loses no less than either.
+        if self.loss[g].max(self.loss[h]) * rows - before >= near.cost {
+            return;
+        }
         let limit = near.cost.saturating_add(before).div_ceil(rows);
         let shown = |at: usize| (self.levels[at].as_slice(), self.made.shown[at].1);
         let loss = self.space.meeting(shown(g), shown(h), limit);

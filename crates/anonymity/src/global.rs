@@ -107,7 +107,12 @@ pub(crate) fn whole(space: &Space, checker: &Checker, node: usize) -> Partition 
 }
 
 /// The best node of those that lose less than `below`. `Err` where there is none, or where the work did not suffice to find any.
-pub(crate) fn search(space: &Space, checker: &Checker, bounds: Bounds, below: u64) -> Result<Choice, Refusal> {
+pub(crate) fn search(
+    space: &Space,
+    checker: &Checker,
+    bounds: Bounds,
+    below: u64,
+) -> Result<Choice, Refusal> {
     let mut search = Search {
         space,
         checker,

@@ -8,9 +8,9 @@
 //! Under models that a class may meet and a larger one not, what the sweep made and what the global search made are
 //! divided further ([`refine`]).
 //!
-//! Where the average risk is bounded, the smallest class size is sought, by halves, with which a sweep keeps to it. The
-//! result is compared with the global one; the better is taken. Of a larger lattice than the work allows, nodes are
-//! passed over evenly.
+//! Where the average risk is bounded, sweeps for larger classes are made, one or two, whose size is guessed; of too many
+//! classes some are joined ([`fewer`]). The result is compared with the global one; the better is taken. Of a larger
+//! lattice than the work allows, nodes are passed over evenly.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -22,8 +22,8 @@ use crate::{
     checker::Checker,
     classes::OUT,
     config::Refusal,
-    global::{self, Bounds, whole},
     fewer::fewer,
+    global::{self, Bounds, whole},
     pool::Pool,
     refine::refine,
     space::{Groups, Key, ONE, Space},
@@ -36,8 +36,9 @@ const SWEEPS: u64 = 16;
 /// So near to the average risk allowed no better size of classes is sought.
 const ENOUGH: f64 = 0.97;
 
-/// Of the classes that a size allows about so many are made, on data of many kinds; the first guess.
-const FILLED: f64 = 0.8;
+/// The first guess, as a share of the size that surely keeps to the average risk. Classes that are too many by a fourth or
+/// so are joined, each pair weighed, which loses less than a sweep for larger ones.
+const FILLED: f64 = 0.7;
 
 /// The number of classes aimed at, as a multiple of what is allowed: some more, which are joined.
 const OVER: f64 = 1.05;
@@ -101,7 +102,6 @@ fn sought(
     let (mut low, mut high) = (first - 1, sure + 1);
     let mut least = whole_number(real(sure) * FILLED).clamp(first, sure);
     let (mut best, mut before): (Option<Partition>, Option<(u64, usize)>) = (None, None);
-    let mut power = 1.0_f64;
     for _ in 0..SWEEPS {
         let Some(made) = swept(least) else {
             low = least;
@@ -115,12 +115,17 @@ fn sought(
         let (made, joined) = if fits(space, &made, bounds) {
             (Some(made), false)
         } else {
-            (fewer(space, made, bounds).map(|made| distinct(space, made)), true)
+            (
+                fewer(space, made, bounds).map(|made| distinct(space, made)),
+                true,
+            )
         };
         let enough = joined || real(classes as u64) >= allowed * ENOUGH;
         if let Some(made) = made {
             high = least;
-            let better = best.as_ref().is_none_or(|b| made.loss(space) < b.loss(space));
+            let better = best
+                .as_ref()
+                .is_none_or(|b| made.loss(space) < b.loss(space));
             if better {
                 best = Some(made);
             }
@@ -133,13 +138,19 @@ fn sought(
         if low + 1 >= high {
             break;
         }
+        let mut guess = real(classes as u64) / (allowed * OVER);
         if let Some((other, had)) = before {
-            let slope = (real(had as u64) / real(classes as u64)).ln() / (real(least) / real(other)).ln();
-            power = if slope > 0.1 { slope } else { 1.0 };
+            let slope =
+                (real(had as u64) / real(classes as u64)).ln() / (real(least) / real(other)).ln();
+            // Where the size hardly matters, steps are as large as any.
+            guess = if slope > 0.1 {
+                guess.powf(1.0 / slope)
+            } else {
+                guess.min(0.25)
+            };
         }
         before = Some((least, classes));
-        let times = (real(classes as u64) / (allowed * OVER)).powf(1.0 / power);
-        least = whole_number(real(least) * times).clamp(low + 1, high - 1);
+        least = whole_number(real(least) * guess).clamp(low + 1, high - 1);
     }
     best
 }

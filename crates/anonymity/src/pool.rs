@@ -172,3 +172,68 @@ impl<'a> Pool<'a> {
         half
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Hierarchy, Limits, Table};
+    use std::collections::HashMap;
+
+    /// Three columns of a few levels; values follow no order.
+    fn table(rows: u32) -> Table {
+        let nested = |leaves: u32, width: u32| {
+            let each = (0..leaves).map(|leaf| format!("{leaf};{}g;*\n", leaf / width));
+            Hierarchy::parse(&each.collect::<String>()).expect("nested")
+        };
+        let mut builder = Table::builder()
+            .quasi("a", nested(40, 4))
+            .quasi("b", nested(9, 3))
+            .quasi("c", nested(30, 7));
+        for row in 0..rows {
+            let mixed = row.wrapping_mul(0x9e37_79b9) >> 7;
+            let each = [mixed % 40, mixed / 64 % 9, mixed / 1024 % (1 + mixed % 30)];
+            builder
+                .push(&each.map(|value| value.to_string()))
+                .expect("a row");
+        }
+        builder.build().expect("a table")
+    }
+
+    /// At every node nothing is missed, whatever was placed before, and the bound on those alone is one.
+    #[test]
+    fn what_has_company_enough_is_sifted() {
+        let space = Space::new(&table(900), None, &Limits::default()).expect("a space");
+        for least in [1, 2, 5, 30, 200] {
+            let mut pool = Pool::new(&space);
+            let mut placed = vec![false; space.tuples()];
+            let (mut sifted_all, mut packed) = (0, 0);
+            for node in space.by_base() {
+                let (node, at) = (node as usize, space.at(node as usize));
+                let open = || (0..space.tuples() as u32).filter(|t| !placed[*t as usize]);
+                assert!(pool.open().eq(open()));
+                let mut groups = HashMap::<_, u64>::new();
+                for tuple in open() {
+                    *groups.entry(at.key(tuple)).or_default() +=
+                        u64::from(space.rows[tuple as usize]);
+                }
+                let alone: u64 = groups.values().filter(|rows| **rows < least).sum();
+                assert!(pool.alone(node, least) <= alone);
+                packed += pool.sift(node, least);
+                let sifted: Vec<u32> = pool.sifted().map(|(tuple, _)| tuple).collect();
+                let full: Vec<u32> = open().filter(|t| groups[&at.key(*t)] >= least).collect();
+                assert!(full.iter().all(|tuple| sifted.contains(tuple)));
+                sifted_all += sifted.len();
+                // Some of those that could be placed are.
+                for (number, tuple) in sifted.iter().enumerate() {
+                    if full.contains(tuple) && tuple % 3 != 0 {
+                        placed[*tuple as usize] = true;
+                        pool.remove(number);
+                    }
+                }
+            }
+            let looked_at = (space.nodes * space.tuples()) as u64;
+            assert!(packed < looked_at, "nothing was packed away");
+            assert!(sifted_all as u64 <= packed);
+        }
+    }
+}

@@ -240,7 +240,9 @@ impl Space {
         keys.map(|key| {
             // The shift of the column is in the key.
             let mut mixed = (*key as u64) ^ ((*key >> HALF) as u64).rotate_left(32);
-            mixed = mixed.wrapping_add(column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed = mixed
+                .wrapping_add(column as u64)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15);
             mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             (mixed >> 32) as u32
         })
