@@ -136,6 +136,7 @@ impl Declared {
             "{shown}: separator cannot be a quote or a line end"
         );
         for (name, share) in [
+            ("average_risk", said.models.average_risk),
             ("sampled", said.models.sampled),
             ("threshold", said.models.threshold),
         ] {
@@ -146,6 +147,11 @@ impl Declared {
                 );
             }
         }
+        let left_out = said.models.left_out;
+        ensure!(
+            (0.0..=1.0).contains(&left_out),
+            "{shown}: models.left_out is {left_out}; it takes a share, 0 to 1"
+        );
         let path = path.to_owned();
         Ok(Self { said, path })
     }
