@@ -95,7 +95,8 @@ pub(crate) fn whole(space: &Space, checker: &Checker, node: usize) -> Partition 
             let each = members.iter().filter_map(|t| of.get(*t as usize));
             each.map(|n| u64::from(*n)).sum()
         };
-        if checker.floor(sum(&space.rows), sum(&space.population)) && checker.holds(members) {
+        let (rows, people) = (sum(&space.rows), sum(&space.population));
+        if checker.floor(rows, people) && checker.present(rows, people) && checker.holds(members) {
             let class = u32::try_from(made.shown.len()).unwrap_or(OUT);
             made.shown.push((node, members[0]));
             for tuple in members {
@@ -260,11 +261,12 @@ impl Search<'_> {
     fn ask(&mut self, node: usize, classes: &Classes, kept: &mut [bool]) {
         let asked = kept.iter().filter(|kept| **kept).count() as u64;
         self.work += self.space.tuples() as u64 + asked * self.checker.effort();
-        for (kept, members) in kept
-            .iter_mut()
-            .zip(members(self.space, node, classes.any.len()).each())
-        {
-            *kept = *kept && self.checker.holds(members);
+        let members = members(self.space, node, classes.any.len());
+        let held = classes.rows.iter().zip(&classes.population);
+        for ((kept, members), (rows, people)) in kept.iter_mut().zip(members.each()).zip(held) {
+            *kept = *kept
+                && self.checker.present((*rows).into(), (*people).into())
+                && self.checker.holds(members);
         }
     }
 

@@ -4,7 +4,8 @@
 //!   values are generalised ([`Recoding`]), what may be left out. Out: an [`Anonymised`] table with its classes,
 //!   granularity and [`Risk`], or a [`Refusal`].
 //! - The same input gives the same output. Neither clock nor chance is asked; a search is bounded by [`Limits`].
-//! - Memory: 4 bytes a cell; of each different combination of quasi-identifiers 4 bytes a column and some 40 more.
+//! - Memory: 4 bytes a cell; of each different combination of quasi-identifiers 4 bytes a column and some 40 more,
+//!   and 128 MiB of hashes at most.
 //! - Models, risks and granularity are defined where they are computed: [`Model`], [`mod@risk`],
 //!   [`Anonymised::granularity`].
 //!

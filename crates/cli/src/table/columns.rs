@@ -57,6 +57,7 @@ struct Said {
 struct Models {
     k: Option<u32>,
     k_map: Option<u32>,
+    presence: Option<f64>,
     average_risk: Option<f64>,
     left_out: f64,
     recoding: Way,
@@ -136,6 +137,7 @@ impl Declared {
             "{shown}: separator cannot be a quote or a line end"
         );
         for (name, share) in [
+            ("presence", said.models.presence),
             ("average_risk", said.models.average_risk),
             ("sampled", said.models.sampled),
             ("threshold", said.models.threshold),
@@ -177,6 +179,7 @@ impl Declared {
         let models = &self.said.models;
         models.k.is_some()
             || models.k_map.is_some()
+            || models.presence.is_some()
             || models.average_risk.is_some()
             || self.guards().any(|(_, guard)| guard.asks())
     }
@@ -205,6 +208,7 @@ impl Declared {
         let mut models = Vec::new();
         models.extend(asked.k.map(|k| Model::KAnonymity { k }));
         models.extend(asked.k_map.map(|k| Model::KMap { k }));
+        models.extend(asked.presence.map(|most| Model::Presence { most }));
         for (name, guard) in self.guards() {
             let column = || name.to_owned();
             models.extend(guard.l.map(|l| Model::DistinctDiversity {

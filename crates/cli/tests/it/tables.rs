@@ -212,6 +212,15 @@ fn a_population_and_a_sample_tell_the_journalists_risk() {
     let said = desk.recode(&["--json"]).succeeded().out;
     let said: Value = serde_json::from_str(&said).unwrap();
     assert!(said["after"]["k_map"].as_u64().unwrap() >= 6, "{said}");
+    // Half of those who match are in it.
+    for (presence, met) in [("0.5", true), ("0.4", false)] {
+        let models = format!("presence = {presence}\nrecoding = 'global'\npopulation = 'all.csv'");
+        desk.columns(("k = 4", &models));
+        let out = desk.at("present.csv");
+        let ran = desk.run("recode", "people.csv", &["--out", out.to_str().unwrap()]);
+        assert_eq!((ran.code == 0, out.exists()), (met, met), "{ran:?}");
+        let _ = fs::remove_file(out);
+    }
     // With one level a column, whoever matches a class is one of it, twice.
     let found = classes(&desk.at("out.csv"));
     assert!(found.values().all(|(rows, _)| *rows >= 3));
@@ -255,6 +264,7 @@ fn what_cannot_be_is_refused() {
     declared("k = 4", "k = 400", &["80 records are fewer than the 400"]);
     declared("k = 4", "k = 0", &["k is out of range"]);
     declared("k = 4", "k = 4\nk_map = 3", &["the population needs"]);
+    declared("k = 4", "k = 4\npresence = 0.3", &["the population needs"]);
     declared("k = 4", "k = 4\nsampled = 2.0", &["models.sampled is 2"]);
     declared("[5, 20]", "[5, 12]", &["column 'age'", "12 is no multiple"]);
     declared("places.csv", "people.csv", &["row 1, column 'place'"]);
