@@ -1,4 +1,4 @@
-//! Figures on made-up tables, of which nothing was looked at when the search was written:
+//! Figures on made-up tables, even, skewed, heaped and related:
 //! `cargo run --release -p ithaca-anonymity --example generated`.
 #![expect(
     clippy::print_stdout,
