@@ -8,8 +8,8 @@
 //! Under models that a class may meet and a larger one not, what the sweep made and what the global search made are
 //! divided further ([`refine`]).
 //!
-//! Where the average risk is bounded, sweeps for larger classes are made, one or two, whose size is guessed; of too many
-//! classes some are joined ([`fewer`]). The result is compared with the global one; the better is taken. Of a larger
+//! Where the average risk is bounded, sweeps for larger classes are made, one to three, whose size is guessed; of too many
+//! classes some are joined ([`fewer`]). The best is compared with the global result; the better is taken. Of a larger
 //! lattice than the work allows, nodes are passed over evenly.
 
 #![expect(
@@ -36,12 +36,15 @@ const SWEEPS: u64 = 16;
 /// So near to the average risk allowed no better size of classes is sought.
 const ENOUGH: f64 = 0.97;
 
-/// The first guess, as a share of the size that surely keeps to the average risk. Classes that are too many by a fourth or
-/// so are joined, each pair weighed, which loses less than a sweep for larger ones.
+/// The first guess, as a share of the size that surely keeps to the average risk: so that classes are too many by some,
+/// which are joined. Where there are many pairs to choose from that loses less than a sweep for larger classes.
 const FILLED: f64 = 0.7;
 
-/// The number of classes aimed at, as a multiple of what is allowed: some more, which are joined.
+/// The number of classes aimed at, as a multiple of what is allowed: a few more, which are joined.
 const OVER: f64 = 1.05;
+
+/// From so many classes on there are pairs enough to choose from: what was joined is not swept again.
+const MANY: f64 = 128.0;
 
 /// The better of sweeps and the global result.
 pub(crate) fn recode(
@@ -102,6 +105,7 @@ fn sought(
     let (mut low, mut high) = (first - 1, sure + 1);
     let mut least = whole_number(real(sure) * FILLED).clamp(first, sure);
     let (mut best, mut before): (Option<Partition>, Option<(u64, usize)>) = (None, None);
+    let mut joined = false;
     for _ in 0..SWEEPS {
         let Some(made) = swept(least) else {
             low = least;
@@ -112,33 +116,26 @@ fn sought(
             continue;
         };
         let classes = made.shown.len();
-        let (made, joined) = if fits(space, &made, bounds) {
-            (Some(made), false)
-        } else {
-            (
-                fewer(space, made, bounds).map(|made| distinct(space, made)),
-                true,
-            )
-        };
-        let enough = joined || real(classes as u64) >= allowed * ENOUGH;
-        if let Some(made) = made {
+        let few = fits(space, &made, bounds);
+        let near = real(classes as u64) / allowed;
+        let fitting = if few {
             high = least;
-            let better = best
-                .as_ref()
-                .is_none_or(|b| made.loss(space) < b.loss(space));
-            if better {
-                best = Some(made);
-            }
-            if enough {
-                break;
-            }
+            Some(made)
         } else {
             low = least;
-        }
-        if low + 1 >= high {
+            fewer(space, made, bounds).map(|made| distinct(space, made))
+        };
+        let last = joined || allowed >= MANY;
+        let enough = near >= ENOUGH && (few || last || near <= OVER);
+        let done = fitting.is_some() && (joined || enough);
+        joined |= !few && fitting.is_some();
+        let both = best.into_iter().chain(fitting);
+        best = both.min_by_key(|made| made.loss(space));
+        if done || low + 1 >= high {
             break;
         }
-        let mut guess = real(classes as u64) / (allowed * OVER);
+        // Of few classes many were joined: a size of which few or none need to be may lose less.
+        let mut guess = if joined { near } else { near / OVER };
         if let Some((other, had)) = before {
             let slope =
                 (real(had as u64) / real(classes as u64)).ln() / (real(least) / real(other)).ln();
@@ -146,7 +143,7 @@ fn sought(
             guess = if slope > 0.1 {
                 guess.powf(1.0 / slope)
             } else {
-                guess.min(0.25)
+                (if guess < 1.0 { 0.25 } else { 4.0 }) * guess
             };
         }
         before = Some((least, classes));
