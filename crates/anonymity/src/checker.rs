@@ -1,11 +1,11 @@
 //! Whether a class meets the models.
 //!
-//! Every model here survives the union of two classes that meet it. Only the *floor* (how many records and how
+//! Every model here (presence where no two classes are matched by one person) survives the union of two classes that meet it. Only the *floor* (how many records and how
 //! many of the population) and distinct diversity survive adding any record whatever; so only the floor is relied
 //! on to say what a more general node will do to suppression.
 
 use crate::{
-    config::{Config, Distance, Model, Refusal},
+    config::{Config, Distance, Model, Recoding, Refusal},
     space::Space,
     spread::{self, Ground},
     table::{Column, Role, Table},
@@ -19,6 +19,8 @@ pub(crate) struct Checker {
     pub(crate) rows: u32,
     /// And matches so many of the population.
     pub(crate) population: u32,
+    /// And holds at most this share of them.
+    presence: Option<f64>,
     guards: Vec<Guard>,
 }
 
@@ -47,6 +49,7 @@ impl Checker {
         let mut made = Self {
             rows: 1,
             population: 0,
+            presence: None,
             guards: Vec::new(),
         };
         for model in &config.models {
@@ -62,7 +65,7 @@ impl Checker {
             | Model::EntropyDiversity { column, .. }
             | Model::RecursiveDiversity { column, .. }
             | Model::Closeness { column, .. } => table.column(column),
-            Model::KAnonymity { .. } | Model::KMap { .. } => None,
+            Model::KAnonymity { .. } | Model::KMap { .. } | Model::Presence { .. } => None,
         });
         for (guard, column) in self.guards.iter_mut().zip(named) {
             (guard.from, guard.pairs) = pairs(space, column.codes());
@@ -71,7 +74,14 @@ impl Checker {
 
     /// Whether only the floor matters.
     pub(crate) fn floor_only(&self) -> bool {
-        self.guards.is_empty()
+        self.guards.is_empty() && self.presence.is_none()
+    }
+
+    /// Whether few enough of those who match a class are in it.
+    #[expect(clippy::cast_precision_loss, reason = "bounded by MAX_ROWS")]
+    pub(crate) fn present(&self, rows: u64, population: u64) -> bool {
+        let most = self.presence.unwrap_or(f64::INFINITY);
+        rows as f64 <= most * population.max(1) as f64
     }
 
     /// How much asking of one class takes, beside looking at its tuples.
@@ -114,6 +124,20 @@ impl Checker {
                     return Err(Refusal::Population);
                 }
                 self.population = self.population.max(*k);
+                return Ok(());
+            }
+            Model::Presence { most } => {
+                if !share(*most) {
+                    return Err(Refusal::Parameter("presence"));
+                }
+                if config.population.is_none() {
+                    return Err(Refusal::Population);
+                }
+                if config.recoding == Recoding::Local {
+                    return Err(Refusal::PresenceLocally);
+                }
+                let so_far = self.presence.unwrap_or(1.0);
+                self.presence = Some(so_far.min(*most));
                 return Ok(());
             }
             Model::DistinctDiversity { column, l } => {

@@ -16,6 +16,12 @@ pub enum Model {
         /// From 1.
         k: u32,
     },
+    /// Of the people of the population who match it, at most this share is released ([`Config::population`]; the upper bound
+    /// of delta-presence). For [`Recoding::Global`] alone: with the other, whoever matches one class may match more.
+    Presence {
+        /// From 0 to 1.
+        most: f64,
+    },
     /// At least `l` different values of a sensitive column.
     DistinctDiversity {
         /// The column's name.
@@ -108,7 +114,7 @@ impl Config<'_> {
 pub struct Limits {
     /// Choices of one level for each column; more are refused. Each takes some 20 bytes.
     pub lattice: usize,
-    /// Records (equal ones count once) looked at, over all choices: about 30 million a second.
+    /// Records (equal ones count once) looked at, over all choices: some hundred million a second, fewer where more than sizes is asked.
     pub work: u64,
 }
 
@@ -144,7 +150,10 @@ pub enum Refusal {
     /// Values without an order or a place in the given one.
     #[error("column '{0}' has a value without a place in the order or hierarchy of its distance")]
     NoOrder(String),
-    /// [`Model::KMap`] without a population, or one with other columns or hierarchies.
+    /// [`Model::Presence`] with local recoding.
+    #[error("presence is bounded with global recoding alone: recode globally")]
+    PresenceLocally,
+    /// [`Model::KMap`] or [`Model::Presence`] without a population, or one with other columns or hierarchies.
     #[error(
         "the population needs the table's quasi-identifiers, in their order and with their hierarchies"
     )]

@@ -13,13 +13,19 @@
 )]
 
 use crate::{
+    anonymised::Partition,
     checker::Checker,
+    classes::OUT,
     config::Refusal,
+    pool::Pool,
     space::{Groups, ONE, Space},
 };
 
 /// Classes kept to make others of, in all nodes.
 const KEPT: usize = 4 << 20;
+
+/// So much quicker it is to add up by a hash than by the key.
+const QUICK: usize = 8;
 
 /// What is allowed.
 #[derive(Clone, Copy)]
@@ -58,9 +64,12 @@ struct Search<'a> {
     space: &'a Space,
     checker: &'a Checker,
     bounds: Bounds,
+    /// What is found loses less than this.
+    below: u64,
     /// By node.
     known: Vec<Known>,
     groups: Groups,
+    pool: Pool<'a>,
     kept: Vec<Classes>,
     kept_size: usize,
     work: u64,
@@ -75,14 +84,44 @@ enum Known {
     Weighed,
 }
 
-/// The best node. `Err` where there is none, or where the work did not suffice to find any.
-pub(crate) fn search(space: &Space, checker: &Checker, bounds: Bounds) -> Result<Choice, Refusal> {
+/// The classes of one node; those that miss a model are left out.
+pub(crate) fn whole(space: &Space, checker: &Checker, node: usize) -> Partition {
+    let mut made = Partition {
+        class: vec![OUT; space.tuples()],
+        shown: Vec::new(),
+    };
+    for members in members(space, node, space.tuples()).each() {
+        let sum = |of: &[u32]| -> u64 {
+            let each = members.iter().filter_map(|t| of.get(*t as usize));
+            each.map(|n| u64::from(*n)).sum()
+        };
+        let (rows, people) = (sum(&space.rows), sum(&space.population));
+        if checker.floor(rows, people) && checker.present(rows, people) && checker.holds(members) {
+            let class = u32::try_from(made.shown.len()).unwrap_or(OUT);
+            made.shown.push((node, members[0]));
+            for tuple in members {
+                made.class[*tuple as usize] = class;
+            }
+        }
+    }
+    made
+}
+
+/// The best node of those that lose less than `below`. `Err` where there is none, or where the work did not suffice to find any.
+pub(crate) fn search(
+    space: &Space,
+    checker: &Checker,
+    bounds: Bounds,
+    below: u64,
+) -> Result<Choice, Refusal> {
     let mut search = Search {
         space,
         checker,
         bounds,
+        below,
         known: vec![Known::Nothing; space.nodes],
         groups: Groups::default(),
+        pool: Pool::new(space),
         kept: Vec::new(),
         kept_size: 0,
         work: 0,
@@ -116,8 +155,11 @@ pub(crate) fn search(space: &Space, checker: &Checker, bounds: Bounds) -> Result
 
 impl Search<'_> {
     fn beaten(&self, node: usize) -> bool {
-        self.best
-            .is_some_and(|best| self.space.base(node) >= best.loss)
+        self.space.base(node) >= self.to_beat()
+    }
+
+    fn to_beat(&self) -> u64 {
+        self.best.map_or(self.below, |best| best.loss)
     }
 
     /// Makes this node known, by way of those above it.
@@ -136,6 +178,13 @@ impl Search<'_> {
             at = next;
         }
         let (mut from, mut to) = (0, path.len());
+        // Where something better is known already, all of the path may well leave out too many.
+        if self.best.is_none() && self.below < u64::MAX {
+            to -= 1;
+            if !self.weigh(path[to]) {
+                return;
+            }
+        }
         while from < to {
             let middle = usize::midpoint(from, to);
             if self.weigh(path[middle]) {
@@ -153,7 +202,12 @@ impl Search<'_> {
             Known::Weighed => return true,
             Known::Nothing => {}
         }
-        let classes = self.classes(node);
+        let lower = self.lower(node);
+        if self.surely_too_many(node, lower) {
+            self.too_many(node);
+            return false;
+        }
+        let classes = self.classes(node, lower);
         let held = classes.rows.iter().zip(&classes.population);
         let mut kept: Vec<bool> = held
             .map(|(rows, people)| self.checker.floor((*rows).into(), (*people).into()))
@@ -194,7 +248,7 @@ impl Search<'_> {
             }
         }
         let fits = self.bounds.risk(released, self.space.total - suppressed);
-        if fits && self.best.is_none_or(|best| loss < best.loss) {
+        if fits && loss < self.to_beat() {
             self.best = Some(Choice {
                 node,
                 loss,
@@ -207,21 +261,37 @@ impl Search<'_> {
     fn ask(&mut self, node: usize, classes: &Classes, kept: &mut [bool]) {
         let asked = kept.iter().filter(|kept| **kept).count() as u64;
         self.work += self.space.tuples() as u64 + asked * self.checker.effort();
-        for (kept, members) in kept
-            .iter_mut()
-            .zip(members(self.space, node, classes.any.len()).each())
-        {
-            *kept = *kept && self.checker.holds(members);
+        let members = members(self.space, node, classes.any.len());
+        let held = classes.rows.iter().zip(&classes.population);
+        for ((kept, members), (rows, people)) in kept.iter_mut().zip(members.each()).zip(held) {
+            *kept = *kept
+                && self.checker.present((*rows).into(), (*people).into())
+                && self.checker.holds(members);
         }
     }
 
-    fn classes(&mut self, node: usize) -> Classes {
+    /// The fewest classes at hand of a lower node.
+    fn lower(&self, node: usize) -> Option<usize> {
+        let kept = self.kept.iter().enumerate();
+        kept.filter(|(_, classes)| self.space.within(classes.node, node))
+            .min_by_key(|(at, classes)| (classes.any.len(), *at))
+            .map(|(at, _)| at)
+    }
+
+    /// Whether even by hashes of the keys, which may be equal where the keys are not, too many are left out.
+    fn surely_too_many(&mut self, node: usize, lower: Option<usize>) -> bool {
+        let looked_at = lower.map_or(usize::MAX, |at| self.kept[at].any.len());
+        if looked_at < self.space.tuples() / QUICK {
+            return false;
+        }
+        self.work += self.space.tuples() as u64;
+        self.pool.alone(node, self.checker.rows.into()) > self.bounds.suppressed
+    }
+
+    /// The classes of a node, from those of a lower one if given.
+    fn classes(&mut self, node: usize, lower: Option<usize>) -> Classes {
         let space = self.space;
-        let lower = self
-            .kept
-            .iter()
-            .filter(|classes| space.within(classes.node, node))
-            .min_by_key(|classes| classes.any.len());
+        let lower = lower.and_then(|at| self.kept.get(at));
         let at = space.at(node);
         let mut made = Classes {
             node,

@@ -4,7 +4,8 @@
 //!   values are generalised ([`Recoding`]), what may be left out. Out: an [`Anonymised`] table with its classes,
 //!   granularity and [`Risk`], or a [`Refusal`].
 //! - The same input gives the same output. Neither clock nor chance is asked; a search is bounded by [`Limits`].
-//! - Memory: 4 bytes a cell; of each different combination of quasi-identifiers 4 bytes a column and some 40 more.
+//! - Memory: 4 bytes a cell; of each different combination of quasi-identifiers 4 bytes a column and some 40 more,
+//!   and 128 MiB of hashes at most.
 //! - Models, risks and granularity are defined where they are computed: [`Model`], [`mod@risk`],
 //!   [`Anonymised::granularity`].
 //!
@@ -17,9 +18,11 @@ mod checker;
 pub mod classes;
 mod config;
 pub mod delimited;
+mod fewer;
 mod global;
 pub mod hierarchy;
 mod local;
+mod pool;
 mod reading;
 mod refine;
 pub mod risk;
@@ -35,9 +38,7 @@ pub use reading::{ReadingError, granularity_of};
 pub use risk::{Attack, Background, Risk};
 pub use table::{Builder, Column, MAX_ROWS, Role, Table, TableError};
 
-use anonymised::Partition;
 use checker::Checker;
-use classes::OUT;
 use global::Bounds;
 use space::Space;
 
@@ -52,16 +53,12 @@ pub fn anonymise<'t>(table: &'t Table, config: &Config<'_>) -> Result<Anonymised
         return Err(Refusal::TooFew { rows, needed });
     }
     checker.attach(table, config, &space);
-    let choice = global::search(&space, &checker, bounds);
-    let (made, proven) = match (config.recoding, choice) {
-        (Recoding::Global, choice) => {
-            let choice = choice?;
-            (whole(&space, &checker, choice.node), choice.best)
+    let (made, proven) = match config.recoding {
+        Recoding::Global => {
+            let choice = global::search(&space, &checker, bounds, u64::MAX)?;
+            (global::whole(&space, &checker, choice.node), choice.best)
         }
-        (Recoding::Local, choice) => {
-            let whole = choice.map(|choice| whole(&space, &checker, choice.node));
-            (local::recode(&space, &checker, bounds, whole)?, false)
-        }
+        Recoding::Local => (local::recode(&space, &checker, bounds)?, false),
     };
     Ok(Anonymised::new(table, &space, &made, proven))
 }
@@ -88,26 +85,4 @@ fn bounds(table: &Table, config: &Config<'_>) -> Result<Bounds, Refusal> {
         average_risk,
         work: config.limits.work,
     })
-}
-
-/// The classes of one node; those that miss a model are left out.
-fn whole(space: &Space, checker: &Checker, node: usize) -> Partition {
-    let mut made = Partition {
-        class: vec![OUT; space.tuples()],
-        shown: Vec::new(),
-    };
-    for members in global::members(space, node, space.tuples()).each() {
-        let sum = |of: &[u32]| -> u64 {
-            let each = members.iter().filter_map(|t| of.get(*t as usize));
-            each.map(|n| u64::from(*n)).sum()
-        };
-        if checker.floor(sum(&space.rows), sum(&space.population)) && checker.holds(members) {
-            let class = u32::try_from(made.shown.len()).unwrap_or(OUT);
-            made.shown.push((node, members[0]));
-            for tuple in members {
-                made.class[*tuple as usize] = class;
-            }
-        }
-    }
-    made
 }

@@ -8,9 +8,9 @@
 //! Under models that a class may meet and a larger one not, what the sweep made and what the global search made are
 //! divided further ([`refine`]).
 //!
-//! Where the average risk is bounded, the smallest class size is sought, by halves, with which a sweep keeps to it. The
-//! result is compared with the global one; the better is taken. Of a larger lattice than the work allows, nodes are
-//! passed over evenly.
+//! Where the average risk is bounded, sweeps for larger classes are made, one to three, whose size is guessed; of too many
+//! classes some are joined ([`fewer`]). The best is compared with the global result; the better is taken. Of a larger
+//! lattice than the work allows, nodes are passed over evenly.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -22,9 +22,11 @@ use crate::{
     checker::Checker,
     classes::OUT,
     config::Refusal,
-    global::Bounds,
+    fewer::fewer,
+    global::{self, Bounds, whole},
+    pool::Pool,
     refine::refine,
-    space::{Groups, Halves, Key, ONE, Space},
+    space::{Groups, Key, ONE, Space},
 };
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -34,91 +36,129 @@ const SWEEPS: u64 = 16;
 /// So near to the average risk allowed no better size of classes is sought.
 const ENOUGH: f64 = 0.97;
 
-/// The better of a sweep and the global result.
+/// The first guess, as a share of the size that surely keeps to the average risk: so that classes are too many by some,
+/// which are joined. Where there are many pairs to choose from that loses less than a sweep for larger classes.
+const FILLED: f64 = 0.7;
+
+/// The number of classes aimed at, as a multiple of what is allowed: a few more, which are joined.
+const OVER: f64 = 1.05;
+
+/// From so many classes on there are pairs enough to choose from: what was joined is not swept again.
+const MANY: f64 = 128.0;
+
+/// The better of sweeps and the global result.
 pub(crate) fn recode(
     space: &Space,
     checker: &Checker,
     bounds: Bounds,
-    global: Result<Partition, Refusal>,
 ) -> Result<Partition, Refusal> {
     let order = space.by_base();
-    let mut halves = Halves::new(space);
-    let mut swept = |least| Sweep::new(space, checker, least).run(&order, &mut halves, bounds);
-    let first = u64::from(checker.rows);
-    let best = match swept(first) {
-        Some(made) if !fits(space, &made, bounds) => {
-            let classes = made.shown.len();
-            narrow(space, bounds, (first, classes), &mut swept)
-        }
-        made => made,
-    };
-    let swept = best.ok_or(Refusal::Unreachable {
-        allowed: bounds.suppressed,
+    let swept = sought(space, checker, bounds, &mut |least| {
+        Sweep::new(space, checker, least).run(&order, bounds)
     });
-    // A population counts for what a class shows: one that shows more may match too few.
-    let refined = |made: Partition| {
-        if checker.grows() || checker.population > 0 {
-            return made;
-        }
-        distinct(space, refine(space, checker, bounds, &made))
+    let global = |below| {
+        let choice = global::search(space, checker, bounds, below)?;
+        Ok(whole(space, checker, choice.node))
     };
-    match (swept.map(&refined), global) {
-        (Ok(swept), Ok(global)) => {
-            let again = refined(global.clone());
-            let all = [global, again, swept];
-            let best = all.into_iter().min_by_key(|made| made.loss(space));
-            best.ok_or(Refusal::Work)
-        }
-        (Ok(swept), Err(_)) => Ok(swept),
-        (Err(_), global) => Ok(refined(global?)),
+    let Some(swept) = swept else {
+        return Ok(refined(space, checker, bounds, global(u64::MAX)?));
+    };
+    if !divides(checker) {
+        // Only what loses less matters, and little can.
+        return Ok(global(swept.loss(space)).unwrap_or(swept));
     }
+    let swept = refined(space, checker, bounds, swept);
+    let Ok(global) = global(u64::MAX) else {
+        return Ok(swept);
+    };
+    let again = refined(space, checker, bounds, global.clone());
+    let all = [global, again, swept];
+    let best = all.into_iter().min_by_key(|made| made.loss(space));
+    best.ok_or(Refusal::Work)
 }
 
-/// The result of the smallest classes that keep to the average risk, from those of too small ones and their number.
-/// The number of classes falls about as a power of their least size, by which the size is guessed.
-fn narrow(
+/// Whether results are divided further. A population counts for what a class shows: one that shows less may match too
+/// few.
+fn divides(checker: &Checker) -> bool {
+    !checker.grows() && checker.population == 0
+}
+
+fn refined(space: &Space, checker: &Checker, bounds: Bounds, made: Partition) -> Partition {
+    if !divides(checker) {
+        return made;
+    }
+    distinct(space, refine(space, checker, bounds, &made))
+}
+
+/// The result of the smallest classes that keep to the average risk. No class is smaller than asked, so that so many
+/// records allow so many classes at most; there are somewhat fewer, and what is too many is joined. From what a size
+/// made another is guessed, for the number of classes falls about as a power of their least size.
+fn sought(
     space: &Space,
+    checker: &Checker,
     bounds: Bounds,
-    mut low: (u64, usize),
     swept: &mut impl FnMut(u64) -> Option<Partition>,
 ) -> Option<Partition> {
+    let first = u64::from(checker.rows).max(1);
     let allowed = (bounds.average_risk * real(space.total)).max(1.0);
-    let (mut best, mut power) = (None, 1.0_f64);
-    let mut high = sure(space, bounds) + 1;
-    for _ in 1..SWEEPS {
-        if low.0 + 1 >= high {
-            break;
-        }
-        let times = (real(low.1 as u64) / allowed).powf(1.0 / power);
-        let least = whole(real(low.0) * times).clamp(low.0 + 1, high - 1);
+    let sure = sure(space, bounds).max(first);
+    let (mut low, mut high) = (first - 1, sure + 1);
+    let mut least = whole_number(real(sure) * FILLED).clamp(first, sure);
+    let (mut best, mut before): (Option<Partition>, Option<(u64, usize)>) = (None, None);
+    let mut joined = false;
+    for _ in 0..SWEEPS {
         let Some(made) = swept(least) else {
-            low.0 = least;
+            low = least;
+            if low + 1 >= high {
+                break;
+            }
+            least = u64::midpoint(low, high);
             continue;
         };
         let classes = made.shown.len();
-        let fewer = (real(low.1 as u64) / real(classes as u64)).ln();
-        let slope = fewer / (real(least) / real(low.0)).ln();
-        power = if slope > 0.1 { slope } else { 1.0 };
-        if fits(space, &made, bounds) {
-            best = Some(made);
+        let few = fits(space, &made, bounds);
+        let near = real(classes as u64) / allowed;
+        let fitting = if few {
             high = least;
-            if real(classes as u64) >= allowed * ENOUGH {
-                break;
-            }
+            Some(made)
         } else {
-            low = (least, classes);
+            low = least;
+            fewer(space, made, bounds).map(|made| distinct(space, made))
+        };
+        let last = joined || allowed >= MANY;
+        let enough = near >= ENOUGH && (few || last || near <= OVER);
+        let done = fitting.is_some() && (joined || enough);
+        joined |= !few && fitting.is_some();
+        let both = best.into_iter().chain(fitting);
+        best = both.min_by_key(|made| made.loss(space));
+        if done || low + 1 >= high {
+            break;
         }
+        // Of few classes many were joined: a size of which few or none need to be may lose less.
+        let mut guess = if joined { near } else { near / OVER };
+        if let Some((other, had)) = before {
+            let slope =
+                (real(had as u64) / real(classes as u64)).ln() / (real(least) / real(other)).ln();
+            // Where the size hardly matters, steps are as large as any.
+            guess = if slope > 0.1 {
+                guess.powf(1.0 / slope)
+            } else {
+                (if guess < 1.0 { 0.25 } else { 4.0 }) * guess
+            };
+        }
+        before = Some((least, classes));
+        least = whole_number(real(least) * guess).clamp(low + 1, high - 1);
     }
     best
 }
 
 /// Classes of this size keep to the average risk, whatever they are.
 fn sure(space: &Space, bounds: Bounds) -> u64 {
-    whole((1.0 / bounds.average_risk).min(real(space.total)))
+    whole_number((1.0 / bounds.average_risk).min(real(space.total)))
 }
 
 #[expect(clippy::cast_sign_loss, reason = "a size of classes")]
-fn whole(number: f64) -> u64 {
+fn whole_number(number: f64) -> u64 {
     number.ceil() as u64
 }
 
@@ -144,18 +184,12 @@ struct Sweep<'a> {
     /// Records of a class.
     least: u64,
     made: Partition,
-    /// Tuples not yet placed.
-    open: Vec<u32>,
-    /// Places in `open` of those that may be placed at this node.
-    maybe: Vec<u32>,
+    pool: Pool<'a>,
     groups: Groups,
-    sums: Vec<u32>,
-    hashes: Vec<u32>,
 }
 
 impl<'a> Sweep<'a> {
     fn new(space: &'a Space, checker: &'a Checker, least: u64) -> Self {
-        let tuples = 0..space.tuples() as u32;
         Self {
             space,
             checker,
@@ -164,24 +198,18 @@ impl<'a> Sweep<'a> {
                 class: vec![OUT; space.tuples()],
                 shown: Vec::new(),
             },
-            open: tuples
-                .filter(|tuple| space.rows[*tuple as usize] > 0)
-                .collect(),
-            maybe: Vec::new(),
+            pool: Pool::new(space),
             groups: Groups::default(),
-            sums: Vec::new(),
-            hashes: Vec::new(),
         }
     }
 
     /// `None` where the models cannot be met within what may be left out.
-    fn run(mut self, order: &[u32], halves: &mut Halves<'_>, bounds: Bounds) -> Option<Partition> {
+    fn run(mut self, order: &[u32], bounds: Bounds) -> Option<Partition> {
         let mut work = bounds.work / SWEEPS;
         let mut at = 0;
-        while at < order.len() && !self.open.is_empty() {
+        while at < order.len() && !self.pool.is_empty() {
             let node = order[at] as usize;
-            self.take(node, halves);
-            let each = self.looks();
+            let each = self.take(node);
             work = work.saturating_sub(each);
             let left = (order.len() - at) as u64;
             let stride = (left * each).div_ceil(work.max(each * 8).max(1)).max(1);
@@ -197,109 +225,75 @@ impl<'a> Sweep<'a> {
         Some(distinct(space, self.rest(bounds)?))
     }
 
-    /// How many tuples a node takes to look at.
-    fn looks(&self) -> u64 {
-        let all = if self.space.population.is_empty() {
-            0
-        } else {
-            self.space.tuples()
-        };
-        // Of the groups of the last node as many as there can be were asked about.
-        let asked = self.groups.len().min(self.maybe.len()) as u64;
-        (self.open.len() + all) as u64 + asked * self.checker.effort()
-    }
-
-    /// Makes classes of what becomes equal at a node.
-    fn take(&mut self, node: usize, halves: &mut Halves<'_>) {
-        let (low, high) = halves.at(node);
-        self.sift(low, high);
-        let key = |tuple: u32| {
-            let at = tuple as usize;
-            Key::from(low[at]) | Key::from(high[at]) << 64
-        };
-        self.groups.reset(self.maybe.len());
+    /// Makes classes of what becomes equal at a node. How much was looked at.
+    fn take(&mut self, node: usize) -> u64 {
+        let mut looked = self.pool.sift(node, self.least);
+        let sifted = self.pool.sifted();
+        if sifted.len() == 0 {
+            return looked;
+        }
+        looked += sifted.len() as u64;
+        let at = self.space.at(node);
+        self.groups.reset(sifted.len());
         let mut rows: Vec<u64> = Vec::new();
-        let mut group = Vec::with_capacity(self.maybe.len());
-        for place in &self.maybe {
-            let tuple = self.open[*place as usize];
-            let found = self.groups.find(key(tuple));
+        let mut group = Vec::with_capacity(sifted.len());
+        for (tuple, held) in sifted {
+            let found = self.groups.find(at.key(tuple));
             if found as usize == rows.len() {
                 rows.push(0);
             }
-            rows[found as usize] += u64::from(self.space.rows[tuple as usize]);
+            rows[found as usize] += u64::from(held);
             group.push(found);
         }
         if rows.iter().all(|rows| *rows < self.least) {
-            return;
+            return looked;
         }
         let mut people = vec![0_u64; rows.len()];
         for (tuple, found) in self.space.population.iter().enumerate() {
             if *found > 0
-                && let Some(group) = self.groups.known(key(tuple as u32))
+                && let Some(group) = self.groups.known(at.key(tuple as u32))
             {
                 people[group as usize] += u64::from(*found);
             }
         }
+        looked += self.space.population.len() as u64;
         let mut good: Vec<bool> = rows
             .iter()
             .zip(&people)
             .map(|(rows, people)| *rows >= self.least && self.checker.floor(*rows, *people))
             .collect();
         if !self.checker.floor_only() {
+            let asked = good.iter().filter(|good| **good).count() as u64;
+            looked += asked * self.checker.effort();
             self.ask(&group, &mut good);
         }
         self.place(node, &group, &good);
+        looked
     }
 
-    /// Of the open tuples, the places of those that may have company enough. Sums by a hash of the key bound those by
-    /// the key, and are cheap: at most nodes nothing remains.
-    fn sift(&mut self, low: &[u64], high: &[u64]) {
-        let bits = (self.open.len() * 4).next_power_of_two().ilog2().max(4);
-        self.sums.clear();
-        self.sums.resize(1 << bits, 0);
-        self.hashes.clear();
-        for tuple in &self.open {
-            let at = *tuple as usize;
-            let mixed = low[at]
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .wrapping_add(high[at])
-                .wrapping_mul(0xd6e8_feb8_6659_fd93);
-            let hash = (mixed >> (u64::BITS - bits)) as u32;
-            self.sums[hash as usize] += self.space.rows[at];
-            self.hashes.push(hash);
-        }
-        self.maybe.clear();
-        for (place, hash) in self.hashes.iter().enumerate() {
-            if u64::from(self.sums[*hash as usize]) >= self.least {
-                self.maybe.push(place as u32);
-            }
-        }
-    }
-
-    /// Good groups of [`Self::maybe`] are classes, and no longer open.
+    /// Good groups of what was sifted are classes, and no longer open.
     fn place(&mut self, node: usize, group: &[u32], good: &[bool]) {
         let mut class = vec![OUT; good.len()];
-        for (place, group) in self.maybe.iter().zip(group) {
+        let tuples: Vec<u32> = self.pool.sifted().map(|(tuple, _)| tuple).collect();
+        for (number, (tuple, group)) in tuples.into_iter().zip(group).enumerate() {
             if !good[*group as usize] {
                 continue;
             }
-            let tuple = &mut self.open[*place as usize];
             let class = &mut class[*group as usize];
             if *class == OUT {
                 *class = self.made.shown.len() as u32;
-                self.made.shown.push((node, *tuple));
+                self.made.shown.push((node, tuple));
             }
-            self.made.class[*tuple as usize] = *class;
-            *tuple = OUT;
+            self.made.class[tuple as usize] = *class;
+            self.pool.remove(number);
         }
-        self.open.retain(|tuple| *tuple != OUT);
     }
 
     fn ask(&self, group: &[u32], good: &mut [bool]) {
         let mut members: Vec<Vec<u32>> = vec![Vec::new(); good.len()];
-        for (place, group) in self.maybe.iter().zip(group) {
+        for ((tuple, _), group) in self.pool.sifted().zip(group) {
             if good[*group as usize] {
-                members[*group as usize].push(self.open[*place as usize]);
+                members[*group as usize].push(tuple);
             }
         }
         for (good, members) in good.iter_mut().zip(members) {
@@ -309,7 +303,8 @@ impl<'a> Sweep<'a> {
 
     /// Places what no node placed.
     fn rest(self, bounds: Bounds) -> Option<Partition> {
-        let left = self.rows(&self.open);
+        let open: Vec<u32> = self.pool.open().collect();
+        let left = self.rows(&open);
         if left == 0 || (left <= bounds.suppressed && !self.checker.grows()) {
             return Some(self.made);
         }
@@ -322,16 +317,21 @@ impl<'a> Sweep<'a> {
             })
             .collect();
         if self.checker.grows() {
-            self.scatter(hosts, bounds.suppressed)
+            self.scatter(open, hosts, bounds.suppressed)
         } else {
-            self.absorb(hosts)
+            self.absorb(open, hosts)
         }
     }
 
     /// Each tuple that is left joins the class where that costs least, or is left out where it may be and that costs
     /// less.
-    fn scatter(mut self, mut hosts: Vec<Host>, mut allowed: u64) -> Option<Partition> {
-        for tuple in std::mem::take(&mut self.open) {
+    fn scatter(
+        mut self,
+        open: Vec<u32>,
+        mut hosts: Vec<Host>,
+        mut allowed: u64,
+    ) -> Option<Partition> {
+        for tuple in open {
             let guest = self.guest(vec![tuple])?;
             let each = hosts.iter().enumerate();
             let cheapest = each
@@ -353,8 +353,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// What is left is one class with others, the cheapest first and ever more of them, until the models hold.
-    fn absorb(mut self, mut hosts: Vec<Host>) -> Option<Partition> {
-        let open = std::mem::take(&mut self.open);
+    fn absorb(mut self, open: Vec<u32>, mut hosts: Vec<Host>) -> Option<Partition> {
         let mut rest = self.guest(open)?;
         let own = self.made.shown.len() as u32;
         let mut some = 1;

@@ -15,7 +15,7 @@ use crate::{
     hierarchy::Hierarchy,
     table::Table,
 };
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 /// The loss of one record of which nothing is left.
 pub(crate) const ONE: u64 = 1 << 32;
@@ -45,7 +45,7 @@ pub(crate) struct Space {
     /// Nodes.
     pub(crate) nodes: usize,
     /// The columns of the low half of a key come before this one.
-    middle: usize,
+    pub(crate) middle: usize,
 }
 
 /// One column's levels.
@@ -121,6 +121,11 @@ impl Space {
         node / self.strides[column] % self.levels(column)
     }
 
+    /// All levels of a node.
+    pub(crate) fn levels_of(&self, node: usize) -> Vec<u8> {
+        (0..self.width).map(|c| self.level(node, c) as u8).collect()
+    }
+
     /// The node one level up in a column.
     pub(crate) fn above(&self, node: usize, column: usize) -> Option<usize> {
         (self.level(node, column) + 1 < self.levels(column)).then(|| node + self.strides[column])
@@ -183,6 +188,27 @@ impl Space {
         }))
     }
 
+    /// The loss of a record at the node that [`Self::upper`] gives, but that of another one where it is `limit` or more.
+    pub(crate) fn meeting(&self, one: (&[u8], u32), other: (&[u8], u32), limit: u64) -> u64 {
+        let (a, b) = (self.tuple(one.1), self.tuple(other.1));
+        let mut loss = 0;
+        for (c, steps) in self.columns.iter().enumerate() {
+            let (a, b) = (a[c] as usize, b[c] as usize);
+            let mut level = one.0[c].max(other.0[c]) as usize;
+            if a != b {
+                let last = steps.keys.len() - 1;
+                while level < last && steps.keys[level][a] != steps.keys[level][b] {
+                    level += 1;
+                }
+            }
+            loss += steps.losses[level][a];
+            if loss >= limit {
+                break;
+            }
+        }
+        loss
+    }
+
     /// The node with these levels.
     fn node(&self, levels: impl Iterator<Item = usize>) -> usize {
         levels.zip(&self.strides).map(|(l, s)| l * s).sum()
@@ -201,17 +227,26 @@ impl Space {
         }))
     }
 
-    fn half(&self, node: usize, columns: Range<usize>, shift: u32) -> Vec<u64> {
-        let mut half = vec![0; self.tuples()];
-        for c in columns {
-            let keys = &self.columns[c].keys[self.level(node, c)];
-            let keys: Vec<u64> = keys.iter().map(|key| (key >> shift) as u64).collect();
-            let leaves = self.leaves.iter().skip(c).step_by(self.width);
-            for (half, leaf) in half.iter_mut().zip(leaves) {
-                *half |= keys[*leaf as usize];
-            }
-        }
-        half
+    /// How many nodes the columns of either half have.
+    pub(crate) fn halves(&self) -> (usize, usize) {
+        let low = self.strides.get(self.middle).copied();
+        let low = low.unwrap_or(self.nodes);
+        (low, self.nodes / low)
+    }
+
+    /// By leaf, a hash of what a column shows at a node.
+    pub(crate) fn hashes(&self, node: usize, column: usize) -> Vec<u32> {
+        let keys = self.columns[column].keys[self.level(node, column)].iter();
+        keys.map(|key| {
+            // The shift of the column is in the key.
+            let mut mixed = (*key as u64) ^ ((*key >> HALF) as u64).rotate_left(32);
+            mixed = mixed
+                .wrapping_add(column as u64)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            (mixed >> 32) as u32
+        })
+        .collect()
     }
 
     fn gather(&mut self, table: &Table, population: Option<&Table>) {
@@ -326,55 +361,6 @@ fn steps(hierarchies: &[Arc<Hierarchy>], middle: usize) -> Vec<Steps> {
         shift += bits(hierarchy);
     }
     columns
-}
-
-/// Halves of keys of all tuples, kept from node to node as far as the memory allowed goes.
-pub(crate) struct Halves<'a> {
-    space: &'a Space,
-    /// By the node's number in the columns of the half.
-    low: Vec<Vec<u64>>,
-    high: Vec<Vec<u64>>,
-    kept: usize,
-}
-
-/// Halves of keys that are kept, in all.
-const HALVES_BYTES: usize = 256 << 20;
-
-impl<'a> Halves<'a> {
-    pub(crate) fn new(space: &'a Space) -> Self {
-        let low = space
-            .strides
-            .get(space.middle)
-            .copied()
-            .unwrap_or(space.nodes);
-        Self {
-            space,
-            low: vec![Vec::new(); low],
-            high: vec![Vec::new(); space.nodes / low],
-            kept: 0,
-        }
-    }
-
-    /// Both halves at a node, by tuple.
-    pub(crate) fn at(&mut self, node: usize) -> (&[u64], &[u64]) {
-        let space = self.space;
-        let (low, high) = (node % self.low.len(), node / self.low.len());
-        let each = size_of::<u64>() * space.tuples();
-        if (self.kept + 2) * each > HALVES_BYTES {
-            self.low.fill(Vec::new());
-            self.high.fill(Vec::new());
-            self.kept = 0;
-        }
-        if self.low[low].is_empty() {
-            self.low[low] = space.half(node, 0..space.middle, 0);
-            self.kept += 1;
-        }
-        if self.high[high].is_empty() {
-            self.high[high] = space.half(node, space.middle..space.width, HALF);
-            self.kept += 1;
-        }
-        (&self.low[low], &self.high[high])
-    }
 }
 
 /// Keys and losses of tuples at one node.

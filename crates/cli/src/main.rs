@@ -34,6 +34,7 @@ mod share;
 mod stage;
 mod study;
 mod subject;
+mod table;
 mod token;
 mod up;
 mod verify;
@@ -78,6 +79,11 @@ enum Command {
     Release {
         #[command(subcommand)]
         command: releases::Command,
+    },
+    /// Tables of people: how likely somebody is found again, and a table that meets stated models; offline.
+    Table {
+        #[command(subcommand)]
+        command: table::Command,
     },
     /// Runs the node of an institution until it is told to stop.
     #[command(visible_alias = "node")]
@@ -138,6 +144,7 @@ fn main() -> ExitCode {
         Command::Share(options) => share::run(&options),
         Command::Study { command } => study::run(command),
         Command::Release { command } => releases::run(command),
+        Command::Table { command } => table::run(command),
         Command::Up(options) => up::run(&options),
         Command::Verify(options) => verify::run(&options),
         Command::Token(options) => token::run(&options),

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "tests")]
 
 mod adult;
+mod generated;
 mod naive;
 mod papers;
 mod properties;

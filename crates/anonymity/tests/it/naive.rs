@@ -42,13 +42,8 @@ pub(crate) fn holds_of(
 ) -> bool {
     match model {
         Model::KAnonymity { k } => rows.len() >= *k as usize,
-        Model::KMap { k } => {
-            let population = population.expect("a population");
-            let matching = (0..population.rows())
-                .filter(|row| matches(population, *row, key))
-                .count();
-            matching >= *k as usize
-        }
+        Model::KMap { k } => matching(population, key) >= *k as usize,
+        Model::Presence { most } => rows.len() as f64 <= most * matching(population, key) as f64,
         Model::DistinctDiversity { column, l } => {
             histogram(table, column, rows).len() >= *l as usize
         }
@@ -73,6 +68,13 @@ pub(crate) fn holds_of(
             distance,
         } => far(table, column, rows, distance) <= t + 1e-9,
     }
+}
+
+fn matching(population: Option<&Table>, key: &[String]) -> usize {
+    let population = population.expect("a population");
+    (0..population.rows())
+        .filter(|row| matches(population, *row, key))
+        .count()
 }
 
 /// Whether a person is among those whom released texts may mean.

@@ -54,6 +54,7 @@ fn model() -> impl Strategy<Value = Model> {
     prop_oneof![
         (1..6_u32).prop_map(|k| Model::KAnonymity { k }),
         (1..12_u32).prop_map(|k| Model::KMap { k }),
+        (0.1..1.0_f64).prop_map(|most| Model::Presence { most }),
         (1..4_u32).prop_map(move |l| Model::DistinctDiversity {
             column: column(),
             l
@@ -155,6 +156,12 @@ fn check(case: &Case) {
     let mut so_far = 0.0;
     for recoding in [Recoding::Global, Recoding::Local] {
         let config = config(recoding);
+        let presence = |model: &Model| matches!(model, Model::Presence { .. });
+        if recoding == Recoding::Local && case.models.iter().any(presence) {
+            let refusal = anonymise(&table, &config).err();
+            assert_eq!(refusal, Some(Refusal::PresenceLocally));
+            continue;
+        }
         let made = match anonymise(&table, &config) {
             Ok(made) => made,
             Err(refusal) => {

@@ -1,7 +1,7 @@
 //! Risks by hand.
 
 use crate::{grouped, rows, two_columns};
-use anonymity::{Background, Classes, Config, Model, Table, anonymise};
+use anonymity::{Background, Classes, Config, Model, Refusal, Table, anonymise};
 use std::sync::Arc;
 
 fn near(a: f64, b: f64) {
@@ -53,6 +53,33 @@ fn of_the_journalist_who_knows_the_population() {
     };
     let made = anonymise(&sample, &config).expect("by pairs");
     assert_eq!(made.classes().population(), Some([5, 3].as_slice()));
+}
+
+/// One of four, one of one and one of two match; a level up two of five and one of four; at last three of nine.
+#[test]
+fn few_enough_of_those_who_match_are_present() {
+    let hierarchy = Arc::new(grouped(4, &[2]));
+    let of = |text: &str| {
+        let mut builder = Table::builder().quasi("q", Arc::clone(&hierarchy));
+        for row in rows(text) {
+            builder.push(&row).expect("a row");
+        }
+        builder.build().expect("a table")
+    };
+    let sample = of("v0/v1/v2");
+    let people = of("v0/v0/v0/v0/v1/v2/v2/v3/v3");
+    let shown = |most| {
+        let config = Config {
+            models: vec![Model::Presence { most }],
+            population: Some(&people),
+            ..Config::k_anonymity(1)
+        };
+        anonymise(&sample, &config).map(|made| made.to_delimited(';'))
+    };
+    assert_eq!(shown(1.0).as_deref(), Ok("q\nv0\nv1\nv2\n"));
+    assert_eq!(shown(0.4).as_deref(), Ok("q\n2x0\n2x0\n2x1\n"));
+    assert_eq!(shown(0.35).as_deref(), Ok("q\n*\n*\n*\n"));
+    assert_eq!(shown(0.3), Err(Refusal::Unreachable { allowed: 0 }));
 }
 
 #[test]

@@ -25,3 +25,4 @@ mod releases;
 mod sharing;
 mod stopping;
 mod subscriptions;
+mod tables;
