@@ -1,6 +1,7 @@
 //! Bytes that must not change by accident: what is at rest, and what others compute again.
 
 use crate::attacker::files;
+use crate::notes;
 use crate::world::{
     World, digest, disclosure_id, ms, new_record, one, record, refusal, run, signed, state, subject,
 };
@@ -75,6 +76,7 @@ fn what_is_at_rest() {
     let closed = run(vault.period_close(0, rng)).unwrap();
     run(vault.period_assign(&closed, &signed(rng), ms(5), rng)).unwrap();
     run(vault.node_row_put(b"name", None, b"value", rng)).unwrap();
+    run(notes::fill(&vault, alice, rng));
     assert!(run(vault.record_meta(&alice, &record(1), None)).is_ok());
     let mut tables: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
     for ((table, key), value) in world.store.copied() {

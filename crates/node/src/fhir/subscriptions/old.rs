@@ -43,15 +43,15 @@ record! {
     }
 }
 
+/// Reads a row by the rest of its name; none, if it cannot be read.
+type Reader = fn(&[u8], &[u8], &mut Moved) -> Option<()>;
+
 type Moved = BTreeMap<SubjectId, Vec<NewNote>>;
 
 impl<S: Store> Custodian<S> {
     pub(super) async fn subscriptions_move_old(&self) -> Result<(), Error> {
-        for (prefix, read) in [
-            (QUEUE, queued as fn(&[u8], &[u8], &mut Moved) -> Option<()>),
-            (DUE, noted),
-            (TRIED, |_, _, _| None),
-        ] {
+        let kinds: [(&[u8], Reader); 3] = [(QUEUE, queued), (DUE, noted), (TRIED, |_, _, _| None)];
+        for (prefix, read) in kinds {
             loop {
                 let page = self.vault.node_rows(prefix, None, PAGE).await?;
                 if page.is_empty() {
