@@ -164,7 +164,10 @@ impl<S: Store> Vault<S> {
     ) -> Result<Put, Error> {
         put.check()?;
         if notes.iter().any(|note| note.subject != put.subject) {
-            return Err(Error::invalid("notes", "they are of the subject of the put"));
+            return Err(Error::invalid(
+                "notes",
+                "they are of the subject of the put",
+            ));
         }
         let compartment = self.compartment(&put.subject).await?;
         let client_row = put

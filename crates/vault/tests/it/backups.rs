@@ -138,7 +138,9 @@ fn what_was_erased_since_does_not_come_back() {
         let got = run(vault.record_get(&alice, &record(1), None, &Parts::All));
         got.is_err()
             && run(vault.consent_current(&alice)).is_err()
-            && run(notes::texts(vault, &alice)).unwrap_or_default().is_empty()
+            && run(notes::texts(vault, &alice))
+                .unwrap_or_default()
+                .is_empty()
     };
     // Even before its rows are removed its key is not there.
     assert!(gone(&vault));

@@ -69,7 +69,11 @@ fn what_waits_is_opened_in_its_place() {
     let (family, other) = (subject(1, 1), subject(2, 2));
     for who in [family, other] {
         world.open(who);
-        run(crate::notes::fill(&world.vault.clone(), who, &mut world.rng));
+        run(crate::notes::fill(
+            &world.vault.clone(),
+            who,
+            &mut world.rng,
+        ));
     }
     assert_eq!(checked(&world).faults, Vec::new());
     for table in ["noted", "waiting"].map(Table::new) {
@@ -83,9 +87,15 @@ fn what_waits_is_opened_in_its_place() {
         };
         assert_eq!(fault.table, table);
         assert_eq!(fault.place, format!("subject {other}"));
-        run(world.store.commit(Batch::new().put(table, &last.0, last.1.clone()))).unwrap();
+        run(world
+            .store
+            .commit(Batch::new().put(table, &last.0, last.1.clone())))
+        .unwrap();
     }
     // With its key gone there is nothing left to be opened.
-    run(world.vault.erase(&family, crate::world::ms(9), &mut world.rng)).unwrap();
+    run(world
+        .vault
+        .erase(&family, crate::world::ms(9), &mut world.rng))
+    .unwrap();
     assert_eq!(checked(&world).faults, Vec::new());
 }

@@ -105,7 +105,11 @@ fn what_is_noted_is_sorted_once_and_changed_by_who_read_it() {
     let (places, left) = sorted.unwrap();
     assert_eq!(texts_of(&vault, &alice), ["one", "two"]);
     // Who read it before it was sorted does nothing.
-    assert!(run(vault.notes_sort(&first, &wait("one"), None, rng)).unwrap().is_none());
+    assert!(
+        run(vault.notes_sort(&first, &wait("one"), None, rng))
+            .unwrap()
+            .is_none()
+    );
     let done = run(vault.notes_sort(&left.unwrap(), &wait("two"), None, rng)).unwrap();
     assert!(done.unwrap().1.is_none());
     assert_eq!(texts_of(&vault, &alice), ["one", "two"]);
@@ -132,7 +136,10 @@ fn they_are_paged_and_of_one_size() {
     }
     let mut after: Option<NotePlace> = None;
     let mut paged = Vec::new();
-    while let Some(note) = run(world.vault.notes_waiting(after.as_ref(), 1)).unwrap().pop() {
+    while let Some(note) = run(world.vault.notes_waiting(after.as_ref(), 1))
+        .unwrap()
+        .pop()
+    {
         after = Some(note.place);
         paged.push(note.place);
     }
@@ -141,7 +148,8 @@ fn they_are_paged_and_of_one_size() {
     let rows = world.store.copied();
     let sizes = |table: &str| {
         let of_table = rows.iter().filter(|((of, _), _)| *of == table);
-        let sizes: std::collections::BTreeSet<usize> = of_table.map(|(_, value)| value.len()).collect();
+        let sizes: std::collections::BTreeSet<usize> =
+            of_table.map(|(_, value)| value.len()).collect();
         sizes
     };
     assert_eq!((sizes("noted").len(), sizes("waiting").len()), (1, 1));

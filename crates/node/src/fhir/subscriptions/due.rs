@@ -91,7 +91,8 @@ impl<S: Store> Custodian<S> {
                 .iter()
                 .filter_map(|new| {
                     let concerned = watched.iter().filter(|watched| watched.may_match(new));
-                    let of: BTreeSet<SubscriptionId> = concerned.map(|watched| watched.id).collect();
+                    let of: BTreeSet<SubscriptionId> =
+                        concerned.map(|watched| watched.id).collect();
                     let version = new.expect_version.saturating_add(1);
                     (!of.is_empty()).then_some(Noted {
                         record: new.record,

@@ -230,9 +230,7 @@ impl<S: Store> Custodian<S> {
             };
             for (waiting, place) in waiting.iter().zip(places) {
                 let place = waiting.place(place);
-                self.subscribed
-                    .queues
-                    .put(&waiting.of, waiting.turn, place);
+                self.subscribed.queues.put(&waiting.of, waiting.turn, place);
             }
             match left {
                 Some(left) => note = left,
@@ -259,7 +257,9 @@ impl<S: Store> Custodian<S> {
         // One that was made since is watched already.
         let is_on = |id: &&SubscriptionId| on.contains(*id) || self.subscribed.watches(id);
         for (at, noted) in run.iter().enumerate() {
-            let place = due.from.saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
+            let place = due
+                .from
+                .saturating_add(u32::try_from(at).unwrap_or(u32::MAX));
             for id in noted.of.iter().filter(is_on) {
                 let count = counted
                     .entry(*id)

@@ -71,7 +71,11 @@ fn naming(rows: &Rows, needle: &[u8]) -> Vec<String> {
         .filter(|(_, key, plain)| holds(key) || holds(plain))
         .map(|(table, key, _)| format!("{table} {}", String::from_utf8_lossy(key)))
         // A commitment on its way to the ledger, and the subject's opening there, for every record alike.
-        .filter(|row| !["outbox ", "entries ", "receipts "].iter().any(|of| row.starts_with(of)))
+        .filter(|row| {
+            !["outbox ", "entries ", "receipts "]
+                .iter()
+                .any(|of| row.starts_with(of))
+        })
         .collect()
 }
 
@@ -130,7 +134,8 @@ fn old_item(subject: SubjectId, record: &str) -> OldItem {
 
 async fn old_row(vault: &Vault<crate::world::Store>, name: &[&[u8]], value: &[u8]) {
     let mut entropy = |bytes: &mut [u8]| bytes.fill(7);
-    let put = vault.node_row_put(&name.concat(), None, value, &mut entropy);
+    let name = name.concat();
+    let put = vault.node_row_put(&name, None, value, &mut entropy);
     put.await.unwrap();
 }
 
@@ -192,7 +197,10 @@ fn an_erasure_takes_what_waits_with_it() {
         net.world.handle().erase(erase).await.unwrap();
         let all = rows(&net.world).await;
         let left = [of_table(&all, "noted"), of_table(&all, "waiting")].concat();
-        assert!(left.iter().all(|(_, key, _)| !key.starts_with(subject.as_bytes())));
+        assert!(
+            left.iter()
+                .all(|(_, key, _)| !key.starts_with(subject.as_bytes()))
+        );
         assert_eq!(left.len(), 1);
         // What others are told of goes on, over a restart too.
         net.restart().await;
@@ -221,7 +229,10 @@ fn what_waits_is_told_in_the_order_of_writing_after_a_restart() {
         net.restart().await;
         net.settled(8).await;
         for (value, text) in (40..).zip(&net.fake.texts()[1..]) {
-            assert!(text.contains(&format!(r#""valueInteger":{value}"#)), "{text}");
+            assert!(
+                text.contains(&format!(r#""valueInteger":{value}"#)),
+                "{text}"
+            );
         }
     });
 }
@@ -261,8 +272,8 @@ fn what_waits_by_rows_of_the_former_version_is_told() {
         for value in 41..44 {
             records.push(net.observe(&patient, "718-7", value).await);
         }
-        let of_erased = net.deposit(gone, &observation(&erased, "718-7", 44), Wait::Durable);
-        let of_erased = of_erased.await;
+        let of_erased = observation(&erased, "718-7", 44);
+        let of_erased = net.deposit(gone, &of_erased, Wait::Durable).await;
         let erase = Erase {
             caller: net.world.officer(),
             subject: gone,
@@ -299,12 +310,17 @@ fn what_waits_by_rows_of_the_former_version_is_told() {
         net.world.start_with(config).await;
         net.settled(3).await;
         for (value, text) in (41..).zip(&net.fake.texts()) {
-            assert!(text.contains(&format!(r#""valueInteger":{value}"#)), "{text}");
+            assert!(
+                text.contains(&format!(r#""valueInteger":{value}"#)),
+                "{text}"
+            );
         }
         let opened = opened_by_the_node(&net.world, &rows(&net.world).await);
         for old in ["d", "q", "t"] {
             let name = format!("nsubscription/{old}/");
-            let left = opened.iter().filter(|(_, key, _)| key.starts_with(name.as_bytes()));
+            let left = opened
+                .iter()
+                .filter(|(_, key, _)| key.starts_with(name.as_bytes()));
             assert_eq!(left.count(), 0, "{name}");
         }
     });
