@@ -1,16 +1,19 @@
 //! What of subscriptions lies in the store, and who can read it.
 
 use super::net::*;
+use crate::crash::{FOREVER, Fragile};
 use crate::world::{PASSPHRASE, World, run};
 use bytes::Bytes;
 use codec::{Domain, Reader, Value};
 use keys::Secret;
 use node::erase::Erase;
 use node::fhir::SubscriptionId;
+use node::record::{Content, Payload, Submission};
 use node::subject::Wait;
 use node::{Category, Millis, RecordId, SubjectId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use store::{Store as _, dump};
 use vault::custody::CustodyFile;
 use vault::{Custody as _, Form, Projector, Settings, Vault};
@@ -328,4 +331,53 @@ fn what_waits_by_rows_of_the_former_version_is_told() {
             assert_eq!(left.count(), 0, "{name}");
         }
     });
+}
+
+/// Noted, sorted, logged, told and removed: whichever commit the node dies at, done or not, what was acknowledged is
+/// told, and nothing is left of it.
+#[test]
+fn a_crash_at_any_commit_forgets_no_notification() {
+    let mut deaths = 0;
+    for (nth, applies) in (1..=12).flat_map(|nth| [(nth, true), (nth, false)]) {
+        deaths += run(330 + nth, |context| async move {
+            let mut net = Net::new(context).await;
+            let (subject, patient) = net.patient().await;
+            net.subscribed("Observation?code=718-7", true).await;
+            net.settled(0).await;
+            let mut world = net.world;
+            world.node.take().unwrap().crash().await;
+            world.subscriptions = config(&world, &net.fake).subscriptions;
+            let mut fragile = Fragile::of(world, FOREVER, applies).await;
+            fragile.left.store(nth, Ordering::SeqCst);
+            let content = observation(&patient, "718-7", 41);
+            let deposit = |world: &World, handle: node::Handle| {
+                let submission = Submission {
+                    caller: world.clinician(),
+                    subject,
+                    payload: Payload::FhirResource(Content::new(content.as_bytes().to_vec())),
+                    record: None,
+                    client_key: Some("one".to_owned()),
+                    expect_version: None,
+                    provenance: Default::default(),
+                    wait: Wait::Durable,
+                };
+                async move { handle.record_deposit(submission).await }
+            };
+            fragile.acknowledged(deposit).await;
+            fragile.sleep_ms(20_000).await;
+            let texts = net.fake.texts();
+            let told = texts
+                .iter()
+                .filter(|text| text.contains(r#""valueInteger":41"#));
+            assert!(
+                (1..=2).contains(&told.count()),
+                "{nth} {applies}: {texts:?}"
+            );
+            let all = rows(&fragile.world).await;
+            let left = [of_table(&all, "noted"), of_table(&all, "waiting")].concat();
+            assert_eq!(left.len(), 0, "{nth} {applies}");
+            fragile.deaths
+        });
+    }
+    assert!(deaths >= 12, "{deaths}");
 }
