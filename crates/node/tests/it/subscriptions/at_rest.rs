@@ -340,7 +340,7 @@ fn a_crash_at_any_commit_forgets_no_notification() {
     let mut deaths = 0;
     for (nth, applies) in (1..=12).flat_map(|nth| [(nth, true), (nth, false)]) {
         deaths += run(330 + nth, |context| async move {
-            let mut net = Net::new(context).await;
+            let net = Net::new(context).await;
             let (subject, patient) = net.patient().await;
             net.subscribed("Observation?code=718-7", true).await;
             net.settled(0).await;
