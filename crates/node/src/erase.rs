@@ -104,7 +104,7 @@ impl<S: Store> Custodian<S> {
             .await?;
         // What a crash leaves of it is not shown, and removed when it is met.
         self.identity_forget(subject).await?;
-        self.subscriptions_unqueue(subject).await?;
+        self.subscriptions_unqueue(subject);
         if let Some(insight) = &self.insight {
             insight.forget(subject);
             self.wakes.differentials.wake();

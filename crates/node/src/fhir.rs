@@ -45,7 +45,7 @@ pub use subscriptions::{
     FhirSubscribe, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_EACH, Notice, NoticePayload, Notifier,
     SubscriptionId, Subscriptions, Unsent,
 };
-pub(crate) use subscriptions::{SUBSCRIPTION, Step, Subscribed};
+pub(crate) use subscriptions::{SUBSCRIPTION, Subscribed};
 pub(crate) use views::CONSENT;
 
 /// Who asks over FHIR, and how far the scopes reach.

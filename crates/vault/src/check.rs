@@ -11,8 +11,8 @@ use crate::entries::EntryState;
 use crate::keychain::Keychain;
 use crate::layout::{
     AUDIT, BATCHES, CONSENT_HISTORY, CONSENTS, DERIVED, DISCLOSURES, DUE, ENTRIES, ENTRY_QUEUE,
-    ERASURES, IDEMPOTENCY, INDEX, INDEX_GENERATIONS, NODE, OPENINGS, OUTBOX, PERIOD_SUBJECTS,
-    PERIODS, POSTINGS, RECEIPTS, RECORDS, RELEASED, WORKLIST, version_of,
+    ERASURES, IDEMPOTENCY, INDEX, INDEX_GENERATIONS, NODE, NOTED, OPENINGS, OUTBOX,
+    PERIOD_SUBJECTS, PERIODS, POSTINGS, RECEIPTS, RECORDS, RELEASED, WAITING, WORKLIST, version_of,
 };
 use crate::outbox::CommitmentState;
 use crate::record_meta::Parts;
@@ -30,11 +30,13 @@ use store::{Order, Range, Store, Table};
 pub const FAULTS_MAX: usize = 1_000;
 
 /// Every table of a vault.
-const TABLES: [Table; 23] = [
+const TABLES: [Table; 25] = [
     NODE,
     DERIVED,
     RELEASED,
     DUE,
+    NOTED,
+    WAITING,
     CONSENTS,
     CONSENT_HISTORY,
     INDEX,
@@ -247,11 +249,13 @@ fn place(table: Table, key: &[u8]) -> String {
     }
 }
 
-const BY_SUBJECT: [Table; 10] = [
+const BY_SUBJECT: [Table; 12] = [
     CONSENTS,
     DERIVED,
     RELEASED,
     DUE,
+    NOTED,
+    WAITING,
     CONSENT_HISTORY,
     IDEMPOTENCY,
     DISCLOSURES,
@@ -399,7 +403,7 @@ impl<S: Store> Vault<S> {
         };
         if table == CONSENTS {
             self.consent_row(&subject()?).await?;
-        } else if [CONSENT_HISTORY, IDEMPOTENCY, RELEASED].contains(&table) {
+        } else if [CONSENT_HISTORY, IDEMPOTENCY, RELEASED, NOTED, WAITING].contains(&table) {
             let keys = self.compartment(&subject()?).await?;
             let row = if table == CONSENT_HISTORY {
                 &keys.consent

@@ -6,7 +6,7 @@
 
 use crate::Error;
 use crate::layout::{DERIVED, DUE, ERASURES};
-use crate::sealing::damaged;
+use crate::sealing::{damaged, padded, unpadded};
 use crate::vault::{Vault, is_conflict};
 use bytes::Bytes;
 use codec::SubjectId;
@@ -88,10 +88,10 @@ impl<S: Store> Vault<S> {
                 Some(old) => Expect::Equals(old.sealed.clone()),
                 None => Expect::Absent,
             };
-            let sealed =
-                compartment
-                    .index
-                    .seal_bytes(&custodian, DERIVED, key, &padded(put.value), entropy);
+            let value = padded(put.value, PADDED_TO);
+            let sealed = compartment
+                .index
+                .seal_bytes(&custodian, DERIVED, key, &value, entropy);
             batch = batch
                 .expect(ERASURES, key, Expect::Absent)
                 .expect(DERIVED, key, expect)
@@ -154,24 +154,6 @@ impl<S: Store> Vault<S> {
 
 /// What rows are padded to a multiple of.
 const PADDED_TO: usize = 2_048;
-
-/// A value behind its length, filled up with zeros.
-fn padded(value: &[u8]) -> Zeroizing<Vec<u8>> {
-    // A value is at most a megabyte.
-    let length = u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let size = (length.len() + value.len()).next_multiple_of(PADDED_TO);
-    let mut padded = Zeroizing::new(Vec::with_capacity(size));
-    padded.extend_from_slice(&length);
-    padded.extend_from_slice(value);
-    padded.resize(size, 0);
-    padded
-}
-
-fn unpadded(padded: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let (length, rest) = padded.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    Some(Zeroizing::new(rest.get(..length)?.to_vec()))
-}
 
 /// Marks a subject's derivation as due.
 pub(crate) fn due(batch: Batch, subject: &SubjectId, entropy: &mut impl Entropy) -> Batch {

@@ -50,14 +50,20 @@ pub(crate) const DERIVED: Table = Table::new("derived");
 pub(crate) const RELEASED: Table = Table::new("released");
 /// subject -> a random mark: deriving it is due.
 pub(crate) const DUE: Table = Table::new("derive-due");
+/// subject, random id -> what a write noted for others to be told, sealed.
+pub(crate) const NOTED: Table = Table::new("noted");
+/// subject, random id -> what waits to be told to one, sealed.
+pub(crate) const WAITING: Table = Table::new("waiting");
 /// name -> a row of the node.
 pub(crate) const NODE: Table = Table::new("node");
 
 /// Tables whose rows die with the compartment, by subject prefix.
-pub(crate) const OF_COMPARTMENT: [Table; 9] = [
+pub(crate) const OF_COMPARTMENT: [Table; 11] = [
     DERIVED,
     RELEASED,
     DUE,
+    NOTED,
+    WAITING,
     RECORDS,
     INDEX,
     IDEMPOTENCY,

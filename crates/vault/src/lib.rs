@@ -8,9 +8,9 @@
 //! - [`Keychain`]: the opened keys. [`Vault`]: store and keys together, with one method for each act:
 //!   `compartment_*`, `consent_*`, `record_*`, `search`, `outbox_*`, `batch_*`, `entry_*`,
 //!   `disclosure_*`, `period_*`, `session_*`, `notice_*`, `delay_*`, `holds_*`, `erase`, `audit_*`,
-//!   `derived*`, `derive_*`, `research_*`, `node_row*`; [`backup`] writes and restores.
+//!   `derived*`, `derive_*`, `note*`, `research_*`, `node_row*`; [`backup`] writes and restores.
 //! - What a subject's compartment key opens: records, metadata, consent states, answers to client
-//!   keys, what the node derives. What its audit key opens: disclosures, sessions, notices, holds, what research took. What the node's key opens:
+//!   keys, what the node derives, what waits to be told. What its audit key opens: disclosures, sessions, notices, holds, what research took. What the node's key opens:
 //!   outbox, entries, batches, periods (ids and salted commitments). Index postings open under a key
 //!   that changes with every erasure in their shard.
 //!
@@ -39,6 +39,7 @@ mod filter;
 mod keychain;
 mod layout;
 mod node_rows;
+mod notes;
 mod outbox;
 mod periods;
 mod postings;
@@ -67,6 +68,7 @@ pub use erasure::Erasure;
 pub use error::{Conflict, Error};
 pub use keychain::{Identity, Keychain, Restored};
 pub use node_rows::NodeRow;
+pub use notes::{NOTE_MAX_BYTES, NewNote, Note, NotePlace};
 pub use outbox::{BATCH_MAX_LEAVES, CommitmentState, QueuedCommitment, RecordBatch};
 pub use periods::{ClosedPeriod, PeriodOutlook, PeriodProof};
 pub use postings::Posting;

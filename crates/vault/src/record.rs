@@ -12,6 +12,7 @@ use crate::layout::{
     version_of,
 };
 use crate::node_rows::NodeRow;
+use crate::notes::NewNote;
 use crate::outbox::QueuedRow;
 use crate::postings::Posting;
 use crate::record_meta::{Meta, PartMeta, SealedMeta};
@@ -145,10 +146,11 @@ impl<S: Store> Vault<S> {
         now: Millis,
         entropy: &mut (impl Entropy + Send),
     ) -> Result<Put, Error> {
-        self.record_put_with(put, &[], now, entropy).await
+        self.record_put_with(put, &[], &[], now, entropy).await
     }
 
-    /// The same, with changes of rows of the node in the same batch: of an answer that is given again, none is done.
+    /// The same, with changes of rows of the node and notes about the subject in the same batch: of an answer that
+    /// is given again, none is done.
     ///
     /// # Errors
     /// As [`Vault::record_put`]; [`Conflict::Done`] for a row that is not as it was expected.
@@ -156,10 +158,17 @@ impl<S: Store> Vault<S> {
         &self,
         put: &RecordPut,
         rows: &[NodeRow],
+        notes: &[NewNote],
         now: Millis,
         entropy: &mut (impl Entropy + Send),
     ) -> Result<Put, Error> {
         put.check()?;
+        if notes.iter().any(|note| note.subject != put.subject) {
+            return Err(Error::invalid(
+                "notes",
+                "they are of the subject of the put",
+            ));
+        }
         let compartment = self.compartment(&put.subject).await?;
         let client_row = put
             .client
@@ -186,6 +195,9 @@ impl<S: Store> Vault<S> {
             };
             for row in rows {
                 batch = batch.and(self.node_row_batch(row, entropy).await?);
+            }
+            for note in notes {
+                batch = self.noted(batch, note, &compartment, entropy)?;
             }
             match self.commit(batch).await {
                 Ok(()) => {

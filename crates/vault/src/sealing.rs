@@ -199,6 +199,24 @@ pub(crate) const fn damaged(table: Table) -> Error {
     }
 }
 
+/// A value behind its length, filled up with zeros to a multiple of so many bytes.
+pub(crate) fn padded(value: &[u8], to: usize) -> Zeroizing<Vec<u8>> {
+    // A value is at most a few megabytes.
+    let length = u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let size = (length.len() + value.len()).next_multiple_of(to);
+    let mut padded = Zeroizing::new(Vec::with_capacity(size));
+    padded.extend_from_slice(&length);
+    padded.extend_from_slice(value);
+    padded.resize(size, 0);
+    padded
+}
+
+pub(crate) fn unpadded(padded: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (length, rest) = padded.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    Some(Zeroizing::new(rest.get(..length)?.to_vec()))
+}
+
 fn aad(domain: Domain, custodian: &InstitutionId, table: Table, row: &[u8]) -> Vec<u8> {
     keys::aad(
         domain,

@@ -1,5 +1,5 @@
-//! Transactions: compartments opened, records put in and rows of the node changed, of any number of subjects, all
-//! or nothing.
+//! Transactions: compartments opened, records put in, rows of the node changed and notes made, of any number of
+//! subjects, all or nothing.
 //!
 //! One atomic batch. What must not be there yet is an expectation of it, as for a single put.
 
@@ -7,6 +7,7 @@ use crate::Error;
 use crate::consents::CompartmentOpen;
 use crate::custody::KeyKind;
 use crate::node_rows::NodeRow;
+use crate::notes::NewNote;
 use crate::record::{PutRecord, RecordPut};
 use crate::sealing::CompartmentKeys;
 use crate::vault::{ATTEMPTS, Vault, is_conflict};
@@ -26,6 +27,8 @@ pub struct Transaction {
     pub puts: Vec<RecordPut>,
     /// Rows of the node to change, each once.
     pub rows: Vec<NodeRow>,
+    /// What is noted of subjects, of those above or of others.
+    pub notes: Vec<NewNote>,
 }
 
 impl<S: Store> Vault<S> {
@@ -92,10 +95,7 @@ impl<S: Store> Vault<S> {
         }
         let mut answers = Vec::with_capacity(transaction.puts.len());
         for put in &transaction.puts {
-            let compartment = match opened.get(&put.subject) {
-                Some(opened) => Arc::clone(opened),
-                None => self.compartment(&put.subject).await?,
-            };
+            let compartment = self.opened_or_there(opened, &put.subject).await?;
             let draft = self
                 .put_draft(put, &compartment, None, now, entropy)
                 .await?;
@@ -109,7 +109,22 @@ impl<S: Store> Vault<S> {
         for row in &transaction.rows {
             batch = batch.and(self.node_row_batch(row, entropy).await?);
         }
+        for note in &transaction.notes {
+            let compartment = self.opened_or_there(opened, &note.subject).await?;
+            batch = self.noted(batch, note, &compartment, entropy)?;
+        }
         Ok((batch, answers))
+    }
+
+    async fn opened_or_there(
+        &self,
+        opened: &BTreeMap<SubjectId, Arc<CompartmentKeys>>,
+        subject: &SubjectId,
+    ) -> Result<Arc<CompartmentKeys>, Error> {
+        match opened.get(subject) {
+            Some(opened) => Ok(Arc::clone(opened)),
+            None => self.compartment(subject).await,
+        }
     }
 
     /// Refuses a put of which a record is not at the version that it expects.
@@ -150,10 +165,11 @@ impl fmt::Debug for Transaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Transaction({} opened, {} put, {} rows)",
+            "Transaction({} opened, {} put, {} rows, {} notes)",
             self.opens.len(),
             self.puts.len(),
-            self.rows.len()
+            self.rows.len(),
+            self.notes.len()
         )
     }
 }

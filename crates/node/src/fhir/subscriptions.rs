@@ -3,11 +3,13 @@
 //! - A `Subscription` is stored in no compartment. It is a row of the node, sealed under its key, with whom it
 //!   speaks for (`keep.rs`); what it may say is read and checked in `stated.rs`.
 //! - A write notes, in its own atomic batch, which subscriptions it may concern, by the terms of the blind index
-//!   (`due.rs`). So no crash forgets a notification, and a write costs one row, however many subscribe.
-//! - A pump sorts what was noted into a queue for each subscription and delivers, the oldest first: the subscriber's
-//!   reading is decided then, the disclosure is durable, and only what is permitted is compared and sent
+//!   (`due.rs`). So no crash forgets a notification, and a write costs one row for a subject, however many subscribe.
+//! - A pump sorts what was noted into a queue for each subscription (`queue.rs`) and delivers, the oldest first: the
+//!   subscriber's reading is decided then, the disclosure is durable, and only what is permitted is compared and sent
 //!   (`deliver.rs`). A crash after sending and before removing sends again.
 //!
+//! INVARIANT: what is noted, what waits, for whom, and how often it was tried lies in the compartment of whom it is
+//! about. Under the node's key no row names a subject or a record for being told of, and none is written with one.
 //! INVARIANT: nothing leaves for an endpoint that the institution did not list; what delivers ([`Notifier`]) says so
 //! when a subscription is made, and again before each notification.
 
@@ -21,11 +23,12 @@ use std::sync::Arc;
 mod deliver;
 mod due;
 mod keep;
+mod old;
+mod queue;
 mod rows;
 mod stated;
 
 pub use codec::id::DisclosureId as SubscriptionId;
-pub(crate) use deliver::Step;
 pub(crate) use due::Subscribed;
 pub(crate) use keep::not_atomic;
 

@@ -248,7 +248,12 @@ impl<S: Store> Custodian<S> {
         let transaction = Transaction {
             opens: plan.opens.clone(),
             puts,
-            rows: marks.iter().map(Mark::row).chain(noted.clone()).collect(),
+            rows: marks
+                .iter()
+                .map(Mark::row)
+                .chain(noted.rows.clone())
+                .collect(),
+            notes: noted.notes.clone(),
         };
         for put in &transaction.puts {
             crate::record::deposit::check_size(&put.records)?;

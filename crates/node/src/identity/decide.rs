@@ -324,7 +324,8 @@ impl<S: Store> Custodian<S> {
         let noted = self.subscriptions_note(noted);
         let transaction = Transaction {
             puts,
-            rows: rows.into_iter().chain(noted.clone()).collect(),
+            rows: rows.into_iter().chain(noted.rows.clone()).collect(),
+            notes: noted.notes.clone(),
             ..Transaction::default()
         };
         self.vault

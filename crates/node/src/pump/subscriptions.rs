@@ -6,7 +6,7 @@
 use super::RETRY_MS;
 use crate::custodian::Custodian;
 use crate::error::Error;
-use crate::fhir::{Step, SubscriptionId};
+use crate::fhir::SubscriptionId;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -24,23 +24,20 @@ const TOO_MANY: &str = "too many notifications waited; begin again with status r
                         was written meanwhile";
 
 /// The queue of one subscription.
+#[derive(Default)]
 struct Line {
-    /// When the first may be tried, Unix milliseconds.
-    next_ms: u64,
+    /// Before when it is not tried, after trouble of the node's own, Unix milliseconds.
+    after_ms: u64,
     is_busy: bool,
-    /// Whether fewer may wait than was thought.
-    is_stale: bool,
 }
 
 /// What the pump remembers; all of it can be read again.
 #[derive(Default)]
 struct Office {
     lines: BTreeMap<SubscriptionId, Line>,
-    waiting: BTreeMap<SubscriptionId, usize>,
-    is_begun: bool,
 }
 
-type Sending<'c> = FuturesUnordered<BoxFuture<'c, (SubscriptionId, Result<Step, Error>)>>;
+type Sending<'c> = FuturesUnordered<BoxFuture<'c, (SubscriptionId, Result<(), Error>)>>;
 
 pub(super) async fn run<S: Store>(custodian: &Custodian<S>) {
     let mut office = Office::default();
@@ -60,7 +57,7 @@ pub(super) async fn run<S: Store>(custodian: &Custodian<S>) {
                 if let Err(error) = &done {
                     custodian.trouble("subscriptions", error).await;
                 }
-                office.done(&id, done.ok(), custodian.ambient.now_ms());
+                office.done(&id, done.is_ok(), custodian.ambient.now_ms());
             }
             () = woken => {}
             () = slept => {}
@@ -72,28 +69,16 @@ impl Office {
     /// Looks which subscriptions are on, and sorts what was noted.
     async fn look<S: Store>(&mut self, custodian: &Custodian<S>) -> Result<(), Error> {
         let on = custodian.subscriptions_on().await?;
-        if !self.is_begun {
-            custodian.subscriptions_purge_but(&on).await?;
-            self.is_begun = true;
-        }
-        let over: Vec<SubscriptionId> = self.lines.keys().copied().collect();
+        custodian.subscriptions_read(&on).await?;
+        let mut over = custodian.subscriptions_queued();
+        over.extend(self.lines.keys());
         for id in over.into_iter().filter(|id| !on.contains(id)) {
             self.end(custodian, &id).await?;
         }
         for id in &on {
-            let line = self.lines.get(id);
-            if line.is_none_or(|line| line.is_stale) {
-                let tried = custodian.subscription_tried(id).await?;
-                let line = Line {
-                    next_ms: tried.next_ms,
-                    is_busy: line.is_some_and(|line| line.is_busy),
-                    is_stale: false,
-                };
-                self.lines.insert(*id, line);
-                self.waiting.insert(*id, tried.waiting);
-            }
+            self.lines.entry(*id).or_default();
         }
-        let mut full = custodian.subscriptions_sort(&mut self.waiting).await?;
+        let mut full = custodian.subscriptions_sort(&on).await?;
         let is_lost = custodian.subscriptions_lost();
         if is_lost {
             full.extend(&on);
@@ -114,7 +99,6 @@ impl Office {
         id: &SubscriptionId,
     ) -> Result<(), Error> {
         custodian.subscription_purge(id).await?;
-        self.waiting.remove(id);
         self.lines.remove(id);
         Ok(())
     }
@@ -128,11 +112,13 @@ impl Office {
         let now_ms = custodian.ambient.now_ms();
         let mut pause_ms = LOOK_MS;
         for (id, line) in &mut self.lines {
-            let waits = self.waiting.get(id).is_some_and(|waiting| *waiting > 0);
-            if line.is_busy || !waits {
+            let Some(next_ms) = custodian.subscription_next(id) else {
+                continue;
+            };
+            if line.is_busy {
                 continue;
             }
-            let left_ms = line.next_ms.saturating_sub(now_ms);
+            let left_ms = next_ms.max(line.after_ms).saturating_sub(now_ms);
             if left_ms > 0 && left_ms < AHEAD_MS {
                 pause_ms = pause_ms.min(left_ms);
             } else if sending.len() < AT_ONCE {
@@ -145,20 +131,15 @@ impl Office {
         pause_ms
     }
 
-    fn done(&mut self, id: &SubscriptionId, step: Option<Step>, now_ms: u64) {
+    fn done(&mut self, id: &SubscriptionId, is_done: bool, now_ms: u64) {
         let Some(line) = self.lines.get_mut(id) else {
             return;
         };
         line.is_busy = false;
-        let waiting = self.waiting.entry(*id).or_default();
-        match step {
-            Some(Step::Done) => {
-                *waiting = waiting.saturating_sub(1);
-                line.next_ms = 0;
-            }
-            Some(Step::Later(next_ms)) => line.next_ms = next_ms,
-            Some(Step::Idle) => line.is_stale = true,
-            None => line.next_ms = now_ms.saturating_add(RETRY_MS),
-        }
+        // When what could not be told is tried again is known with what waits.
+        line.after_ms = match is_done {
+            true => 0,
+            false => now_ms.saturating_add(RETRY_MS),
+        };
     }
 }

@@ -183,7 +183,13 @@ impl<S: Store> Custodian<S> {
             let noted = self.subscriptions_note([(&put.subject, put.records.as_slice())]);
             let done = self
                 .vault
-                .record_put_with(put, &noted, now, &mut self.ambient.entropy())
+                .record_put_with(
+                    put,
+                    &noted.rows,
+                    &noted.notes,
+                    now,
+                    &mut self.ambient.entropy(),
+                )
                 .await;
             if done.as_ref().is_ok_and(|done| done.created) {
                 self.subscriptions_noted(&noted);

@@ -151,7 +151,7 @@ impl Fragile {
     }
 
     /// Does something until it is acknowledged, over the death of the node.
-    async fn acknowledged<T, F>(&mut self, act: impl Fn(&World, Handle) -> F) -> T
+    pub(crate) async fn acknowledged<T, F>(&mut self, act: impl Fn(&World, Handle) -> F) -> T
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -170,7 +170,7 @@ impl Fragile {
         panic!("never acknowledged");
     }
 
-    async fn sleep_ms(&mut self, duration_ms: u64) {
+    pub(crate) async fn sleep_ms(&mut self, duration_ms: u64) {
         for _ in 0..duration_ms / 500 {
             self.world.sleep_ms(500).await;
             if self.is_dead() {

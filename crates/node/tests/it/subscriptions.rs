@@ -1,5 +1,6 @@
 //! FHIR Subscriptions: who is told of what, when it cannot be told, and what a restart leaves of it.
 
+mod at_rest;
 mod net;
 
 use crate::world::{final_wait, run};

@@ -13,6 +13,7 @@ use keys::{PasswordParams, Secret, SigningKey};
 use ledger::{Genesis, Kind, Parameters};
 use node::consent_change::{ConsentAccepted, ConsentChange, ConsentDesk, GrantDraft};
 use node::differential::Knowledge;
+use node::fhir::Subscriptions;
 use node::institution::{Founding, found, keychain_create};
 use node::receipt::{LeafAsked, ReceiptLeaf};
 use node::record::{Content, Deposited, Fetch, Fetched, Payload, Submission};
@@ -77,6 +78,8 @@ pub(crate) struct World {
     pub(crate) knowledge: Option<Arc<Knowledge>>,
     /// What its next start may spend, and how it draws noise.
     pub(crate) research: Research,
+    /// Whom its next start may notify, and how.
+    pub(crate) subscriptions: Option<Subscriptions>,
 }
 
 impl World {
@@ -114,6 +117,7 @@ impl World {
             starts: 0,
             knowledge: None,
             research: Research::default(),
+            subscriptions: None,
         }
     }
 
@@ -138,6 +142,7 @@ impl World {
             starts: 100,
             knowledge: None,
             research: Research::default(),
+            subscriptions: None,
         };
         world.start().await;
         world
@@ -149,6 +154,7 @@ impl World {
         config.idle_block_ms = 5_000;
         config.knowledge = self.knowledge.clone();
         config.research = self.research.clone();
+        config.subscriptions = self.subscriptions.clone();
         config
     }
 

@@ -81,6 +81,8 @@ impl Loot {
             "idempotency",
             "consents",
             "consent-history",
+            "noted",
+            "waiting",
         ];
         let of_subject = |(table, key): &&(String, Vec<u8>)| {
             tables.contains(&table.as_str()) && key.starts_with(subject.as_bytes())

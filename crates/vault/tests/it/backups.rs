@@ -2,6 +2,7 @@
 
 use crate::attacker::contains;
 use crate::memory::{MemoryStore, Rows};
+use crate::notes;
 use crate::world::{
     FAST, Rng, World, create, disclosure_id, ms, new_record, projected, reads, record, refusal,
     run, signed, subject,
@@ -31,6 +32,7 @@ fn world() -> World {
         world.put(who, new_record(1, &format!("shared own{n}")));
         let refusal = refusal(who, disclosure_id(n), 5);
         run(world.vault.disclosure_log(&refusal, &mut world.rng)).unwrap();
+        run(notes::fill(&world.vault.clone(), who, &mut world.rng));
     }
     world
 }
@@ -96,6 +98,8 @@ fn everything_comes_back_marked_as_restored() {
         assert!(run(vault.consent_current(&who)).is_ok());
         let listed = run(vault.disclosure_list(&who, ms(0), ms(99), 9)).unwrap();
         assert_eq!(listed.0.len(), 1);
+        let waits = run(notes::texts(&vault, &who)).unwrap();
+        assert_eq!(waits, ["other", "wait one", "wait two"]);
     }
     assert_eq!(run(vault.search(b"shared", 9)).unwrap().len(), 3);
     assert_eq!((vault.outbox_len(), vault.entries_len()), (3, 3));
@@ -132,7 +136,11 @@ fn what_was_erased_since_does_not_come_back() {
     let mut rng = Rng::new(5);
     let gone = |vault: &Vault<MemoryStore>| {
         let got = run(vault.record_get(&alice, &record(1), None, &Parts::All));
-        got.is_err() && run(vault.consent_current(&alice)).is_err()
+        got.is_err()
+            && run(vault.consent_current(&alice)).is_err()
+            && run(notes::texts(vault, &alice))
+                .unwrap_or_default()
+                .is_empty()
     };
     // Even before its rows are removed its key is not there.
     assert!(gone(&vault));

@@ -62,3 +62,40 @@ fn another_institutions_keys_are_refused() {
     let refused = run(check(world.store.clone(), keychain, settings(), |_, _| {}));
     assert_eq!(refused.unwrap_err(), Error::OtherOwner);
 }
+
+#[test]
+fn what_waits_is_opened_in_its_place() {
+    let mut world = World::new(53);
+    let (family, other) = (subject(1, 1), subject(2, 2));
+    for who in [family, other] {
+        world.open(who);
+        run(crate::notes::fill(
+            &world.vault.clone(),
+            who,
+            &mut world.rng,
+        ));
+    }
+    assert_eq!(checked(&world).faults, Vec::new());
+    for table in ["noted", "waiting"].map(Table::new) {
+        let rows = run(world.store.range(table, Range::all(), 10, Order::Ascending)).unwrap();
+        let (last, first) = (rows.last().unwrap(), &rows[0]);
+        let moved = Batch::new().put(table, &last.0, first.1.clone());
+        run(world.store.commit(moved)).unwrap();
+        let found = checked(&world);
+        let [fault] = found.faults.as_slice() else {
+            panic!("{:?}", found.faults);
+        };
+        assert_eq!(fault.table, table);
+        assert_eq!(fault.place, format!("subject {other}"));
+        run(world
+            .store
+            .commit(Batch::new().put(table, &last.0, last.1.clone())))
+        .unwrap();
+    }
+    // With its key gone there is nothing left to be opened.
+    run(world
+        .vault
+        .erase(&family, crate::world::ms(9), &mut world.rng))
+    .unwrap();
+    assert_eq!(checked(&world).faults, Vec::new());
+}

@@ -2,6 +2,7 @@
 
 use crate::attacker::{Files, attack, custody_of, files};
 use crate::memory::{Fuse, Fused, MemoryStore, Rows};
+use crate::notes;
 use crate::world::{
     Rng, World, disclosure_id, ms, new_record, one, open, opening, reads, record, refusal, run,
     state, subject,
@@ -59,6 +60,7 @@ fn fill(world: &mut World, n: u8, who: SubjectId) {
     .unwrap();
     let refusal = refusal(who, disclosure_id(n), 4_000);
     run(world.vault.disclosure_log(&refusal, &mut world.rng)).unwrap();
+    run(notes::fill(&world.vault.clone(), who, &mut world.rng));
 }
 
 fn guardian(slot: u8) -> Controller {
@@ -77,6 +79,9 @@ async fn is_whole<S: Store>(vault: &Vault<S>, n: u8, who: &SubjectId) -> bool {
             .consent_current(who)
             .await
             .is_ok_and(|view| view.pending.len() == 1)
+        && notes::texts(vault, who)
+            .await
+            .is_ok_and(|texts| texts == ["other", "wait one", "wait two"])
 }
 
 async fn is_gone<S: Store>(vault: &Vault<S>, who: &SubjectId) -> bool {
@@ -91,6 +96,10 @@ async fn is_gone<S: Store>(vault: &Vault<S>, who: &SubjectId) -> bool {
     open += usize::from(vault.record_list(who, None, None, 10).await.is_ok());
     open += usize::from(vault.consent_current(who).await.is_ok());
     open += usize::from(vault.consent_history(who, 0, 10).await.is_ok());
+    let waiting = notes::waiting_of(vault, who).await;
+    for note in notes::noted_of(vault, who).await.iter().chain(&waiting) {
+        open += usize::from(vault.note_open(note).await.is_ok());
+    }
     let own = [b"own1".as_slice(), b"newer1", b"other1"];
     for token in own {
         open += vault.search(token, 10).await.unwrap().len();
@@ -187,7 +196,7 @@ fn without_ring(files: &Files) -> Files {
 fn destroyed_for_all(old_rows: &Rows, new_rows: &Rows, old_files: &Files, new_files: &Files) {
     // The attacker is able: with the old ring, everything opens.
     let able = attack(old_files, &[old_rows]);
-    assert_eq!(able.rows_of(&alice()).len(), 8);
+    assert_eq!(able.rows_of(&alice()).len(), 11);
     assert_eq!(able.postings_of(&alice()), 4);
     let token = b"other1";
     let n2 = record(2);

@@ -1,6 +1,7 @@
 //! Bytes that must not change by accident: what is at rest, and what others compute again.
 
 use crate::attacker::files;
+use crate::notes;
 use crate::world::{
     World, digest, disclosure_id, ms, new_record, one, record, refusal, run, signed, state, subject,
 };
@@ -75,6 +76,7 @@ fn what_is_at_rest() {
     let closed = run(vault.period_close(0, rng)).unwrap();
     run(vault.period_assign(&closed, &signed(rng), ms(5), rng)).unwrap();
     run(vault.node_row_put(b"name", None, b"value", rng)).unwrap();
+    run(notes::fill(&vault, alice, rng));
     assert!(run(vault.record_meta(&alice, &record(1), None)).is_ok());
     let mut tables: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
     for ((table, key), value) in world.store.copied() {
@@ -107,11 +109,13 @@ entry-queue 2f920964a7f69288
 idempotency 6b0401d9398d9b67
 index 2b186609e904bc4f
 node 0faa2c1898cbe9fb
+noted b5686ec89108c217
 outbox cadbf4d33310dee0
 period-subjects 9f8b3c76e9062af3
 periods cc635616a1d6589a
 postings a0dbef823acc33d8
 records 9888dd8cdf005845
+waiting 8bf5f31da7a4c11f
 key-tables/01.1 1f77e7b434ea7644
 key-tables/audit-01.1 98611eb709d87e8a
 custody/root.key c27c65526757eabb

@@ -15,6 +15,7 @@ mod golden;
 mod key_files;
 mod ledger_flow;
 mod memory;
+mod notes;
 mod places;
 mod records;
 mod transactions;

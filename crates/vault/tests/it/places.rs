@@ -2,6 +2,7 @@
 
 use crate::attacker::files;
 use crate::memory::{MemoryStore, Rows};
+use crate::notes;
 use crate::world::{
     CUSTODIAN, PASSPHRASE, Rng, World, digest, disclosure_id, ms, new_record, one, open, record,
     refusal, run, signed, state, subject,
@@ -86,6 +87,7 @@ fn world() -> World {
             value: &[n; 9],
         };
         run(vault.derived_put(&[derived], rng)).unwrap();
+        run(notes::fill(&vault, who, rng));
         let name = format!("account/{n}");
         run(vault.node_row_put(name.as_bytes(), None, &[n], rng)).unwrap();
         let (session, notice) = session(who);
@@ -259,8 +261,21 @@ fn of_subject(
     let derived = run(vault.derived(&who));
     let derived = derived.map(|derived| derived.map(|derived| derived.value.to_vec()));
     add(format!("{shard} derived"), text(derived));
+    add(format!("{shard} notes"), text(run(notes_of(vault, who))));
     add(format!("{shard} sessions"), text(run(vault.sessions(&who))));
     add(format!("{shard} notices"), text(run(vault.notices(&who))));
+}
+
+/// By their places, which say nothing of what is at them.
+async fn notes_of(vault: &Vault<MemoryStore>, who: SubjectId) -> Result<Vec<String>, Error> {
+    let mut waiting = notes::waiting_of(vault, &who).await;
+    waiting.extend(notes::noted_of(vault, &who).await);
+    let mut texts = Vec::new();
+    for note in waiting {
+        let value = vault.note_open(&note).await?;
+        texts.push(String::from_utf8_lossy(&value).into_owned());
+    }
+    Ok(texts)
 }
 
 fn text<T: Debug>(answer: Result<T, Error>) -> Result<String, Error> {
@@ -284,7 +299,7 @@ fn the_questions_reach_every_table() {
     let world = world();
     let rows = world.store.copied();
     let tables: BTreeSet<&str> = rows.keys().map(|(table, _)| *table).collect();
-    assert_eq!(tables.len(), 21, "{tables:?}");
+    assert_eq!(tables.len(), 23, "{tables:?}");
     let before = answers(rows, &world.custody);
     assert!(before.values().all(Option::is_some), "{before:?}");
     assert!(before.len() > 50);

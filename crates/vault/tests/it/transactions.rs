@@ -13,7 +13,7 @@ fn transaction(world: &mut World) -> Transaction {
             one(subject(2, 2), new_record(2, "red cherry")),
             one(subject(3, 3), new_record(3, "green pear")),
         ],
-        rows: Vec::new(),
+        ..Transaction::default()
     }
 }
 
@@ -187,7 +187,7 @@ fn a_put_that_is_answered_again_changes_no_row_again() {
         let rows = [row(name)];
         run(world
             .vault
-            .record_put_with(put, &rows, ms(5), &mut world.rng))
+            .record_put_with(put, &rows, &[], ms(5), &mut world.rng))
     };
     assert!(put_with(b"first", &put).unwrap().created);
     assert!(!put_with(b"again", &put).unwrap().created);

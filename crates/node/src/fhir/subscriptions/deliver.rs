@@ -4,7 +4,8 @@
 //! What consent does not permit is not told of at all, and not tried again: what a family permits later is read, not
 //! notified. At least once: who was told a moment before a crash is told again.
 
-use super::rows::{Attempts, Item, Kept, QUEUE, State, TRIED, queue_prefix, tried_name};
+use super::queue::{Place, Read};
+use super::rows::{Kept, State, Tried, Turn, Waiting};
 use super::stated::Stated;
 use super::{Notice, NoticePayload, SubscriptionId, Subscriptions, Unsent};
 use crate::custodian::Custodian;
@@ -17,7 +18,7 @@ use consent::{Denial, Missing};
 use futures::FutureExt;
 use std::collections::BTreeSet;
 use store::Store;
-use vault::Posting;
+use vault::{Note, Posting};
 
 /// How long one notification may take, ms, whatever delivers it.
 const SEND_MS: u64 = 30_000;
@@ -27,24 +28,11 @@ const LONGEST_WAIT_MS: u64 = 3_600_000;
 /// How long what needs the ledger waits for it, ms.
 const NO_LEDGER_WAIT_MS: u64 = 60_000;
 
-/// What a delivery came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// The first of the queue is done with.
-    Done,
-    /// It is tried again at that time, Unix milliseconds.
-    Later(u64),
-    /// Nothing waits, or the subscription is not on.
-    Idle,
-}
-
-/// How a queue stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tried {
-    /// How many wait.
-    pub(crate) waiting: usize,
-    /// When the first may be tried, Unix milliseconds.
-    pub(crate) next_ms: u64,
+/// The first that waits for a subscription, as it was opened.
+struct First {
+    turn: Turn,
+    row: Note,
+    waiting: Waiting,
 }
 
 impl<S: Store> Custodian<S> {
@@ -92,66 +80,26 @@ impl<S: Store> Custodian<S> {
         }
     }
 
-    /// How the queue of a subscription stands.
-    pub(crate) async fn subscription_tried(&self, id: &SubscriptionId) -> Result<Tried, Error> {
-        let subscriptions = self.subscriptions.as_ref();
-        let most = subscriptions.map_or(0, |subscriptions| subscriptions.waiting);
-        let waiting = self.vault.node_rows(&queue_prefix(id), None, most).await?;
-        let attempts = self.subscription_attempts(id).await?.0;
-        Ok(Tried {
-            waiting: waiting.len(),
-            next_ms: attempts.map_or(0, |attempts| attempts.next.get()),
-        })
-    }
-
-    async fn subscription_attempts(
-        &self,
-        id: &SubscriptionId,
-    ) -> Result<(Option<Attempts>, Option<Vec<u8>>), Error> {
-        let row = self.vault.node_row(&tried_name(id)).await?;
-        let attempts = row.as_ref().and_then(|row| codec::from_slice(row).ok());
-        Ok((attempts, row.map(|row| row.to_vec())))
-    }
-
-    /// Removes what waits for subscriptions that are not on.
-    pub(crate) async fn subscriptions_purge_but(
-        &self,
-        on: &BTreeSet<SubscriptionId>,
-    ) -> Result<(), Error> {
-        for prefix in [QUEUE, TRIED] {
-            let is_over = |name: &[u8], _: &[u8]| {
-                let id = name
-                    .get(prefix.len()..)
-                    .and_then(|rest| rest.get(..SubscriptionId::LEN));
-                let id = id.and_then(|id| SubscriptionId::try_from(id).ok());
-                id.is_none_or(|id| !on.contains(&id))
-            };
-            self.rows_purge(prefix, is_over).await?;
-        }
-        Ok(())
-    }
-
     /// Tells a subscriber of the first that waits.
-    pub(crate) async fn subscription_deliver(&self, id: &SubscriptionId) -> Result<Step, Error> {
+    pub(crate) async fn subscription_deliver(&self, id: &SubscriptionId) -> Result<(), Error> {
         let Some(subscriptions) = &self.subscriptions else {
-            return Ok(Step::Idle);
+            return Ok(());
         };
         let kept = match self.subscription(id).await? {
             Some((kept, _)) if kept.state == State::Active => kept,
-            _ => return Ok(Step::Idle),
+            _ => return Ok(()),
         };
         if let Some(error) = self.subscription_over(&kept) {
-            self.subscription_end(id, error).await?;
-            return Ok(Step::Idle);
+            return self.subscription_end(id, error).await;
         }
-        let mut first = self.vault.node_rows(&queue_prefix(id), None, 1).await?;
-        let Some((name, row)) = first.pop() else {
-            return Ok(Step::Idle);
+        let Some((turn, place)) = self.subscribed.queues.first(id) else {
+            return Ok(());
         };
-        let notice = match codec::from_slice::<Item>(&row) {
-            Ok(item) => self.notice(&kept, &item).await,
-            Err(_) => Ok(None),
+        let Some(first) = self.subscription_first(turn, &place).await? else {
+            self.subscribed.queues.remove(id, &[turn]);
+            return Ok(());
         };
+        let notice = self.notice(&kept, &first).await;
         let failure = match notice {
             Ok(None) => None,
             Ok(Some(notice)) => match self.notice_sent(subscriptions, notice).await {
@@ -164,31 +112,55 @@ impl<S: Store> Custodian<S> {
             Err(Error::Denied { denial, .. }) => passing(&denial),
             Err(Error::OutOfScope) => {
                 let gone = "whom it is confined to is not here any more";
-                self.subscription_end(id, Some(gone)).await?;
-                return Ok(Step::Idle);
+                return self.subscription_end(id, Some(gone)).await;
             }
             Err(error) => return Err(error),
         };
         match failure {
-            None => self.subscription_told(id, name).await,
+            None => self.subscription_told(&first).await,
             Some(failure) => {
-                self.subscription_failed(id, subscriptions, name, failure)
+                self.subscription_failed(&kept, subscriptions, first, failure)
                     .await
             }
         }
     }
 
+    /// The first of a queue; none, if there is nothing to be told of it any more. What it leaves is removed.
+    async fn subscription_first(&self, turn: Turn, place: &Place) -> Result<Option<First>, Error> {
+        let Some(row) = self.vault.note(&place.row).await? else {
+            return Ok(None);
+        };
+        match self.note_read(&row).await? {
+            Read::Row(read) => {
+                let waiting = codec::from_slice(&read).map_err(|_| super::rows::damaged())?;
+                Ok(Some(First { turn, row, waiting }))
+            }
+            Read::Erased => {
+                self.vault.notes_remove(&[place.row]).await?;
+                Ok(None)
+            }
+            Read::Damaged => Ok(None),
+        }
+    }
+
     /// The first of a queue is done with.
-    async fn subscription_told(&self, id: &SubscriptionId, name: Vec<u8>) -> Result<Step, Error> {
-        let names = [name, tried_name(id)];
-        self.vault.node_rows_remove(&names).await?;
-        Ok(Step::Done)
+    async fn subscription_told(&self, first: &First) -> Result<(), Error> {
+        self.vault.notes_remove(&[first.row.place]).await?;
+        let queues = &self.subscribed.queues;
+        queues.remove(&first.waiting.of, &[first.turn]);
+        Ok(())
     }
 
     /// What a subscriber is to be told of a version; nothing, if it does not match or may not be seen.
-    async fn notice(&self, kept: &Kept, item: &Item) -> Result<Option<Notice>, Error> {
+    async fn notice(&self, kept: &Kept, first: &First) -> Result<Option<Notice>, Error> {
         let stated = Stated::read(&kept.content, &kept.base)?;
-        let meta = self.vault.record_meta(&item.subject, &item.record, None);
+        let posting = Posting {
+            subject: *first.row.place.subject(),
+            record: first.waiting.record,
+            version: first.waiting.version,
+        };
+        let (subject, record) = (&posting.subject, &posting.record);
+        let meta = self.vault.record_meta(subject, record, None);
         match meta.await {
             // Of what was deleted since, nobody is told that it was there.
             Ok(meta) if meta.media_type == DELETED_MEDIA => return Ok(None),
@@ -202,11 +174,6 @@ impl<S: Store> Custodian<S> {
         }
         let query = stated.criteria.query(&kept.base);
         let query = query.map_err(crate::fhir::search::refused)?;
-        let posting = Posting {
-            subject: item.subject,
-            record: item.record,
-            version: item.version,
-        };
         let asker = kept.asker().ok_or(Error::OutOfScope)?;
         let (told, _) = settled!(self, &asker, "fhir-subscription", |reading| {
             if reading.reaches(&posting.subject) {
@@ -249,14 +216,15 @@ impl<S: Store> Custodian<S> {
     /// Notes that the first of a queue could not be told, and what becomes of it after the last attempt.
     async fn subscription_failed(
         &self,
-        id: &SubscriptionId,
+        kept: &Kept,
         subscriptions: &Subscriptions,
-        name: Vec<u8>,
+        mut first: First,
         failure: Failure,
-    ) -> Result<Step, Error> {
-        let (before, row) = self.subscription_attempts(id).await?;
-        let before = before.filter(|before| before.name == name);
-        let mut failed = before.map_or(0, |before| before.failed);
+    ) -> Result<(), Error> {
+        let id = first.waiting.of;
+        let before = first.waiting.tried.as_ref();
+        let before = before.filter(|tried| tried.of == kept.version);
+        let mut failed = before.map_or(0, |tried| tried.failed);
         let random = u64::from_le_bytes(self.ambient.random());
         let wait_ms = match failure {
             // Nobody's attempt: it goes on when the ledger is there again.
@@ -273,22 +241,28 @@ impl<S: Store> Custodian<S> {
                     "{why}; given up after {failed} attempts. Send status requested to begin again, and search \
                      for what was written meanwhile"
                 );
-                self.subscription_end(id, Some(&error)).await?;
-                return Ok(Step::Idle);
+                return self.subscription_end(&id, Some(&error)).await;
             }
             // Of one subject: what is told of others is not held up by it for ever.
             Failure::Undecided if failed >= subscriptions.attempts => {
-                return self.subscription_told(id, name).await;
+                return self.subscription_told(&first).await;
             }
             Failure::Unsent(_) | Failure::Undecided | Failure::NoLedger => {}
         }
         let next = Millis::new(self.ambient.now_ms()).saturating_add(wait_ms);
-        let attempts = codec::to_vec(&Attempts { name, failed, next });
-        let mut entropy = self.ambient.entropy();
-        self.vault
-            .node_row_put(&tried_name(id), row.as_deref(), &attempts, &mut entropy)
-            .await?;
-        Ok(Step::Later(next.get()))
+        first.waiting.tried = Some(Tried {
+            of: kept.version,
+            failed,
+            next,
+        });
+        let (row, mut entropy) = (first.waiting.row(), self.ambient.entropy());
+        match self.vault.note_put(&first.row, &row, &mut entropy).await {
+            // It may be gone meanwhile, with its subscription or its subject: nothing is put off then.
+            Ok(_) | Err(vault::Error::SubjectErased) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.subscribed.queues.put_off(&id, &first.turn, next);
+        Ok(())
     }
 }
 

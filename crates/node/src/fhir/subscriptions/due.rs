@@ -1,9 +1,10 @@
-//! What writes may concern whom: noted with each write, and sorted into a queue for each subscription.
+//! What writes may concern whom: noted with each write, in the compartment.
 //!
 //! A write is compared by its terms with the plan of every subscription's criteria: too many are noted, never too
 //! few. Opened and compared exactly is what the subscriber may see, when it is told.
 
-use super::rows::{DUE, Due, Item, Kept, LOST, Noted, QUEUE, State, id_of, queue_prefix};
+use super::queue::Queues;
+use super::rows::{Due, Kept, LOST, Noted, State, id_of};
 use super::stated::Stated;
 use super::{MAX_SUBSCRIPTIONS, SubscriptionId};
 use crate::custodian::Custodian;
@@ -11,32 +12,38 @@ use crate::error::Error;
 use crate::record::form::DELETED_MEDIA;
 use codec::id::SubjectId;
 use keys::Zeroizing;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use store::Store;
-use vault::{NewRecord, NodeRow, Transaction};
+use vault::{NewNote, NewRecord, NodeRow, Transaction};
 
-/// Batches of writes that are noted and in no queue yet. The pump takes them as fast as they come; where it cannot,
-/// the subscriptions are given up rather than the writes.
+/// Rows that are noted and in no queue yet, one for each write and subject. The pump takes them as fast as they
+/// come; where it cannot, the subscriptions are given up rather than the writes.
 const MAX_DUE: usize = 10_000;
-/// Batches that are sorted at a time.
+/// Rows that are removed at a time.
 const PAGE: usize = 64;
-/// Rows that are looked at together to remove some.
-const PURGED: usize = 1_024;
-/// Versions of one batch that are sorted at a time.
-const RUN: usize = 256;
 
 /// What the node remembers of its subscriptions between writes; what is durable is in the vault.
 #[derive(Default)]
 pub(crate) struct Subscribed {
     watched: Mutex<Arc<Vec<Watched>>>,
-    /// Batches that are noted and in no queue yet.
-    due: AtomicUsize,
+    /// Rows that are noted and in no queue yet.
+    pub(super) due: AtomicUsize,
+    pub(super) queues: Queues,
     /// Whether it is durable that more was to be noted than is kept.
     lost: AtomicBool,
     /// Held while a subscription is changed, from counting those that there are.
     pub(super) turn: futures::lock::Mutex<()>,
+}
+
+/// What says whom new versions may concern, to be put in together with them.
+#[derive(Clone, Default)]
+pub(crate) struct Concerned {
+    /// Of each subject.
+    pub(crate) notes: Vec<NewNote>,
+    /// That more was to be noted than is kept, instead.
+    pub(crate) rows: Vec<NodeRow>,
 }
 
 /// A subscription that is on, as writes are compared with it.
@@ -59,69 +66,89 @@ impl Subscribed {
         let watched = self.watched.lock();
         watched.unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// Whether writes are compared with a subscription.
+    pub(super) fn watches(&self, id: &SubscriptionId) -> bool {
+        self.watched().iter().any(|watched| watched.id == *id)
+    }
 }
 
 impl<S: Store> Custodian<S> {
-    /// Rows that say whom new versions may concern, to be put in together with these; none, if nobody.
+    /// Whom new versions may concern, to be put in together with these: nothing, if nobody.
     pub(crate) fn subscriptions_note<'r>(
         &self,
         puts: impl IntoIterator<Item = (&'r SubjectId, &'r [NewRecord])>,
-    ) -> Vec<NodeRow> {
+    ) -> Concerned {
         let watched = self.subscribed.watched();
         if watched.is_empty() {
-            return Vec::new();
+            return Concerned::default();
         }
-        let mut items = Vec::new();
+        let (at, batch) = (self.now(), self.ambient.random());
+        let mut from = 0_u32;
+        let mut notes = Vec::new();
         for (subject, records) in puts {
-            for new in records {
-                let concerned = watched.iter().filter(|watched| watched.may_match(new));
-                let of: BTreeSet<SubscriptionId> = concerned.map(|watched| watched.id).collect();
-                if !of.is_empty() {
-                    let item = Item {
-                        subject: *subject,
+            let items: Vec<Noted> = records
+                .iter()
+                .filter_map(|new| {
+                    let concerned = watched.iter().filter(|watched| watched.may_match(new));
+                    let of: BTreeSet<SubscriptionId> =
+                        concerned.map(|watched| watched.id).collect();
+                    let version = new.expect_version.saturating_add(1);
+                    (!of.is_empty()).then_some(Noted {
                         record: new.record,
-                        version: new.expect_version.saturating_add(1),
-                    };
-                    items.push(Noted { item, of });
-                }
+                        version,
+                        of,
+                    })
+                })
+                .collect();
+            let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+            if count > 0 {
+                let due = Due {
+                    at,
+                    batch,
+                    from,
+                    items,
+                };
+                from = from.saturating_add(count);
+                notes.push(due.note(subject));
             }
         }
-        if items.is_empty() || self.subscriptions_lost() {
-            return Vec::new();
+        if notes.is_empty() || self.subscriptions_lost() {
+            return Concerned::default();
         }
-        let random = self.ambient.random::<8>();
-        let (name, value) = if self.subscribed.due.load(Ordering::Acquire) >= MAX_DUE {
-            ([LOST, &random].concat(), Vec::new())
-        } else {
-            // In the order of time.
-            let at = self.now().get().to_be_bytes();
-            let value = codec::to_vec(&Due { items });
-            ([DUE, &at, &random].concat(), value)
-        };
-        vec![NodeRow {
-            name,
-            expected: None,
-            value: Some(Zeroizing::new(value)),
-        }]
+        if self.subscribed.due.load(Ordering::Acquire) >= MAX_DUE {
+            let random = self.ambient.random::<8>();
+            let lost = NodeRow {
+                name: [LOST, &random].concat(),
+                expected: None,
+                value: Some(Zeroizing::new(Vec::new())),
+            };
+            return Concerned {
+                rows: vec![lost],
+                ..Concerned::default()
+            };
+        }
+        Concerned {
+            notes,
+            ..Concerned::default()
+        }
     }
 
     /// What was noted is durable.
-    pub(crate) fn subscriptions_noted(&self, rows: &[NodeRow]) {
-        for row in rows {
-            if row.name.starts_with(LOST) {
-                self.subscribed.lost.store(true, Ordering::Release);
-            } else {
-                self.subscribed.due.fetch_add(1, Ordering::AcqRel);
-            }
+    pub(crate) fn subscriptions_noted(&self, noted: &Concerned) {
+        if !noted.rows.is_empty() {
+            self.subscribed.lost.store(true, Ordering::Release);
         }
-        if !rows.is_empty() {
+        let (more, order) = (noted.notes.len(), Ordering::AcqRel);
+        self.subscribed.due.fetch_add(more, order);
+        if !noted.rows.is_empty() || more > 0 {
             self.wakes.subscriptions.wake();
         }
     }
 
     /// Takes up, at the start, what the vault holds.
     pub(crate) async fn subscriptions_load(&self) -> Result<(), vault::Error> {
-        let due = self.vault.node_rows(DUE, None, MAX_DUE).await?.len();
+        let due = self.vault.notes_noted(None, MAX_DUE).await?.len();
         self.subscribed.due.store(due, Ordering::Release);
         let lost = !self.vault.node_rows(LOST, None, 1).await?.is_empty();
         self.subscribed.lost.store(lost, Ordering::Release);
@@ -167,64 +194,6 @@ impl<S: Store> Custodian<S> {
         Ok(kept.collect())
     }
 
-    /// Sorts what was noted into the queues of those subscriptions that are on; `waiting` says how many wait in
-    /// each. Gives those that have too many.
-    pub(crate) async fn subscriptions_sort(
-        &self,
-        waiting: &mut BTreeMap<SubscriptionId, usize>,
-    ) -> Result<BTreeSet<SubscriptionId>, Error> {
-        let mut full = BTreeSet::new();
-        let subscriptions = self.subscriptions.as_ref();
-        let most = subscriptions.map_or(0, |subscriptions| subscriptions.waiting);
-        loop {
-            let page = self.vault.node_rows(DUE, None, PAGE).await?;
-            if page.is_empty() {
-                self.subscribed.due.store(0, Ordering::Release);
-                return Ok(full);
-            }
-            for (name, row) in page {
-                // One that cannot be read is of another version of the node.
-                let mut due: Due = codec::from_slice(&row).unwrap_or(Due { items: Vec::new() });
-                let mut read = row;
-                loop {
-                    let left = due.items.split_off(due.items.len().min(RUN));
-                    let run = std::mem::replace(&mut due.items, left);
-                    let mut rows = Vec::new();
-                    for (at, noted) in run.iter().enumerate() {
-                        let number = due.items.len().saturating_add(run.len() - at);
-                        for id in &noted.of {
-                            let Some(queued) = waiting.get_mut(id) else {
-                                continue;
-                            };
-                            if *queued >= most {
-                                full.insert(*id);
-                                continue;
-                            }
-                            *queued += 1;
-                            rows.push(queued_row(id, &name, number, &noted.item));
-                        }
-                    }
-                    let left = (!due.items.is_empty()).then(|| codec::to_vec(&due));
-                    let left = left.map(Zeroizing::new);
-                    rows.push(NodeRow {
-                        name: name.clone(),
-                        expected: Some(read),
-                        value: left.clone(),
-                    });
-                    self.rows_change(rows).await?;
-                    match left {
-                        Some(left) => read = left,
-                        None => break,
-                    }
-                }
-                // One that is sorted before its write counted it is not counted twice.
-                let less = |due: usize| Some(due.saturating_sub(1));
-                let (set, fetch) = (Ordering::AcqRel, Ordering::Acquire);
-                self.subscribed.due.fetch_update(set, fetch, less).ok();
-            }
-        }
-    }
-
     pub(super) async fn rows_change(&self, rows: Vec<NodeRow>) -> Result<(), Error> {
         let transaction = Transaction {
             rows,
@@ -253,56 +222,5 @@ impl<S: Store> Custodian<S> {
             let names: Vec<Vec<u8>> = rows.into_iter().map(|(name, _)| name).collect();
             self.vault.node_rows_remove(&names).await?;
         }
-    }
-
-    /// Removes all that waits for a subscription.
-    pub(crate) async fn subscription_purge(&self, id: &SubscriptionId) -> Result<(), Error> {
-        let prefix = queue_prefix(id);
-        self.rows_purge(&prefix, |_, _| true).await?;
-        let tried = super::rows::tried_name(id);
-        Ok(self.vault.node_rows_remove(&[tried]).await?)
-    }
-
-    /// Removes what waits to be told of a subject.
-    pub(crate) async fn subscriptions_unqueue(&self, subject: &SubjectId) -> Result<(), Error> {
-        let is_of = |_: &[u8], row: &[u8]| {
-            let item: Option<Item> = codec::from_slice(row).ok();
-            item.is_some_and(|item| item.subject == *subject)
-        };
-        self.rows_purge(QUEUE, is_of).await
-    }
-
-    pub(super) async fn rows_purge(
-        &self,
-        prefix: &[u8],
-        is_over: impl Fn(&[u8], &[u8]) -> bool,
-    ) -> Result<(), Error> {
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = self
-                .vault
-                .node_rows(prefix, after.as_deref(), PURGED)
-                .await?;
-            let Some((last, _)) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.clone());
-            let over = page.iter().filter(|(name, row)| is_over(name, row));
-            let names: Vec<Vec<u8>> = over.map(|(name, _)| name.clone()).collect();
-            self.vault.node_rows_remove(&names).await?;
-        }
-    }
-}
-
-/// A place in a queue: in the order in which batches were noted, and of the versions in one.
-fn queued_row(id: &SubscriptionId, due: &[u8], left: usize, item: &Item) -> NodeRow {
-    let noted = due.get(DUE.len()..).unwrap_or_default();
-    // Counted from the end, for a batch is sorted in several runs: the more are left, the earlier.
-    let left = u32::try_from(left).unwrap_or(u32::MAX);
-    let place = u32::MAX.saturating_sub(left).to_be_bytes();
-    NodeRow {
-        name: [queue_prefix(id).as_slice(), noted, &place].concat(),
-        expected: None,
-        value: Some(Zeroizing::new(codec::to_vec(item))),
     }
 }

@@ -3,7 +3,7 @@
 //! A subscription is its subscriber's: the same person, at the same institution, bound to the same subject. Nobody
 //! else sees it but privacy officers, who read and end all of them, without the values of headers.
 
-use super::rows::{Kept, State, kept_name, tried_name};
+use super::rows::{Kept, State, kept_name};
 use super::stated::{Criteria, Said, Stated, Wanted, without_headers};
 use super::{
     FhirSubscribe, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_EACH, SUBSCRIPTION, SubscriptionId,
@@ -126,8 +126,7 @@ impl<S: Store> Custodian<S> {
         if found.is_none() || kept.state == State::Active {
             self.subscription_room(&id, caller).await?;
         }
-        // What failed before is tried anew.
-        self.vault.node_rows_remove(&[tried_name(&id)]).await?;
+        // What failed before is tried anew, for attempts are those of a version.
         let row = NodeRow {
             name: kept_name(&id),
             expected: found.map(|(_, row)| row),
@@ -421,7 +420,8 @@ impl<S: Store> Custodian<S> {
         })
     }
 
-    /// Removes the subscriptions that are about a subject and nobody else, and what others wait to hear of it.
+    /// Removes the subscriptions that are about a subject and nobody else. What others wait to hear of it lies in its
+    /// compartment and dies with it.
     pub(crate) async fn subscriptions_forget(&self, subject: &SubjectId) -> Result<(), Error> {
         {
             let _turn = self.subscribed.turn.lock().await;
@@ -433,7 +433,7 @@ impl<S: Store> Custodian<S> {
             self.subscriptions_watch().await?;
         }
         self.wakes.subscriptions.wake();
-        self.subscriptions_unqueue(subject).await
+        Ok(())
     }
 
     async fn subscription_is_about(&self, kept: &Kept, subject: &SubjectId) -> Result<bool, Error> {

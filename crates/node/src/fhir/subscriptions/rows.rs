@@ -1,5 +1,6 @@
-//! The rows of subscriptions. They name compartments and records, never what is in them, and are sealed under the
-//! node's key. A subscription's own row holds what its subscriber sent: criteria and headers.
+//! The rows of subscriptions. A subscription's own row is the node's, sealed under its key: it holds what its
+//! subscriber sent, criteria and headers. What is to be told of a subject, to whom, and how often that was tried
+//! lies in the subject's compartment (`vault::Note`).
 
 use super::SubscriptionId;
 use crate::caller::Caller;
@@ -11,15 +12,10 @@ use codec::{choice, record};
 use consent::{Actor, Purpose};
 use keys::Zeroizing;
 use std::collections::BTreeSet;
+use vault::NewNote;
 
 /// Subscriptions.
 pub(super) const KEPT: &[u8] = b"subscription/k/";
-/// What was noted with writes and is in no queue yet.
-pub(super) const DUE: &[u8] = b"subscription/d/";
-/// What waits, by subscription.
-pub(super) const QUEUE: &[u8] = b"subscription/q/";
-/// How often the first of a queue was tried.
-pub(super) const TRIED: &[u8] = b"subscription/t/";
 /// That more was to be noted than is kept.
 pub(super) const LOST: &[u8] = b"subscription/l/";
 
@@ -56,40 +52,67 @@ choice! {
 }
 
 record! {
-    /// What one batch of writes may concern.
+    /// What one batch of writes about a subject may concern, as it is noted with them.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub(super) struct Due {
-        1 => pub(super) items: Vec<Noted>,
+        1 => pub(super) at: Millis,
+        /// Which batch of that time: random.
+        2 => pub(super) batch: [u8; 8],
+        /// The place of the first item in the batch.
+        3 => pub(super) from: u32,
+        4 => pub(super) items: Vec<Noted>,
     }
 }
 
 record! {
-    /// A version that was written.
+    /// A version that was written, and whom it may concern.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub(super) struct Noted {
-        1 => pub(super) item: Item,
-        2 => pub(super) of: BTreeSet<SubscriptionId>,
+        1 => pub(super) record: RecordId,
+        2 => pub(super) version: u32,
+        3 => pub(super) of: BTreeSet<SubscriptionId>,
     }
 }
 
 record! {
-    /// A version of which somebody is to be told.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(super) struct Item {
-        1 => pub(super) subject: SubjectId,
-        2 => pub(super) record: RecordId,
-        3 => pub(super) version: u32,
-    }
-}
-
-record! {
-    /// Attempts at the first of a queue.
+    /// A version of which one subscriber is to be told.
     #[derive(Clone, Debug, PartialEq, Eq)]
-    pub(super) struct Attempts {
-        /// The row in the queue.
-        1 => pub(super) name: Vec<u8>,
+    pub(super) struct Waiting {
+        1 => pub(super) of: SubscriptionId,
+        2 => pub(super) turn: Turn,
+        3 => pub(super) record: RecordId,
+        4 => pub(super) version: u32,
+        5 => pub(super) tried: Option<Tried>,
+    }
+}
+
+record! {
+    /// A place in the order of what one subscriber is told: of the batches, and of the versions in one.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub(super) struct Turn {
+        1 => pub(super) at: Millis,
+        2 => pub(super) batch: [u8; 8],
+        3 => pub(super) place: u32,
+    }
+}
+
+record! {
+    /// Attempts to tell.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub(super) struct Tried {
+        /// The version of the subscription that failed: another one is tried anew.
+        1 => pub(super) of: u32,
         2 => pub(super) failed: u32,
         3 => pub(super) next: Millis,
+    }
+}
+
+impl Due {
+    pub(super) fn note(&self, subject: &SubjectId) -> NewNote {
+        NewNote {
+            subject: *subject,
+            value: Zeroizing::new(codec::to_vec(self)),
+        }
     }
 }
 
@@ -123,14 +146,6 @@ impl Kept {
 
 pub(super) fn kept_name(id: &SubscriptionId) -> Vec<u8> {
     [KEPT, id.as_bytes()].concat()
-}
-
-pub(super) fn tried_name(id: &SubscriptionId) -> Vec<u8> {
-    [TRIED, id.as_bytes()].concat()
-}
-
-pub(super) fn queue_prefix(id: &SubscriptionId) -> Vec<u8> {
-    [QUEUE, id.as_bytes()].concat()
 }
 
 /// The id in the name of a subscription's row.
