@@ -182,7 +182,7 @@ fn lines(found: &Found, with_genesis: bool) -> Vec<String> {
         .collect();
     if found.faults.is_empty() {
         lines.push(format!(
-            "HOLDS  every file is as the manifest says, and follows from groups.ndjson: {} groups, at least {} people, \
+            "HOLDS  every file is as the manifest says, and follows from groups.ndjson: groups: {}, at least {} people, \
              nothing of fewer than k",
             checked.groups, checked.subjects
         ));
@@ -226,7 +226,7 @@ pub(crate) fn get(node: &NodeAt, study: &StudyId, number: u64, folder: &Path) ->
     let found = download(node, study, number, folder, &Stage::new(false))?;
     let shown = folder.display();
     println!(
-        "{shown} holds release {number}: {} groups, at least {} people. Check it with: ithaca release verify {shown} \
+        "{shown} holds release {number}: groups: {}, at least {} people. Check it with: ithaca release verify {shown} \
          --genesis FILE",
         found.checked.groups, found.checked.subjects
     );

@@ -210,6 +210,9 @@ pub(crate) fn run(command: Command) -> Result<()> {
 
 /// What became of elements, a line for each path.
 fn fates_told(fates: &Value) -> String {
+    if fates["released"] == 0 && fates["refused"].as_object().is_none_or(|why| why.is_empty()) {
+        return "nothing went through the rules: this release has no measurements\n".to_owned();
+    }
     let mut said = format!(
         "{} resources went through the rules {}\n",
         fates["released"],
