@@ -210,7 +210,11 @@ pub(crate) fn run(command: Command) -> Result<()> {
 
 /// What became of elements, a line for each path.
 fn fates_told(fates: &Value) -> String {
-    if fates["released"] == 0 && fates["refused"].as_object().is_none_or(|why| why.is_empty()) {
+    if fates["released"] == 0
+        && fates["refused"]
+            .as_object()
+            .is_none_or(|why| why.is_empty())
+    {
         return "nothing went through the rules: this release has no measurements\n".to_owned();
     }
     let mut said = format!(
@@ -227,7 +231,11 @@ fn fates_told(fates: &Value) -> String {
             .filter(|fate| !met[fate.name()].is_null())
             .map(|fate| format!("{} {}", fate.name(), met[fate.name()]))
             .collect();
-        said += &format!("  {path}: {} (rule: {})\n", counts.join(", "), text(&met["rule"]));
+        said += &format!(
+            "  {path}: {} (rule: {})\n",
+            counts.join(", "),
+            text(&met["rule"])
+        );
     }
     said
 }

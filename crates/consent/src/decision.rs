@@ -501,7 +501,7 @@ mod tests {
     const LATE: Millis = Millis::new(1_000);
 
     fn permit(ways: &[(Option<Millis>, &[u8])]) -> Permit {
-        let kind = |n: &u8| RecordKind::new(&format!("K{n}")).unwrap_or_else(|e| panic!("{e:?}"));
+        let kind = |n: &u8| RecordKind::new(format!("K{n}")).unwrap_or_else(|e| panic!("{e:?}"));
         let way = |(until, except): &(Option<Millis>, &[u8])| Allowance {
             basis: Basis::BreakGlass,
             until: *until,

@@ -256,8 +256,7 @@ impl<S: Store> Custodian<S> {
         &self,
         row: &ReleaseRow,
     ) -> Result<Option<&'static str>, Error> {
-        const ENDED: &str =
-            "the consent of some of its subjects ended or changed since it was made; ask for it again";
+        const ENDED: &str = "the consent of some of its subjects ended or changed since it was made; ask for it again";
         const OVERTAKEN: &str =
             "another release of some of its subjects left since it was made; ask for it again";
         let insight = self.insight.as_ref().ok_or_else(super::count::unknowing)?;

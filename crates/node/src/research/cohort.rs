@@ -203,9 +203,8 @@ impl<S: Store> Custodian<S> {
             let at = standing.facts.at();
             let request = request(&asker.study, &asker.actor, purpose, subject);
             let asked = request.selection.categories.clone();
-            let wanted = move |meta: &RecordMeta| {
-                part.wants(meta) && !meta.categories().is_disjoint(&asked)
-            };
+            let wanted =
+                move |meta: &RecordMeta| part.wants(meta) && !meta.categories().is_disjoint(&asked);
             let mut newest = self.latest_newest(subject, part.most(), &wanted).await?;
             newest.fit(part.bytes());
             let Judged::Permitted(decided) = self.judge(request, &newest.metas).await? else {
