@@ -31,6 +31,9 @@ pub(crate) struct Disclosure {
     institution: String,
     practitioner: String,
     purpose: String,
+    /// For which study, if it was for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    study: Option<String>,
     #[schemars(with = "Vec<String>")]
     categories: Vec<Category>,
     records: Vec<String>,
@@ -60,6 +63,7 @@ impl From<DisclosureView> for Disclosure {
             institution: view.institution.to_string(),
             practitioner: view.practitioner.to_string(),
             purpose: view.purpose.to_string(),
+            study: view.study.map(|study| study.to_string()),
             categories: view.categories,
             records: view.records.iter().map(ToString::to_string).collect(),
             permitted,
@@ -258,4 +262,34 @@ pub(crate) async fn lift(
         })
         .await?;
     Ok(answer(StatusCode::OK, &Delay::from(delay)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consent::{Basis, PractitionerId};
+    use node::{InstitutionId, Purpose, StudyId};
+
+    #[test]
+    fn a_disclosure_names_its_study() {
+        let view = |study| DisclosureView {
+            id: DisclosureId::new([1; 16]),
+            at: Millis::new(0),
+            period: 0,
+            institution: InstitutionId::new([2; 16]),
+            practitioner: PractitionerId::new("dr-karras").unwrap(),
+            purpose: Purpose::Hresch,
+            study,
+            categories: Vec::new(),
+            records: Vec::new(),
+            outcome: Outcome::Permitted(Basis::SystemProjection),
+            session: None,
+            act: None,
+            delayed: false,
+        };
+        let shown = |study| serde_json::to_value(Disclosure::from(view(study))).unwrap();
+        let study = StudyId::new([7; 16]);
+        assert_eq!(shown(Some(study))["study"], study.to_string());
+        assert!(shown(None).get("study").is_none());
+    }
 }

@@ -59,7 +59,8 @@ pub(crate) struct NodeAt {
     /// Where the node serves.
     #[arg(long, value_name = "URL", default_value = NODE)]
     node: String,
-    /// The token of who asks (an operator's to govern, a researcher's or the committee's for research), in a file.
+    /// The token of who asks (an operator's to govern, a researcher's or the committee's for research, a family's for its
+    /// own data), in a file.
     #[arg(long, value_name = "FILE")]
     token_file: PathBuf,
 }

@@ -102,7 +102,7 @@ enum Command {
         #[command(subcommand)]
         command: accounts::ClientCommand,
     },
-    /// A family's tool: keys and signatures at home.
+    /// A family's tool: keys and signatures at home; where its data is in research, and who looked.
     Subject {
         #[command(subcommand)]
         command: subject::Command,

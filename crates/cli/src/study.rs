@@ -396,7 +396,7 @@ fn millionths(value: f64) -> f64 {
 }
 
 /// For a query: all but letters, digits and a few signs as `%XX`.
-fn encoded(filter: &str) -> String {
+pub(crate) fn encoded(filter: &str) -> String {
     let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~:".contains(&byte);
     let bytes = filter.bytes();
     bytes

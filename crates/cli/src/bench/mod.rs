@@ -9,6 +9,7 @@ mod peer;
 mod privacy;
 mod process;
 mod proofs;
+mod python;
 mod reanalysis;
 mod release;
 mod rounds;
@@ -176,6 +177,15 @@ pub(crate) struct DeidentOptions {
     /// The configuration for Microsoft's tool, where that is on the PATH.
     #[arg(long, value_name = "FILE")]
     microsoft: Option<PathBuf>,
+    /// A checkout of FHIR-Diet to measure too, with its Safe Harbor rules.
+    #[arg(long, value_name = "DIR", requires = "python")]
+    fhir_diet: Option<PathBuf>,
+    /// A checkout of josephbartlett's deidentify-fhir to measure too, in its Safe Harbor mode.
+    #[arg(long, value_name = "DIR", requires = "python")]
+    deidentify_fhir: Option<PathBuf>,
+    /// A Python that has what these two need.
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,

@@ -7,12 +7,13 @@ use super::{
     people::{GENETICIST, People, Person, SPECIALIST},
     pick::{Chosen, Picked},
     scene::{list, reasons},
-    story::{Story, what},
+    story::Story,
     told::Told,
 };
 use crate::{
     diagnose::bar,
     http::{JSON, text},
+    subject::what,
 };
 use answer::percent;
 use anyhow::{Context, Result, bail};

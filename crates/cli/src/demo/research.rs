@@ -13,7 +13,7 @@ use crate::{
     govern::NodeAt,
     http::{JSON, text},
     release_folder, releases, study,
-    subject::create_private,
+    subject::{self, create_private},
 };
 use anyhow::{Context, Result, bail, ensure};
 use codec::{Millis, StudyId};
@@ -44,7 +44,7 @@ impl Story<'_> {
         let refused = self.refused_for_risk(&id)?;
         let (number, certified) = self.certified(&id)?;
         let checked = self.downloaded(&id, number)?;
-        let held = self.family_reads()?;
+        let held = self.family_reads(&id)?;
         self.act(
             "research",
             json!({
@@ -272,34 +272,22 @@ impl Story<'_> {
         )
     }
 
-    fn family_reads(&mut self) -> Result<Value> {
+    fn family_reads(&mut self, id: &StudyId) -> Result<Value> {
         let parent = self.parent(CHILD)?;
         let held = self.got(&parent, &self.of(CHILD, "research"))?;
-        let releases = list(&held["releases"]);
         ensure!(
-            !releases.is_empty(),
+            !list(&held["releases"]).is_empty(),
             "the family is not told of the release"
         );
-        let mut lines: Vec<String> = releases
-            .iter()
-            .map(|release| {
-                format!(
-                    "• Release {} of \"{}\" holds your child's data. In our attacks {:.1} of 100 people in it were linked \
-                     at most.",
-                    release["number"],
-                    text(&release["title"]),
-                    release["linked_percent"].as_f64().unwrap_or_default()
-                )
-            })
-            .collect();
-        let epsilon = |name: &str| held["counts"][name].as_f64().unwrap_or_default();
-        lines.push(format!(
-            "• Counts have learnt {} of at most {} of your child (epsilon).",
-            epsilon("spent"),
-            epsilon("budget")
-        ));
-        lines.push(text(&held["says"]));
-        self.stage.card("What the child's mother sees", &lines);
+        let trail = self.trail(CHILD)?;
+        ensure!(
+            trail
+                .iter()
+                .any(|seen| text(&seen["study"]) == id.to_string()),
+            "the log does not say for which study the child's findings were used"
+        );
+        self.stage
+            .card("What the child's mother sees", &subject::research(&held));
         Ok(held)
     }
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     http::{JSON, text},
     stage::Stage,
+    subject::what,
 };
 use anyhow::{Context, Result, bail};
 use codec::{RecordId, SubjectId};
@@ -485,18 +486,6 @@ impl<'a> Story<'a> {
         );
         Ok(())
     }
-}
-
-/// What was done, and with what, in one cell.
-pub(crate) fn what(seen: &Value) -> String {
-    let categories: Vec<String> = list(&seen["categories"]).iter().map(text).collect();
-    let parts = [text(&seen["act"]), categories.join(", ")];
-    let parts: Vec<&str> = parts
-        .iter()
-        .map(String::as_str)
-        .filter(|part| !part.is_empty())
-        .collect();
-    parts.join(": ")
 }
 
 /// The variants of a genomic part, as laboratories name them.

@@ -101,6 +101,26 @@ impl Institution {
         run(line).succeeded().out.trim().to_owned()
     }
 
+    /// A token of whoever controls a subject's consent.
+    pub(crate) fn parent_of(&self, subject: &str) -> String {
+        let data = self.data().display().to_string();
+        let who = ["--practitioner", "mother", "--role", "controller"];
+        let line = [
+            "token",
+            "--data",
+            &data,
+            "--subject",
+            subject,
+            "--slot",
+            "0",
+        ];
+        run(line.into_iter().chain(who))
+            .succeeded()
+            .out
+            .trim()
+            .to_owned()
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.data.clone()
     }

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, and watches real processes"
 )]
 
+mod bench;
 mod binary;
 mod clients;
 mod cosigning;

@@ -287,6 +287,69 @@ fn a_study_goes_its_way() {
     assert!(said.contains("not open"), "{said}");
 }
 
+const NOBODY: &str = "Nobody looked, and nobody was refused.\n";
+
+/// What a family is told of its data in research, and of who looked; only its own.
+#[test]
+fn a_family_asks_where_its_data_is() {
+    let below = tempfile::tempdir().unwrap();
+    let hospital = Institution::found(below.path());
+    let server = hospital.start();
+    let opened = |_| server.open().rsplit('/').next().unwrap().to_owned();
+    let [own, other] = [0, 1].map(opened);
+    let token = below.path().join("mother.token");
+    fs::write(&token, hospital.parent_of(&own)).unwrap();
+    let token = token.display().to_string();
+    let ask = |command: &str, subject: &str, more: &[&str]| -> Ran {
+        let words = [
+            "subject",
+            command,
+            subject,
+            "--token-file",
+            &token,
+            "--node",
+        ];
+        run(words
+            .into_iter()
+            .chain([server.base()])
+            .chain(more.iter().copied()))
+    };
+    let said = ask("research", &own, &[]).succeeded().out;
+    for words in [
+        "No release of this institution holds",
+        "have spent 0 of the ",
+        "No study may use",
+        "A copy that has left cannot be recalled.",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let told = ask("research", &own, &["--json"]).succeeded().out;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["releases"], &told["counts"]["spent"]),
+        (&json!([]), &json!(0.0))
+    );
+    ask("research", &other, &[]).refused();
+
+    // Nobody has looked; then somebody does, by office; from a later time on nothing is told.
+    let said = ask("disclosures", &own, &[]).succeeded().out;
+    assert_eq!(said, NOBODY);
+    let path = format!("/v1/subjects/{own}/research");
+    server.get(&path, As::Officer).is(200);
+    let said = ask("disclosures", &own, &[]).succeeded().out;
+    assert!(said.contains(" permitted: privacy-officer of "), "{said}");
+    let said = ask(
+        "disclosures",
+        &own,
+        &["--from", "2999-01-01T00:00:00+00:00"],
+    );
+    assert_eq!(said.succeeded().out, NOBODY);
+    let told = ask("disclosures", &own, &["--json"]).succeeded().out;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert!(!told["disclosures"].as_array().unwrap().is_empty());
+    ask("disclosures", &other, &[]).refused();
+}
+
 #[test]
 fn a_folder_that_is_no_release_is_refused() {
     let below = tempfile::tempdir().unwrap();
@@ -348,6 +411,10 @@ fn the_commands_say_what_they_do() {
     for word in [
         "prepare", "list", "show", "certify", "refuse", "get", "verify", "replay",
     ] {
+        assert!(said.contains(&format!("\n  {word} ")), "{word}: {said}");
+    }
+    let said = run(["subject", "--help"]).succeeded().out;
+    for word in ["keygen", "sign", "research", "disclosures"] {
         assert!(said.contains(&format!("\n  {word} ")), "{word}: {said}");
     }
     let template = run(["study", "propose", "--template"]).succeeded().out;

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 /// Kinds of elements: by a step of their path, and why ours does what it does with them.
-const KINDS: &[(&str, &[&str], &str)] = &[
+pub(crate) const KINDS: &[(&str, &[&str], &str)] = &[
     (
         "narrative",
         &["text", "div", "note", "comment", "description"],
@@ -90,13 +90,13 @@ const KINDS: &[(&str, &[&str], &str)] = &[
         "kept under known terminologies in their form; display and text dropped",
     ),
 ];
-const REST: (&str, &str) = (
+pub(crate) const REST: (&str, &str) = (
     "other",
     "kept only where the rule file names it and its type holds no free text",
 );
 
 /// Leaves by kind: path without positions, and value.
-type Leaves = BTreeMap<&'static str, Vec<(String, String)>>;
+pub(crate) type Leaves = BTreeMap<&'static str, Vec<(String, String)>>;
 
 fn leaves(value: &Value, path: &str, out: &mut Leaves) {
     match value {
@@ -112,7 +112,7 @@ fn leaves(value: &Value, path: &str, out: &mut Leaves) {
     }
 }
 
-fn kind(path: &str) -> &'static str {
+pub(crate) fn kind(path: &str) -> &'static str {
     let steps: Vec<&str> = path.split('.').collect();
     let found = KINDS
         .iter()
@@ -121,7 +121,7 @@ fn kind(path: &str) -> &'static str {
 }
 
 /// How many leaves of a kind are as before, are there with another value, are gone.
-fn fate(before: &[(String, String)], after: &[(String, String)]) -> [usize; 3] {
+pub(crate) fn fate(before: &[(String, String)], after: &[(String, String)]) -> [usize; 3] {
     let mut after = after.to_vec();
     let mut rest = Vec::new();
     let mut same = 0;
@@ -145,7 +145,7 @@ fn fate(before: &[(String, String)], after: &[(String, String)]) -> [usize; 3] {
 }
 
 /// The resources of a document: itself, or the entries of a Bundle at any depth.
-fn resources(document: &Value) -> Vec<Value> {
+pub(crate) fn resources(document: &Value) -> Vec<Value> {
     match document["resourceType"] == "Bundle" {
         true => {
             let entries = document["entry"].as_array().into_iter().flatten();
@@ -158,7 +158,7 @@ fn resources(document: &Value) -> Vec<Value> {
 }
 
 /// What ours leaves of the resources of a document, and why it refused some.
-fn ours(document: &Value) -> (Vec<Value>, Vec<String>) {
+pub(crate) fn ours(document: &Value) -> (Vec<Value>, Vec<String>) {
     let study: StudyKey = examples::study(1);
     let resources = resources(document);
     let patients = resources
@@ -183,7 +183,7 @@ fn ours(document: &Value) -> (Vec<Value>, Vec<String>) {
     (out, refused.collect())
 }
 
-fn of(documents: &[Value]) -> Leaves {
+pub(crate) fn of(documents: &[Value]) -> Leaves {
     let mut found = Leaves::new();
     documents
         .iter()
@@ -216,24 +216,32 @@ fn section(name: &str, input: &str, before: &Value, target: &Value, out: &mut St
     }
 }
 
-#[test]
-fn the_cases_of_others_compare_as_documented() {
+/// Inputs and targets, by their names.
+pub(crate) fn cases() -> BTreeMap<String, Value> {
     let folder = sample::root().join("crates/deident/testdata");
     let archive = sample::unpacked(&folder.join("peers.tar.zst"));
-    let files: BTreeMap<String, Value> = sample::tar_files(&archive)
-        .into_iter()
+    let files = sample::tar_files(&archive).into_iter();
+    files
         .map(|(name, bytes)| {
             let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
             let value = serde_json::from_slice(text);
             (name, value.unwrap())
         })
-        .collect();
+        .collect()
+}
+
+#[test]
+fn the_cases_of_others_compare_as_documented() {
+    let folder = sample::root().join("crates/deident/testdata");
+    let files = cases();
     let mut out = fs::read_to_string(folder.join("comparison-head.md")).unwrap();
     writeln!(out, "\n| element | what ours does, and why |\n|---|---|").unwrap();
     for (kind, _, why) in KINDS {
         writeln!(out, "| {kind} | {why} |").unwrap();
     }
     writeln!(out, "| {} | {} |", REST.0, REST.1).unwrap();
+    out += &fs::read_to_string(folder.join("comparison-run.md")).unwrap();
+    out.push_str("\n## The published results, case by case\n");
     let (mut cases, mut kept_names) = (0, 0);
     for (name, target) in &files {
         let Some(stem) = name.strip_suffix("-target.json") else {

@@ -12,6 +12,7 @@ mod cloaks;
 mod comparison;
 mod examples;
 mod packets;
+mod peers;
 mod rule_file;
 mod safe_harbor;
 mod sample;

@@ -2,30 +2,22 @@
 //! pycanon (PyPI) too.
 
 use crate::{
-    bench::{Scratch, process},
+    bench::{Scratch, process, python::Script},
     demo::percentile,
 };
 use anonymity::{
     Background, Classes, Config, Distance, Hierarchy, Recoding, Table, adult, anonymise,
     granularity_of,
 };
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
-use std::{
-    ffi::OsStr,
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{ffi::OsStr, fs, path::Path, time::Instant};
 
 const K: u32 = 5;
 /// How many records may be left out.
 const SUPPRESSION_PERCENT: u32 = 5;
 /// Of ours, the median of so many runs.
 const RUNS: u32 = 5;
-/// A run of Python is given up after this.
-const PATIENCE: Duration = Duration::from_secs(900);
 /// How much faster than anjana is asked for.
 const FASTER: f64 = 10.0;
 const PEERS: &str = include_str!("peers.py");
@@ -79,21 +71,23 @@ pub(super) fn measure(python: Option<&Path>) -> Result<Vec<Row>> {
     let text = zstd::decode_all(adult::RECORDS_ZST).context("the shipped records")?;
     let text = String::from_utf8(text).context("the shipped records")?;
     fs::write(folder.join("adult.csv"), &text)?;
-    fs::write(folder.join("peers.py"), PEERS)?;
     for (column, hierarchy) in adult::HIERARCHIES {
         let file = format!("adult_hierarchy_{column}.csv");
         fs::write(folder.join(file), hierarchy)?;
     }
     let table = original(&text)?;
     let mut rows = Vec::new();
-    if let Some(python) = python {
-        rows.push(by_anjana(folder, python, &table)?);
+    let peers = python.map(|python| Script::new(python, folder, PEERS, "anjana and pycanon"));
+    let peers = peers.transpose()?;
+    let peers = peers.as_ref();
+    if let Some(peers) = peers {
+        rows.push(by_anjana(folder, peers, &table)?);
     }
     let reference = rows.first().map(|row| row.average_risk);
-    rows.push(by_us(folder, python, &table, Recoding::Global, reference)?);
-    rows.push(by_us(folder, python, &table, Recoding::Local, reference)?);
+    rows.push(by_us(folder, peers, &table, Recoding::Global, reference)?);
+    rows.push(by_us(folder, peers, &table, Recoding::Local, reference)?);
     if reference.is_some() {
-        rows.push(by_us(folder, python, &table, Recoding::Local, None)?);
+        rows.push(by_us(folder, peers, &table, Recoding::Local, None)?);
     }
     judge(&mut rows);
     Ok(rows)
@@ -133,7 +127,7 @@ fn original(text: &str) -> Result<Table> {
 
 fn by_us(
     folder: &Path,
-    python: Option<&Path>,
+    peers: Option<&Script>,
     table: &Table,
     recoding: Recoding,
     average_risk: Option<f64>,
@@ -161,7 +155,7 @@ fn by_us(
         Recoding::Global => "ours, global",
         Recoding::Local => "ours, local",
     };
-    let mut row = weigh(folder, python, table, &out, format!("{name}{bounded}"))?;
+    let mut row = weigh(peers, table, &out, format!("{name}{bounded}"))?;
     ensure!(
         row.suppressed == made.suppressed() && (row.granularity - made.granularity()).abs() < 1e-6,
         "what was written is not what was made"
@@ -172,15 +166,15 @@ fn by_us(
     Ok(row)
 }
 
-fn by_anjana(folder: &Path, python: &Path, table: &Table) -> Result<Row> {
+fn by_anjana(folder: &Path, peers: &Script, table: &Table) -> Result<Row> {
     let out = folder.join("anjana.csv");
     let (k, percent) = (K.to_string(), SUPPRESSION_PERCENT.to_string());
     let mut arguments: Vec<&OsStr> = vec!["anjana".as_ref(), folder.as_ref(), out.as_ref()];
     arguments.extend([OsStr::new(&k), OsStr::new(&percent)]);
     arguments.extend(table.quasi().map(|(column, _)| OsStr::new(column.name())));
-    let ran: Ran = asked(folder, python, &arguments)?;
+    let ran: Ran = peers.ask(&arguments)?;
     let name = format!("anjana {}", ran.version);
-    let mut row = weigh(folder, Some(python), table, &out, name)?;
+    let mut row = weigh(Some(peers), table, &out, name)?;
     row.wall_s = ran.wall_s;
     row.cpu_s = Some(ran.cpu_s);
     row.peak_mib = Some(ran.rss_mib);
@@ -188,13 +182,7 @@ fn by_anjana(folder: &Path, python: &Path, table: &Table) -> Result<Row> {
 }
 
 /// Everything about a released file but what it took to make it.
-fn weigh(
-    folder: &Path,
-    python: Option<&Path>,
-    table: &Table,
-    file: &Path,
-    name: String,
-) -> Result<Row> {
+fn weigh(peers: Option<&Script>, table: &Table, file: &Path, name: String) -> Result<Row> {
     let text = fs::read_to_string(file)?;
     let quasi: Vec<&str> = table.quasi().map(|(column, _)| column.name()).collect();
     let released = quasi
@@ -210,12 +198,12 @@ fn weigh(
         l: diversity.map_or(0, |d| d.distinct),
         t: classes.closeness(&released, adult::SENSITIVE, &Distance::Equal)?,
     };
-    let pycanon = python
-        .map(|python| {
+    let pycanon = peers
+        .map(|peers| {
             let mut arguments: Vec<&OsStr> = vec!["pycanon".as_ref(), file.as_ref()];
             arguments.push(adult::SENSITIVE.as_ref());
             arguments.extend(quasi.iter().map(OsStr::new));
-            asked::<Measured>(folder, python, &arguments)
+            peers.ask::<Measured>(&arguments)
         })
         .transpose()?;
     let agree = pycanon
@@ -235,41 +223,6 @@ fn weigh(
         peak_mib: None,
         met: None,
     })
-}
-
-/// The answer of the script: the last line that it prints.
-fn asked<T: for<'de> Deserialize<'de>>(
-    folder: &Path,
-    python: &Path,
-    arguments: &[&OsStr],
-) -> Result<T> {
-    let out = folder.join("answer.txt");
-    let mut child = Command::new(python)
-        .arg(folder.join("peers.py"))
-        .args(arguments)
-        .stdout(Stdio::from(fs::File::create(&out)?))
-        .spawn()
-        .with_context(|| format!("cannot start {}", python.display()))?;
-    let from = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if from.elapsed() > PATIENCE {
-            child.kill()?;
-            child.wait()?;
-            bail!("{} took longer than {PATIENCE:?}", python.display());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    ensure!(
-        status.success(),
-        "{} failed: it needs anjana and pycanon",
-        python.display()
-    );
-    let answer = fs::read_to_string(&out)?;
-    let last = answer.lines().last().unwrap_or_default();
-    serde_json::from_str(last).context("an answer that is not understood")
 }
 
 fn peak_mib() -> Option<f64> {

@@ -170,6 +170,20 @@ fn least(of: Definition) -> Value {
 /// Elements that are not planted into a document with others: without them the rest is refused.
 const REFUSED: [&str; 3] = ["focus", "modifierExtension", "implicitRules"];
 
+/// Primitives that can hold words.
+const TEXTS: [&str; 10] = [
+    "string",
+    "markdown",
+    "xhtml",
+    "code",
+    "id",
+    "uri",
+    "url",
+    "canonical",
+    "oid",
+    "uuid",
+];
+
 #[test]
 fn nothing_planted_in_a_ruled_type_survives() {
     let (mut planted, mut released) = (0, 0);
@@ -242,6 +256,47 @@ fn nothing_planted_in_a_ruled_type_survives() {
         planted > 30_000 && released > 20_000,
         "{planted} {released}"
     );
+}
+
+/// Documents of a type with one text each that stands nowhere else, and the path that it stands at.
+pub(crate) fn texts_planted(name: &str) -> Vec<(String, Value)> {
+    let of = Definition::named(name).unwrap();
+    let mut least = least(of);
+    if name == "Patient" {
+        // FHIR-Diet stops at what none of its rules match.
+        least["birthDate"] = json!("1980-01-02");
+    }
+    let mut planted = Vec::new();
+    for element in of.elements() {
+        let entered = match element.holds() {
+            Holds::Object(inner) => inner.name() != "Extension",
+            Holds::Primitive(_) => true,
+            Holds::Resource => false,
+        };
+        if !entered || REFUSED.contains(&element.name()) {
+            continue;
+        }
+        let mut full = Full {
+            ways: Vec::new(),
+            objects: Vec::new(),
+        };
+        let mut base = least.clone();
+        base[element.name()] = full.element(of, element, &Vec::new(), &[]);
+        for (way, primitive) in &full.ways {
+            if !TEXTS.contains(&primitive.as_str()) {
+                continue;
+            }
+            let mut document = base.clone();
+            *at(&mut document, way) = match primitive.as_str() {
+                "xhtml" => json!(format!("<div>{WORD}</div>")),
+                _ => json!(WORD),
+            };
+            let steps = way.iter().filter(|step| step.parse::<usize>().is_err());
+            let steps: Vec<&str> = steps.map(String::as_str).collect();
+            planted.push((format!(".{}", steps.join(".")), document));
+        }
+    }
+    planted
 }
 
 /// Extensions, members that R4 does not have, names of members, resources within.

@@ -1,7 +1,7 @@
 //! Identifiers planted in every place of a record that can hold text: nothing of them may survive, not in what is
 //! released, not in the counts, not in an error.
 
-mod fhir_paths;
+pub(crate) mod fhir_paths;
 mod packet_paths;
 mod plants;
 

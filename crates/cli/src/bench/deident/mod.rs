@@ -1,8 +1,10 @@
 //! De-identification: resources and phenopackets a second on one core, beside `serde_json` reading and writing the
 //! same bytes, and beside others' tools where they are there.
 
+mod others;
+
 use super::{
-    DeidentOptions, Scratch,
+    DeidentOptions, process,
     table::{Demand, Measured, Table},
 };
 use crate::demo::{self, memory_mib};
@@ -11,22 +13,12 @@ use codec::time::{Date, Millis};
 use deident::{Cloak, Fates, Rules, StudyKey};
 use keys::Secret;
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    fs,
-    hint::black_box,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, hint::black_box, time::Instant};
 
 /// Resources a second that one core must reach.
 const MUST_PER_SECOND: f64 = 20_000.0;
-/// Microsoft's Tools for Health Data Anonymization, R4.
-const MICROSOFT: &str = "Microsoft.Health.Fhir.Anonymizer.R4.CommandLineTool";
 /// An archive is never larger than this when it is unpacked.
 const MAX_SAMPLE_BYTES: usize = 1 << 30;
-/// Resources that are sent to somebody else's service.
-const SERVED: usize = 500;
 
 /// A document, and whom it is about.
 struct Item {
@@ -52,6 +44,7 @@ pub(super) fn run(options: &DeidentOptions) -> Result<()> {
     let bytes: usize = sample.items.iter().map(|item| item.bytes.len()).sum();
     let mut fates = rules.fates();
     let mut written = 0;
+    let cpu = process::cpu();
     let ours = measured(
         "de-identified and validated, one core",
         options.count,
@@ -62,6 +55,7 @@ pub(super) fn run(options: &DeidentOptions) -> Result<()> {
             Ok(())
         },
     )?;
+    let cpu = process::cpu().zip(cpu).map(|(to, from)| to - from);
     let bare = measured(
         "the same, not validated",
         options.count,
@@ -74,7 +68,7 @@ pub(super) fn run(options: &DeidentOptions) -> Result<()> {
     )?;
     let ours = ours.must(Demand::PerSecondAtLeast(MUST_PER_SECOND));
     let mut group = vec![reference(options.count, &sample.items)?, ours, bare];
-    others(options, &sample, &mut group)?;
+    let theirs = others::measure(options, &sample, &mut group)?;
     table.group("FHIR resources", group);
     table.group(
         "phenopackets",
@@ -86,12 +80,20 @@ pub(super) fn run(options: &DeidentOptions) -> Result<()> {
         share(written, bytes * options.count / sample.items.len()),
         "%",
     );
+    if let Some(cpu) = cpu {
+        // Of the pass without a clock too.
+        let done = options.count + sample.items.len();
+        table.note("CPU a resource", others::micros_each(cpu, done), "us");
+    }
     table.note("memory", memory_mib().unwrap_or(0.0), "MiB");
     table.note(
         "memory taken by measuring",
         memory_mib().unwrap_or(0.0) - before,
         "MiB",
     );
+    for note in theirs {
+        table.note(note.name, note.value, note.unit);
+    }
     table.print(options.json);
     Ok(())
 }
@@ -248,78 +250,6 @@ fn add(sample: &mut Sample, bundle: &[u8], study: &StudyKey) -> Result<()> {
         .cloaks
         .push(study.subject(&cloak.to_be_bytes(), &patients));
     Ok(())
-}
-
-/// Tools of others on the same resources, in this run; those that are not here are named.
-fn others(options: &DeidentOptions, sample: &Sample, group: &mut Vec<Measured>) -> Result<()> {
-    match microsoft(options, sample)? {
-        Some(measured) => group.push(measured),
-        None => tell(&format!("absent: {MICROSOFT} (put it on the PATH)")),
-    }
-    match &options.pseudonymizer {
-        Some(url) => group.push(miracum(url, sample)?),
-        None => {
-            tell("absent: MIRACUM's FHIR pseudonymiser (start it and name it with --pseudonymizer)")
-        }
-    }
-    Ok(())
-}
-
-/// The tool on a folder of one file per resource; the time of its whole run, its start included.
-fn microsoft(options: &DeidentOptions, sample: &Sample) -> Result<Option<Measured>> {
-    let scratch = Scratch::new(None)?;
-    let (from, to) = (scratch.0.join("in"), scratch.0.join("out"));
-    fs::create_dir_all(&from)?;
-    for (number, item) in sample.items.iter().enumerate() {
-        fs::write(from.join(format!("{number}.json")), &item.bytes)?;
-    }
-    let mut command = Command::new(MICROSOFT);
-    command.arg("-i").arg(&from).arg("-o").arg(&to);
-    if let Some(config) = &options.microsoft {
-        command.arg("-c").arg(config);
-    }
-    let started = Instant::now();
-    let Ok(output) = command.output() else {
-        return Ok(None);
-    };
-    let elapsed = started.elapsed();
-    ensure!(
-        output.status.success(),
-        "{MICROSOFT} ended with {}",
-        output.status
-    );
-    let written = fs::read_dir(&to).map_or(0, Iterator::count);
-    ensure!(written > 0, "{MICROSOFT} wrote nothing");
-    Ok(Some(whole_run(
-        "Microsoft's tool, its start included",
-        written,
-        elapsed,
-    )))
-}
-
-/// A run of which only the whole is known.
-fn whole_run(name: &str, count: usize, elapsed: Duration) -> Measured {
-    let each =
-        elapsed.as_secs_f64() * 1e3 / f64::from(u32::try_from(count.max(1)).unwrap_or(u32::MAX));
-    Measured::new(name, vec![each; count], elapsed)
-}
-
-/// One request after the other over HTTP.
-fn miracum(url: &str, sample: &Sample) -> Result<Measured> {
-    let address = format!("{}/$de-identify", url.trim_end_matches('/'));
-    let items = sample
-        .items
-        .get(..SERVED.min(sample.items.len()))
-        .unwrap_or_default();
-    measured("MIRACUM's service, over HTTP", items.len(), items, |item| {
-        let sent = ureq::post(&address)
-            .header("Content-Type", "application/fhir+json")
-            .send(&item.bytes[..]);
-        sent.context("the pseudonymiser does not answer")?
-            .body_mut()
-            .read_to_vec()?;
-        Ok(())
-    })
 }
 
 /// The files of a tar archive.
