@@ -150,7 +150,7 @@ fn release(release: &Value) -> Vec<String> {
     let linked = release["linked_percent"].as_f64();
     lines.push(match linked {
         Some(linked) => format!(
-            "  In our attacks at most {linked} of 100 people in it were linked. Other attacks were not tried."
+            "  In our attacks at most {linked} of 100 people in it were linked. What others would achieve is not known."
         ),
         None => "  The node does not say what attacks on it achieved.".to_owned(),
     });
@@ -326,7 +326,7 @@ mod tests {
         for words in [
             "Release 3 of the study \"What rare[2J syndromes share\", made on 2026-11-23, holds",
             "What the study is for: So that others are found.",
-            "at most 4.5 of 100 people in it were linked. Other attacks were not tried.",
+            "at most 4.5 of 100 people in it were linked. What others would achieve is not known.",
             "have spent 0.5 of the 10 that",
             "renewed on 2027-02-01",
             "The study \"Another\" may use",
