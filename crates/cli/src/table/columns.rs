@@ -22,8 +22,6 @@ const TABLE_ROWS: usize = 10_000_000;
 const HIERARCHY_BYTES: u64 = 64 << 20;
 /// The longest file about a table.
 const COLUMNS_BYTES: u64 = 1 << 20;
-/// Where intervals end when nothing is said: from here on all ages are one.
-const BELOW: u32 = 90;
 /// A probability that is counted as high when nothing is said.
 const THRESHOLD: f64 = 0.2;
 
@@ -401,8 +399,12 @@ impl Declared {
                 bail!("{said}: column '{name}' has 'below' without intervals")
             }
             (Some(file), None, None) => self.tree(name, file).map(Some),
-            (None, Some(widths), below) => {
-                let made = Hierarchy::intervals(below.unwrap_or(BELOW), widths);
+            // A number of the caller's: what is usual for ages would make one of all postcodes.
+            (None, Some(_), None) => bail!(
+                "{said}: column '{name}' has intervals without 'below', from which on all numbers are one; of ages it is 90"
+            ),
+            (None, Some(widths), Some(below)) => {
+                let made = Hierarchy::intervals(below, widths);
                 made.map(Some)
                     .map_err(|why| anyhow!("{said}: column '{name}': {}", fault(&why.problem)))
             }

@@ -14,7 +14,7 @@ const CANARY: &str = "Xanthippe";
 const COLUMNS: &str = r#"
 [columns]
 name = { role = "identifying" }
-age = { role = "quasi-identifying", intervals = [5, 20] }
+age = { role = "quasi-identifying", intervals = [5, 20], below = 90 }
 sex = { role = "quasi-identifying" }
 place = { role = "quasi-identifying", hierarchy = "places.csv" }
 diagnosis = { role = "sensitive", l = 2 }
