@@ -92,10 +92,18 @@ const SIM_SEEDS: &str = "0..40";
 fn test() -> Result<()> {
     cargo(&["test", "--workspace", "--locked"])?;
     step("simulation");
-    sim(&["--seeds".into(), SIM_SEEDS.into()])?;
+    simulate(&shell::tested("ithaca-sim")?, &["--seeds", SIM_SEEDS])?;
     step("faults");
     // Each fault once and briefly; `cargo xtask faults` takes its time.
-    let brief = ["--stop-seconds", "2", "--cut-seconds", "1"];
+    let ithaca = shell::tested("ithaca")?.display().to_string();
+    let brief = [
+        "--stop-seconds",
+        "2",
+        "--cut-seconds",
+        "1",
+        "--binary",
+        &ithaca,
+    ];
     faults::run(&faults::Options::parse(&brief.map(str::to_owned))?)
 }
 
@@ -119,7 +127,9 @@ fn ci() -> Result<()> {
     step("tests");
     test()?;
     step("torture");
-    torture::run(&torture::Options::parse(&["--kills".into(), "15".into()])?)
+    let ithaca = shell::tested("ithaca")?.display().to_string();
+    let options = ["--kills", "15", "--binary", &ithaca];
+    torture::run(&torture::Options::parse(&options.map(str::to_owned))?)
 }
 
 /// cargo-deny checks licences, bans and sources. Where it is not installed, it is installed; where that
@@ -184,6 +194,10 @@ fn sim(args: &[String]) -> Result<()> {
     let simulator = shell::binary("ithaca-sim", "ithaca-sim", release)?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let args: Vec<&str> = args.into_iter().filter(|arg| *arg != "--release").collect();
+    simulate(&simulator, &args)
+}
+
+fn simulate(simulator: &Path, args: &[&str]) -> Result<()> {
     println!("$ {} {}", simulator.display(), args.join(" "));
-    run(&simulator, &args, &[])
+    run(simulator, args, &[])
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::{
+    env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -49,6 +50,17 @@ pub(crate) fn binary(package: &str, name: &str, release: bool) -> Result<PathBuf
         args.push("--release");
     }
     artifact(&args, name)
+}
+
+/// Names a binary that the workspace's tests were run with: cargo put it beside this program. To build it by itself
+/// would build most of what it needs once more, with fewer features.
+pub(crate) fn tested(name: &str) -> Result<PathBuf> {
+    let own = env::current_exe().context("cannot tell where this program is")?;
+    let beside = own.with_file_name(name);
+    match beside.is_file() {
+        true => Ok(beside),
+        false => bail!("the tests left no {}", beside.display()),
+    }
 }
 
 fn artifact(args: &[&str], target: &str) -> Result<PathBuf> {
