@@ -190,14 +190,19 @@ impl Permit {
         self.categories.contains(&category) && self.coverage.covers(category, record, kind, at)
     }
 
-    /// What is permitted at `at`, in bytes: the same for two permits that cover the same of every record. Says
-    /// nothing of the basis, nor of how long it lasts.
+    /// What is permitted at `at`, in bytes: the same for two permits with the same categories and, but for ways that
+    /// another one contains, the same exceptions. Says nothing of the basis, nor of how long it lasts.
     pub fn reach(&self, at: Millis) -> Vec<u8> {
         let running = |way: &&Allowance| way.until.is_none_or(|until| at < until);
         let of = |category: &Category| -> (Category, BTreeSet<BTreeSet<Exception>>) {
             let ways = self.coverage.ways.get(category).into_iter().flatten();
-            let excepted = ways.filter(running).map(|way| way.except.clone());
-            (*category, excepted.collect())
+            let excepted: BTreeSet<_> = ways.filter(running).map(|way| &way.except).collect();
+            let contained = |one: &&BTreeSet<Exception>| {
+                let mut others = excepted.iter().filter(|other| *other != one);
+                others.any(|other| other.is_subset(one))
+            };
+            let kept = excepted.iter().filter(|one| !contained(one));
+            (*category, kept.map(|one| (*one).clone()).collect())
         };
         let reach: Vec<_> = self.categories.iter().map(of).collect();
         codec::to_vec(&(reach, self.coverage.only.clone()))
@@ -534,6 +539,10 @@ mod tests {
         let union = permit(&[(None, &[1]), (Some(LATE), &[2])]);
         assert_ne!(union.reach(at), permit(&[(None, &[1, 2])]).reach(at));
         assert_ne!(union.reach(at), one.reach(at));
+        // One that another one contains changes nothing.
+        let both = permit(&[(None, &[1]), (Some(LATE), &[])]);
+        assert_eq!(both.reach(at), all.reach(at));
+        assert_eq!(both.reach(LATE), one.reach(LATE));
         // The second ended.
         assert_eq!(union.reach(LATE), one.reach(LATE));
         let mut more = all.clone();

@@ -76,7 +76,10 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<(), Refusal> {
-        let fits = (2..=10_000).contains(&self.k) && (100..=10_000).contains(&self.size_percent);
+        // One cluster may be everybody: of the most subjects, with the least k.
+        let everybody = crate::MAX_SUBJECTS.saturating_mul(50);
+        let fits = (2..=10_000).contains(&self.k)
+            && (100..=everybody).contains(&(self.size_percent as usize));
         let diverse = match self.cohort {
             Cohort::Diagnosis => true,
             Cohort::Mixed(diversity) => diversity.l >= 2 && diversity.dominance_percent <= 100,
@@ -114,4 +117,26 @@ pub enum Refusal {
     /// More subjects or terms than are taken.
     #[error("more than {MAX_SUBJECTS} subjects, or more than {MAX_TERMS} terms of one")]
     TooMany,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cluster_may_be_everybody() {
+        let of = |size_percent| Config {
+            size_percent,
+            ..Config::default()
+        };
+        let everybody = u32::try_from(crate::MAX_SUBJECTS / 2 * 100).unwrap_or(u32::MAX);
+        assert_eq!(of(everybody).check(), Ok(()));
+        assert_eq!(of(everybody + 1).check(), Err(Refusal::Config));
+        assert_eq!(of(99).check(), Err(Refusal::Config));
+        let least = Config {
+            k: 2,
+            ..of(everybody)
+        };
+        assert_eq!(least.size(), crate::MAX_SUBJECTS);
+    }
 }

@@ -37,8 +37,8 @@ record! {
         4 => age: Option<u8>,
         5 => diagnosis: Option<String>,
         6 => group: u32,
-        /// How far consent let the study read.
-        7 => reach: Digest,
+        /// How far consent let the study read; none in rows of before this was kept.
+        7 => reach: Option<Digest>,
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Before {
     pub(super) subjects: Vec<Subject>,
     pub(super) extract: Extract,
     /// Of those who are still here: how far consent let the study read.
-    heard: Vec<(SubjectId, Digest)>,
+    heard: Vec<(SubjectId, Option<Digest>)>,
     /// How many are not here any more.
     gone: u64,
 }
@@ -279,7 +279,11 @@ impl<S: Store> Custodian<S> {
         let facts = self.study_facts(&row.study, &actor).await?;
         let asker = asker(actor, study, &facts);
         for (subject, reach) in &own.heard {
-            if !self.still_as_far(&asker, subject, reach).await? {
+            let stands = match reach {
+                Some(reach) => self.still_as_far(&asker, subject, reach).await?,
+                None => false,
+            };
+            if !stands {
                 return Ok(Some(ENDED));
             }
         }
@@ -362,10 +366,10 @@ impl<S: Store> Custodian<S> {
 impl Before {
     /// Of those who are still here: who, and how far consent let the study read.
     pub(super) fn reach(&self) -> impl Iterator<Item = ([u8; 32], Digest)> {
-        self.heard.iter().map(|(subject, reach)| {
+        self.heard.iter().filter_map(|(subject, reach)| {
             let mut id = [0; 32];
             id.copy_from_slice(subject.as_bytes());
-            (id, *reach)
+            Some((id, (*reach)?))
         })
     }
 
@@ -423,7 +427,7 @@ impl Used {
             age: subject.age.map(|age| age as u8),
             diagnosis: subject.diagnosis.map(|id| id.to_string()),
             group,
-            reach: member.admitted.reach,
+            reach: Some(member.admitted.reach),
         }
     }
 

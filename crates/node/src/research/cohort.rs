@@ -40,7 +40,7 @@ impl Asker {
 pub(super) struct Admitted {
     pub(super) subject: SubjectId,
     /// Of the consent that was heard.
-    sequence: u64,
+    pub(super) sequence: u64,
     /// Names how far it lets the study read.
     pub(super) reach: Digest,
 }
@@ -97,9 +97,8 @@ pub(super) struct Logged {
 }
 
 /// Names how far a study may read.
-fn reach(purpose: Purpose, permit: &Permit, at: Millis) -> Digest {
-    let reach = codec::to_vec(&(purpose, permit.reach(at)));
-    keys::digest(Domain::ReleaseContent, &[&reach])
+fn reach(permit: &Permit, at: Millis) -> Digest {
+    keys::digest(Domain::ReleaseContent, &[&permit.reach(at)])
 }
 
 /// Names the versions that are read, and how much of each.
@@ -202,14 +201,17 @@ impl<S: Store> Custodian<S> {
         if let Some((purpose, _)) = permitted {
             let at = standing.facts.at();
             let request = request(&asker.study, &asker.actor, purpose, subject);
-            let asked = request.selection.categories.clone();
-            let wanted =
-                move |meta: &RecordMeta| part.wants(meta) && !meta.categories().is_disjoint(&asked);
-            let mut newest = self.latest_newest(subject, part.most(), &wanted).await?;
-            newest.fit(part.bytes());
-            let Judged::Permitted(decided) = self.judge(request, &newest.metas).await? else {
+            // No record is named, so that none need be known for it.
+            let Judged::Permitted(decided) = self.judge(request, &[]).await? else {
                 return Ok(None);
             };
+            // What is excepted takes no room.
+            let wanted = |meta: &RecordMeta| {
+                let permitted = || decided.permitted(meta);
+                part.wants(meta) && permitted().is_ok_and(|permitted| !permitted.is_empty())
+            };
+            let mut newest = self.latest_newest(subject, part.most(), &wanted).await?;
+            newest.fit(part.bytes());
             let plans = crate::record::fetch::plans(newest.metas, &decided)?;
             let named = plans.iter().map(|plan| plan.meta.record);
             let trace = Trace {
@@ -221,7 +223,7 @@ impl<S: Store> Custodian<S> {
                 admitted: Admitted {
                     subject: *subject,
                     sequence: decided.sequence,
-                    reach: reach(purpose, &decided.permit, at),
+                    reach: reach(&decided.permit, at),
                 },
                 plans,
                 logging,
@@ -257,7 +259,7 @@ impl<S: Store> Custodian<S> {
         };
         let admits = self.admits(asker, subject, &standing);
         let at = standing.facts.at();
-        Ok(admits.is_some_and(|(purpose, permit)| reach(purpose, &permit, at) == *heard))
+        Ok(admits.is_some_and(|(_, permit)| reach(&permit, at) == *heard))
     }
 
     /// What the records say of somebody; none if that is too much to read.

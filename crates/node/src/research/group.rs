@@ -103,9 +103,9 @@ impl<S: Store> Custodian<S> {
             // INVARIANT: nothing is opened before it is in the log.
             for one in self.readings_log(readings).await? {
                 // Clustering took its time: whoever withdrew meanwhile is not opened again.
-                let is_next =
-                    expected.next().map(|next| next.subject) == Some(one.admitted.subject);
-                if !is_next || !self.still_admitted(&one.admitted).await? {
+                let (subject, reach) = (one.admitted.subject, one.admitted.reach);
+                let is_next = expected.next().map(|next| next.subject) == Some(subject);
+                if !is_next || !self.still_as_far(asker, &subject, &reach).await? {
                     return Err(Stopped::Refused(CHANGED.to_owned()));
                 }
                 measures.subject(self.measured(&key, row, one, fates).await?);

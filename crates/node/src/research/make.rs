@@ -528,7 +528,7 @@ impl<S: Store> Custodian<S> {
                             .group_of(insight, asker, row, gathered, (number, cluster), &mut met)
                             .await?;
                         if let Some(told) = told.get(&(first + at)) {
-                            not_told += told.settle(&mut group);
+                            not_told += told.settle(&mut group, row.k);
                         }
                         groups.push((group, not_told));
                     }
@@ -640,7 +640,9 @@ fn digest_of(
 ) -> Result<Digest, Error> {
     let header = serde_json::to_vec(header);
     let header = header.map_err(|_| Error::Internal("a header cannot be written"))?;
-    let mut parts: Vec<Vec<u8>> = vec![row.id.as_bytes().to_vec(), header];
+    // Groups that are kept were held against what had left.
+    let left: Vec<Digest> = gathered.earlier.iter().map(|left| left.content).collect();
+    let mut parts: Vec<Vec<u8>> = vec![row.id.as_bytes().to_vec(), header, codec::to_vec(&left)];
     for (cluster, number) in extract.clusters.iter().zip(0_u64..) {
         for at in &cluster.members {
             let Some(member) = gathered.candidates.get(*at as usize) else {
@@ -649,7 +651,7 @@ fn digest_of(
             parts.push(codec::to_vec(&(
                 number,
                 member.admitted.subject,
-                member.admitted.reach,
+                member.admitted.sequence,
                 member.records,
             )));
         }

@@ -27,17 +27,30 @@ pub(super) struct OfGroup {
 }
 
 impl OfGroup {
-    /// Has a group tell nothing that differs by a few from what was told; how many measurements it tells no more.
-    pub(super) fn settle(&self, group: &mut Group) -> u64 {
+    /// Has a group of a release of `k` tell nothing that differs by a few from what was told; how many measurements
+    /// it tells no more.
+    pub(super) fn settle(&self, group: &mut Group, k: u32) -> u64 {
         let measured = std::mem::take(&mut group.measured);
-        let mut told = self.same.clone();
+        let mut told = BTreeMap::new();
+        // Told then of fewer than are asked for now: neither that nor anything beside it.
+        for (unit, measure) in self.same.iter().filter(|(_, told)| told.at_least >= k) {
+            let at_least = (measure.at_least - measure.at_least % k.max(1)).min(group.at_least);
+            let measure = Measure {
+                at_least,
+                ..measure.clone()
+            };
+            told.insert(unit.clone(), measure);
+        }
         let mut withheld = 0;
         for measure in measured {
             let unit = unit_of(&measure);
-            if self.near.contains(&unit) && !told.contains_key(&unit) {
+            if told.contains_key(&unit) {
+                continue;
+            }
+            if self.near.contains(&unit) || self.same.contains_key(&unit) {
                 withheld += 1;
             } else {
-                told.entry(unit).or_insert(measure);
+                told.insert(unit, measure);
             }
         }
         group.measured = told.into_values().collect();
@@ -78,7 +91,7 @@ impl<S: Store> Custodian<S> {
             let reads_the_same = |group: usize| {
                 let people = now.get(group).into_iter().flatten();
                 let mut people = people.map(|id| (heard.get(id), reach.get(id)));
-                people.all(|(then, now)| then == now)
+                people.all(|(then, now)| then.is_some() && then == now)
             };
             for near in near {
                 let measures = measured.get(&near.earlier).into_iter().flatten();
@@ -208,12 +221,18 @@ mod tests {
             "measured": [measure("a", 2.0), measure("b", 3.0), measure("c", 4.0)],
         }))
         .unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(of.settle(&mut group), 1);
+        assert_eq!(of.settle(&mut group, 5), 1);
         assert_eq!(group.measured, [measure("a", 1.0), measure("c", 4.0)]);
         // What cannot be told any more by itself is repeated too: that it is missing would tell.
         group.measured = vec![measure("b", 3.0)];
-        assert_eq!(of.settle(&mut group), 1);
+        assert_eq!(of.settle(&mut group, 5), 1);
         assert_eq!(group.measured, [measure("a", 1.0)]);
+        // It was told of five.
+        group.measured = vec![measure("a", 2.0)];
+        assert_eq!(of.settle(&mut group, 6), 1);
+        assert_eq!(group.measured, []);
+        assert_eq!(of.settle(&mut group, 2), 0);
+        assert_eq!(group.measured[0].at_least, 4, "a multiple of k");
     }
 
     #[test]

@@ -74,20 +74,32 @@ impl<S: Store> Custodian<S> {
     }
 
     /// Notes what waits to be told of one subject, unless it is erased.
-    async fn notes_move(&self, notes: Vec<NewNote>) -> Result<(), Error> {
-        let transaction = Transaction {
-            notes,
-            ..Transaction::default()
-        };
-        let mut entropy = self.ambient.entropy();
-        let moved = self
-            .vault
-            .transact(&transaction, self.now(), &mut entropy)
-            .await;
-        match moved {
-            Ok(_) | Err(vault::Error::SubjectErased | vault::Error::SubjectUnknown) => Ok(()),
-            Err(error) => Err(error.into()),
+    async fn notes_move(&self, mut notes: Vec<NewNote>) -> Result<(), Error> {
+        while !notes.is_empty() {
+            let more = notes.split_off(notes.len().min(PAGE));
+            let transaction = Transaction {
+                notes: std::mem::replace(&mut notes, more),
+                ..Transaction::default()
+            };
+            let mut entropy = self.ambient.entropy();
+            let moved = self
+                .vault
+                .transact(&transaction, self.now(), &mut entropy)
+                .await;
+            match moved {
+                Ok(_) => {}
+                Err(vault::Error::SubjectErased | vault::Error::SubjectUnknown) => return Ok(()),
+                // What cannot be opened is told to nobody, and keeps nobody else waiting.
+                Err(vault::Error::KeyLost | vault::Error::Damaged { .. }) => {
+                    tracing::error!(
+                        "what waited to be told of a subject is lost: its keys do not open"
+                    );
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(())
     }
 }
 

@@ -19,6 +19,8 @@ use vault::{Note, NotePlace};
 
 /// Rows of one write that are sorted at a time.
 const PAGE: usize = 64;
+/// How often what was noted is gone through before something is told.
+const PASSES: usize = 8;
 /// Rows that are read or removed at a time.
 const ROWS: usize = 1_024;
 /// Versions of one write that are sorted at a time.
@@ -169,22 +171,11 @@ impl<S: Store> Custodian<S> {
         on: &BTreeSet<SubscriptionId>,
     ) -> Result<BTreeSet<SubscriptionId>, Error> {
         let mut full = BTreeSet::new();
-        let mut after = None;
-        loop {
-            let page = self.vault.notes_noted(after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else {
+        // Places are no order of time: what was noted behind a pass may be older than what it took. All is in its
+        // queue before anything is told, but under writes that never pause.
+        for _ in 0..PASSES {
+            if self.subscriptions_pass(on, &mut full).await? == 0 {
                 break;
-            };
-            after = Some(last.place);
-            for note in page {
-                if let Err(error) = self.note_sort(note, on, &mut full).await {
-                    // Perhaps it was sorted.
-                    self.subscribed
-                        .queues
-                        .is_read
-                        .store(false, Ordering::Release);
-                    return Err(error);
-                }
             }
         }
         if self.vault.notes_noted(None, 1).await?.is_empty() {
@@ -193,24 +184,55 @@ impl<S: Store> Custodian<S> {
         Ok(full)
     }
 
-    /// Sorts what one write noted of one subject.
+    /// Sorts what is there once, by places; how many rows.
+    async fn subscriptions_pass(
+        &self,
+        on: &BTreeSet<SubscriptionId>,
+        full: &mut BTreeSet<SubscriptionId>,
+    ) -> Result<usize, Error> {
+        let mut sorted = 0;
+        let mut after = None;
+        loop {
+            let page = self.vault.notes_noted(after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(sorted);
+            };
+            after = Some(last.place);
+            for note in page {
+                match self.note_sort(note, on, full).await {
+                    Ok(done) => sorted += usize::from(done),
+                    Err(error) => {
+                        // Perhaps it was sorted.
+                        self.subscribed
+                            .queues
+                            .is_read
+                            .store(false, Ordering::Release);
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sorts what one write noted of one subject. Whether there is nothing left of it.
     async fn note_sort(
         &self,
         note: Note,
         on: &BTreeSet<SubscriptionId>,
         full: &mut BTreeSet<SubscriptionId>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let row = match self.note_read(&note).await? {
             Read::Row(row) => row,
             Read::Erased => {
                 self.note_sorted();
-                return Ok(self.vault.notes_remove(&[note.place]).await?);
+                self.vault.notes_remove(&[note.place]).await?;
+                return Ok(true);
             }
-            Read::Damaged => return Ok(()),
+            Read::Damaged => return Ok(false),
         };
         let Ok(mut due) = codec::from_slice::<Due>(&row) else {
             unreadable();
-            return Ok(());
+            return Ok(false);
         };
         let mut note = note;
         loop {
@@ -226,7 +248,7 @@ impl<S: Store> Custodian<S> {
             let sorted = self.vault.notes_sort(&note, &rows, left, &mut entropy);
             let Some((places, left)) = sorted.await? else {
                 // An erasure came in between: it removes the row.
-                return Ok(());
+                return Ok(false);
             };
             for (waiting, place) in waiting.iter().zip(places) {
                 let place = waiting.place(place);
@@ -236,7 +258,7 @@ impl<S: Store> Custodian<S> {
                 Some(left) => note = left,
                 None => {
                     self.note_sorted();
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         }
