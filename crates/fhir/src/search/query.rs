@@ -149,6 +149,11 @@ impl Query {
         parse::query(resource_type, pairs, handling, base)
     }
 
+    /// Whether it asks for nothing, so that every resource of its type matches.
+    pub fn is_met_by_all(&self) -> bool {
+        self.clauses.is_empty() && self.chains.is_empty() && self.has.is_empty()
+    }
+
     /// The type that is searched.
     pub fn resource_type(&self) -> &'static str {
         self.of.name

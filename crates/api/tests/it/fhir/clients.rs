@@ -43,6 +43,17 @@ fn a_creation_with_parameters_is_refused() {
         call.send(house).await.is(400);
         let found = get(house, &format!("/Patient?{query}")).await;
         assert_eq!(found.is(200).value()["total"], 1);
+        // A condition that asks for nothing would be met by anybody.
+        for nothing in ["", "_count=1"] {
+            let call = Call::post("/fhir/Patient").fhir(&patient("Nothing"));
+            let call = call.header("if-none-exist", nothing);
+            let refused = by_clinician(house, call).send(house).await.is(400);
+            assert!(
+                refused.text().contains("at least one"),
+                "{}",
+                refused.text()
+            );
+        }
         // What asks for a format is no condition.
         let call = Call::post("/fhir/Patient?_format=json&_pretty=true").fhir(&patient("Query"));
         by_clinician(house, call).send(house).await.is(201);

@@ -27,6 +27,13 @@ impl<S: Store> Custodian<S> {
         reading.searches(kind)?;
         let base = &reading.asker.base;
         let mut query = Query::parse(kind, pairs, Handling::Strict, base).map_err(refused)?;
+        // Without a parameter whatever is here would do.
+        if query.is_met_by_all() {
+            return Err(Error::Query {
+                parameter: what.to_owned(),
+                message: "a condition names at least one search parameter".to_owned(),
+            });
+        }
         self.chains_resolve(reading, &mut query).await?;
         let candidates = self.candidates(reading, kind, &query).await?;
         let mut found = Vec::new();
