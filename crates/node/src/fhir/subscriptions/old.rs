@@ -1,6 +1,6 @@
 //! What waits by rows of the former version, which named subjects and records under the node's key: moved into the
-//! compartments at the first start, as what a write noted. Nothing that waits is lost; a crash meanwhile may have
-//! something told twice. How often something was tried is forgotten.
+//! compartments at the first start, as what a write noted. Nothing that waits is lost but of a subject whose key is;
+//! a crash meanwhile may have something told twice. How often something was tried is forgotten.
 
 use super::SubscriptionId;
 use super::rows::{Due, Noted};
@@ -89,11 +89,9 @@ impl<S: Store> Custodian<S> {
             match moved {
                 Ok(_) => {}
                 Err(vault::Error::SubjectErased | vault::Error::SubjectUnknown) => return Ok(()),
-                // What cannot be opened is told to nobody, and keeps nobody else waiting.
-                Err(vault::Error::KeyLost | vault::Error::Damaged { .. }) => {
-                    tracing::error!(
-                        "what waited to be told of a subject is lost: its keys do not open"
-                    );
+                // Its records open for nobody either: nothing of it can be told, and nobody else waits for that.
+                Err(vault::Error::KeyLost) => {
+                    tracing::error!("nothing can be told of a subject: its key is lost");
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),

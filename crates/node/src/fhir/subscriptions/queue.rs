@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use store::Store;
 use vault::{Note, NotePlace};
 
-/// Rows of one write that are sorted at a time.
+/// Rows that were noted and are read together to be sorted.
 const PAGE: usize = 64;
 /// How often what was noted is gone through before something is told.
 const PASSES: usize = 8;
